@@ -1,0 +1,80 @@
+#pragma once
+
+#include <beds/core/clock.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+
+namespace beds::amqp {
+
+/// When to try again after a connection was lost or could not be made. Never gives up: a server that
+/// is away comes back, and whoever has waited long enough stops the owner.
+struct reconnect_policy {
+    std::chrono::milliseconds first{100};  ///< the longest first wait, greater than 0
+    std::chrono::milliseconds cap{10'000}; ///< no wait is longer, at least `first`
+    double factor = 2.0;                   ///< growth of the longest wait per failure, at least 1
+    /// A refusal (credentials, vhost, certificate) does not heal by hurrying: waits at least this.
+    std::chrono::milliseconds refused{2'000};
+    /// A connection that lived this long counts as stable, and the next loss starts from `first` again.
+    /// One that is lost sooner goes on where the waits were.
+    std::chrono::milliseconds stable_after{10'000};
+};
+
+/// Why an attempt failed.
+enum class connect_failure {
+    unreachable, ///< no answer, connection refused or reset, deadline
+    refused,     ///< the server said no
+};
+
+/// What the owner should do now.
+struct reconnect_action {
+    enum class kind {
+        connect, ///< try now, then report `connected` or `attempt_failed`
+        wait,    ///< nothing before `until`
+        rest,    ///< connected; nothing to do
+    };
+    kind what = kind::connect;
+    core::steady_time until{}; ///< `wait` only
+
+    friend bool operator==(const reconnect_action&, const reconnect_action&) = default;
+};
+
+/// The decisions of reconnecting without the doing: fed with events and the time, answers what to do
+/// next. Exponential back-off with full jitter (each wait is random between zero and the longest), so
+/// that many clients of a restarted server do not come back at once. The first attempt ever is made at
+/// once; after a loss even the first attempt is spread.
+///
+/// `random` gives numbers in [0, 1). Not thread-safe.
+class reconnect_fsm {
+public:
+    using random_source = std::function<double()>;
+
+    reconnect_fsm(const reconnect_policy& policy, random_source random);
+
+    /// The action that is due at `now`. `connect` is repeated until an outcome is reported.
+    [[nodiscard]] reconnect_action next(core::steady_time now) const;
+
+    void connected(core::steady_time now);
+    void attempt_failed(connect_failure why, core::steady_time now);
+    void lost(core::steady_time now);
+
+    /// Attempts that failed in a row, losses of unstable connections included.
+    [[nodiscard]] std::uint32_t failures() const { return failures_; }
+
+private:
+    enum class state { idle, waiting, connected };
+    void back_off(std::chrono::milliseconds at_least, core::steady_time now);
+
+    reconnect_policy policy_;
+    random_source random_;
+    state state_ = state::idle;
+    std::uint32_t failures_ = 0;
+    core::steady_time since_{}; ///< of the connection
+    core::steady_time until_{}; ///< end of the wait
+};
+
+/// Numbers in [0, 1) from a generator that is seeded differently in every process and object.
+reconnect_fsm::random_source system_random();
+
+} // namespace beds::amqp
