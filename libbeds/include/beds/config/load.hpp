@@ -28,8 +28,10 @@ struct load_options {
 
 /// Where a value comes from.
 struct origin {
-    std::string file = {}; ///< path as it was opened, or `--set`
+    /// Path as it was opened, `--set`, or what a derived value comes from, for example `BEDS_ENV`.
+    std::string file = {};
     unsigned line = 0;     ///< counted from 1; 0: no position
+    std::string note = {}; ///< how, when that is not plain: `pass_file`, …
 };
 
 struct load_result {

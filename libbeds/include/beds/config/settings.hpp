@@ -67,8 +67,8 @@ struct broker_service_settings {
     std::string host = "localhost";
     std::uint16_t port = 5672; ///< loader's default with TLS: 5671
     std::string vhost = "/";
-    std::string user = {};  ///< required
-    core::secret pass = {}; ///< required
+    std::string user = {};  ///< required when `is_local`
+    core::secret pass = {}; ///< required when `is_local`
     tls_settings tls = {};
     bool is_local = true; ///< this node plays the role; false: it only knows where the service is
     /// Prefix of every exchange and queue, for example `prod_`; at most 32 characters.
@@ -102,7 +102,7 @@ struct rel_service_settings {
     std::uint16_t port = 3306;
     std::filesystem::path socket = {}; ///< Unix socket; when given, host and port are not used
     std::string user = {};             ///< required
-    core::secret pass = {};            ///< may be empty only with `socket`
+    core::secret pass = {};            ///< in TOML required without `socket`; may be ""
     std::string database = {};         ///< required
     tls_settings tls = {};
     std::chrono::milliseconds connect_timeout{5000}; ///< 100 ms to 5 min
@@ -175,7 +175,7 @@ struct admin_settings {
 
 struct settings {
     id_settings id = {};
-    /// By role: app_server, admin, ….
+    /// By role: app_server, admin, …
     std::map<std::string, broker_service_settings> broker_services = {};
     std::map<std::string, rel_service_settings> rel_services = {}; ///< by connection name
     std::map<std::string, rec_service_settings> rec_services = {}; ///< by connection name
@@ -188,11 +188,13 @@ struct settings {
 
 /// Everything that is wrong: values out of bounds, keys that are required and empty, names that are
 /// not allowed or used twice, instances for a connection that is not configured. Empty: all is
-/// well. Opens no files and no sockets.
-std::vector<problem> check(const settings& value);
+/// well. Opens no files and no sockets. `other_connections` are those that the embedding program
+/// registers on its node by itself.
+std::vector<problem> check(const settings& value,
+                           const std::vector<std::string>& other_connections = {});
 
 /// `check()` that throws `core::error` (invalid_configuration) with every problem in its message.
-void validate(const settings& value);
+void validate(const settings& value, const std::vector<std::string>& other_connections = {});
 
 /// The machine's host name up to the first dot; the default of `id.node`.
 std::string host_name();
