@@ -1,0 +1,22 @@
+# beds_add_test(NAME name SOURCES ... LINK ... LABELS ... [TIMEOUT seconds] [SERIAL])
+#
+# One test program (Catch2) and its CTest entry. A program that needs a server which is not there
+# exits with 77: a visible skip, or a failure when BEDS_REQUIRE_SERVERS=1 (tests/support/servers.hpp).
+function(beds_add_test)
+    cmake_parse_arguments(arg "SERIAL" "NAME;TIMEOUT" "SOURCES;LINK;LABELS;ARGS" ${ARGN})
+    if(arg_UNPARSED_ARGUMENTS)
+        message(FATAL_ERROR "beds_add_test(${arg_NAME}): unknown arguments ${arg_UNPARSED_ARGUMENTS}")
+    endif()
+    add_executable(${arg_NAME} ${arg_SOURCES})
+    target_include_directories(${arg_NAME} PRIVATE "${PROJECT_SOURCE_DIR}/tests" "${BEDS_SOURCE_DIR}")
+    target_link_libraries(${arg_NAME} PRIVATE ${arg_LINK} beds_test_main beds_warnings beds_sanitizers)
+    add_test(NAME ${arg_NAME} COMMAND ${arg_NAME} ${arg_ARGS})
+    if(NOT arg_TIMEOUT)
+        set(arg_TIMEOUT 120)
+    endif()
+    set_tests_properties(${arg_NAME} PROPERTIES
+        LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT} SKIP_RETURN_CODE 77)
+    if(arg_SERIAL)
+        set_tests_properties(${arg_NAME} PROPERTIES RUN_SERIAL TRUE)
+    endif()
+endfunction()
