@@ -1,0 +1,148 @@
+#pragma once
+
+#include <beds/adapters/bound.hpp>
+#include <beds/core/error.hpp>
+#include <beds/observe/log.hpp>
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace beds::core {
+class supervisor;
+class arena;
+} // namespace beds::core
+
+namespace beds::adapters {
+
+/// The idempotency key of a write: (principal, operation id), with the content it was sent with.
+struct operation_identity {
+    core::op_index index = 0;
+    std::string_view principal;
+    std::string_view id;
+    core::content_hash content;
+};
+
+/// A reply that the inbox holds.
+struct stored_reply {
+    core::op_index index = 0;
+    core::content_hash content; ///< differs from the operation's: the id was used for something else
+    std::string_view reply;     ///< bytes as given to `seal`, in the arena
+};
+
+/// A write's reply, to be stored in the transaction of its effect.
+struct sealed_reply {
+    operation_identity identity;
+    std::string_view reply;
+};
+
+/// What a step of the unit of work says about the transaction as a whole.
+enum class step_result : std::uint8_t {
+    done,
+    rerun,     ///< the engine gave up the transaction (deadlock): roll back and run the whole batch again
+    known_id,  ///< seal: another node stored one of these ids first: roll back, begin again with lookup
+    expired,   ///< the unit's deadline passed: roll back; nothing was applied
+    broken,    ///< the session is gone; nothing was applied
+};
+
+enum class commit_result : std::uint8_t {
+    applied,
+    none,    ///< certainly not committed
+    unknown, ///< sent, and the answer did not come
+};
+
+enum class work_kind : std::uint8_t {
+    read,  ///< no transaction is needed; no identities
+    write, ///< one transaction, with inbox
+};
+
+/// How much `begin` finds out about ids.
+enum class lookup : std::uint8_t {
+    none, ///< all ids are new as far as anyone knows; a surprise shows in `seal`
+    all,  ///< redelivered or rerun: ask the inbox first
+};
+
+/// Outcomes of a batch by operation; adapters write, the factory reads.
+using outcomes = std::span<core::outcome>;
+
+/// One database session and its unit of work. A session belongs to one broker and never leaves its
+/// thread. Life of a batch: `begin` · `run` for each group · `seal` · `commit`; `rollback` instead of
+/// any later step. Operations never change while a batch lives, so all of it may be repeated.
+///
+/// No call throws for what operations or the server do: outcomes and step results say it. Each call
+/// ends by the deadline given to `begin` (the supervisor shuts the socket down 300 ms later at the
+/// latest; then the session is broken).
+class session {
+public:
+    virtual ~session() = default;
+
+    /// Connects and prepares the session. Throws core::error: `unreachable` (try again later) or
+    /// `refused` (credentials, rights, missing database).
+    virtual void connect(core::deadline until) = 0;
+    /// False before `connect` and after the connection broke; then `connect` starts over.
+    [[nodiscard]] virtual bool usable() const = 0;
+    /// Checks an idle session with the server; false: broken now.
+    virtual bool alive(core::deadline until) = 0;
+
+    /// Starts a unit of work. With `lookup::all`, `known` receives the replies that are stored for
+    /// these ids. Strings of `known` live in `memory`.
+    virtual step_result begin(work_kind kind, core::deadline until,
+                              std::span<const operation_identity> ids, lookup how,
+                              core::arena& memory, std::vector<stored_reply>& known) = 0;
+
+    /// Runs one group: writes an outcome for each of its operations and their rows. For writes the
+    /// outcome's effect is what it will be once committed.
+    virtual step_result run(const group& work, core::row_sink& rows, outcomes results,
+                            core::arena& memory) = 0;
+
+    /// Stores the replies of this unit's writes with their effects. Nothing to do for reads.
+    virtual step_result seal(std::span<const sealed_reply> replies) = 0;
+
+    virtual commit_result commit() = 0;
+    /// Ends the unit without effect; a broken session is left broken.
+    virtual void rollback() = 0;
+};
+
+/// What an engine or this server of it can do; templates that need more are refused.
+struct capabilities {
+    bool transactions = false; ///< `atomic` envelopes
+    bool procedures = false;
+    bool pipelines = false;
+};
+
+struct session_context {
+    std::string name;          ///< the broker's, shown in the server's process list
+    core::supervisor* supervisor = nullptr; ///< may be null: then only the driver's own timeouts hold
+    observe::log_sink log;
+};
+
+/// One configured database service: makes sessions and knows what they can do. Shared by all brokers
+/// of its connection; thread-safe.
+class adapter {
+public:
+    virtual ~adapter() = default;
+
+    [[nodiscard]] virtual std::string_view engine_name() const = 0; ///< `mariadb`, `mongodb`, `memory`
+    [[nodiscard]] virtual const std::string& connection_name() const = 0;
+    [[nodiscard]] virtual capabilities can() const = 0;
+    [[nodiscard]] virtual std::unique_ptr<session> open_session(session_context context) = 0;
+
+    /// Checks a template as far as the engine can tell without a server (names, types, operations it
+    /// cannot serve). Empty: fine.
+    [[nodiscard]] virtual std::vector<std::string>
+    check(const templates::template_def& target) const = 0;
+
+    /// Does this procedure commit by itself, or can its text not be read? Then it runs alone, after
+    /// the rest of its batch is committed, and is `at_least_once`. Known after a session connected and
+    /// `inspect` ran; before that the careful answer is true.
+    [[nodiscard]] virtual bool runs_alone(const templates::template_def& target,
+                                          core::verb op, const templates::call* called) const = 0;
+
+    /// The live check of the templates of this connection, on a connected session. Cheap to repeat.
+    virtual void inspect(session& connected, std::span<const templates::template_def* const> targets,
+                         core::deadline until) = 0;
+};
+
+} // namespace beds::adapters

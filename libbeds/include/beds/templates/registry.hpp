@@ -1,0 +1,70 @@
+#pragma once
+
+#include <beds/templates/template_def.hpp>
+
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace beds::templates {
+
+/// One thing that is wrong with a template file.
+struct problem {
+    std::filesystem::path file;
+    std::uint32_t line = 0;   ///< 1-based; 0: the file as a whole
+    std::string key;          ///< for example `fields.balance.type`
+    std::string message;      ///< what was found, what was expected, and a suggestion
+};
+std::string to_string(const problem& value); ///< `file:line: key: message`
+
+/// Whether templates may read and write tables themselves, or only views and procedures.
+enum class direct_access : std::uint8_t { allow, deny };
+
+struct load_settings {
+    std::filesystem::path directory; ///< every `*.toml` in it, in order of name
+    direct_access direct = direct_access::allow;
+    std::string wbid;                ///< prefix that `object` must have; empty: not checked
+    std::string service;             ///< only templates of this service are kept; empty: all
+    /// Connections of the configuration with their engine; a template naming another one is refused.
+    /// Empty: not checked.
+    std::vector<std::pair<std::string, engine>> connections;
+};
+
+class registry;
+
+struct load_result {
+    std::shared_ptr<const registry> templates; ///< those without problems
+    std::vector<problem> problems;             ///< all of them, in order of file and line
+};
+
+/// The templates of one node. Immutable; reloading makes another one.
+class registry {
+public:
+    /// Names must be unique; throws core::error(duplicate_name).
+    explicit registry(std::vector<template_def> templates);
+
+    /// Null when there is none of that name.
+    [[nodiscard]] const template_def* find(std::string_view name) const;
+    [[nodiscard]] std::span<const template_def> all() const { return templates_; }
+    /// "; did you mean 'x'?" or "".
+    [[nodiscard]] std::string suggest(std::string_view name) const;
+
+private:
+    std::vector<template_def> templates_; ///< sorted by name
+};
+
+/// Reads and checks every template of a directory. Never throws for what is in the files.
+load_result load(const load_settings& settings);
+
+/// One template from TOML text, for embedding programs and tests; `file` is what messages name.
+struct parse_result {
+    std::optional<template_def> parsed;
+    std::vector<problem> problems;
+};
+parse_result parse(std::string_view toml, const load_settings& settings = {},
+                   const std::filesystem::path& file = "template.toml");
+
+} // namespace beds::templates

@@ -1,0 +1,129 @@
+#pragma once
+
+#include <beds/core/name.hpp>
+#include <beds/core/operation.hpp>
+#include <beds/core/row.hpp>
+#include <beds/core/value.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace beds::templates {
+
+/// Position of a field in `template_def::fields`.
+using field_id = std::uint16_t;
+
+enum class engine : std::uint8_t { rel, rec };
+std::string_view to_string(engine value);
+
+/// Who makes a field's value when the client gives none.
+enum class generated : std::uint8_t {
+    no,
+    database, ///< auto-increment or the like; on MongoDB an ObjectId or a counter is not made up: see writing-a-template.md
+    now,      ///< the node's time at insert
+    uuid,     ///< a random (version 4) UUID made by the node
+};
+
+struct field {
+    std::string name;   ///< what clients say: [a-z][a-z0-9_]*
+    std::string column; ///< column or stored name
+    core::field_type type;
+    bool required = false;     ///< an insert must give it
+    bool nullable = true;      ///< false for required and key fields
+    bool write_protected = false;
+    bool indexed = false;      ///< may stand in `where` and `sort`
+    bool in_key = false;
+    generated source = generated::no;
+    std::optional<std::string> default_text; ///< a default as JSON text, converted at load
+    core::value default_value;               ///< view into `default_text`; null kind when there is none
+    std::string collation;                   ///< empty: binary comparison
+    std::string sensitivity;                 ///< for example `pii`; empty: none
+};
+
+struct index {
+    std::vector<field_id> fields;
+    bool unique = false;
+    std::optional<std::chrono::seconds> expire_after;
+    std::string where_json; ///< partial index condition, as JSON text; empty: none
+};
+
+struct argument {
+    std::string name;
+    core::field_type type;
+};
+
+struct result_set {
+    std::string name;
+    core::row_layout layout;
+};
+
+/// One named call: a procedure, or on MongoDB an aggregation with bound arguments.
+struct call {
+    std::string name;
+    core::op_class op_class = core::op_class::write;
+    std::string procedure;     ///< MariaDB
+    std::string pipeline;      ///< MongoDB: JSON text with {"$arg":"name"} in it
+    std::vector<argument> args; ///< in the order of the procedure's IN parameters
+    std::vector<argument> out;  ///< OUT parameters, after the arguments
+    core::row_layout out_layout;
+    std::vector<result_set> returns;
+    std::map<std::string, std::string, std::less<>> errors; ///< SQLSTATE → reason
+};
+
+struct write_procedures {
+    std::string insert;
+    std::string update;
+    std::string remove;
+};
+
+struct limits {
+    std::uint32_t max_rows = 1000;
+    std::uint32_t max_in = 500;
+    std::uint32_t max_bytes = 0; ///< of one reply; 0: the service's limit
+    std::optional<std::chrono::milliseconds> deadline; ///< when the caller gives none
+};
+
+/// A loaded and checked template. Immutable once it stands in a registry.
+struct template_def {
+    std::string name;
+    std::uint32_t version = 1;
+    std::string service;
+    engine store = engine::rel;
+    std::string connection;
+    std::string object;
+    std::string tla;
+    bool closed = false;
+    std::string order_by;
+
+    std::vector<field> fields; ///< in file order
+    std::vector<field_id> key; ///< in key order
+    std::vector<index> indexes;
+    std::string read_view;     ///< empty: `object`
+    write_procedures write;
+    std::vector<call> calls;
+    std::map<std::string, std::string, std::less<>> write_errors; ///< `[write.errors]`: SQLSTATE → reason
+    templates::limits limits;
+    std::filesystem::path file;
+
+    core::row_layout all_fields; ///< every field in file order: a row without `fields`
+    core::row_layout key_layout;
+
+    [[nodiscard]] const std::string& read_object() const {
+        return read_view.empty() ? object : read_view;
+    }
+    [[nodiscard]] std::optional<field_id> find_field(std::string_view field_name) const;
+    [[nodiscard]] const call* find_call(std::string_view call_name) const;
+    /// " did you mean …" for a field name that is not there.
+    [[nodiscard]] std::string suggest_field(std::string_view field_name) const;
+    /// May this operation be asked of the template at all, and on which class of queue?
+    [[nodiscard]] core::op_class class_of(core::verb op, const call* called = nullptr) const;
+};
+
+} // namespace beds::templates

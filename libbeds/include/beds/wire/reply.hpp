@@ -1,0 +1,134 @@
+#pragma once
+
+#include <beds/core/arena.hpp>
+#include <beds/core/json.hpp>
+#include <beds/core/operation.hpp>
+#include <beds/core/outcome.hpp>
+#include <beds/core/row.hpp>
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace beds::wire {
+
+struct reply_limits {
+    /// Bytes of one result; a larger one becomes LIMIT_EXCEEDED (its effect stays what it is).
+    std::size_t max_result = 8 * 1024 * 1024;
+};
+
+/// Turns rows and outcomes into reply bytes: cells go from the driver's buffers straight into them.
+/// One per broker; keeps its memory from batch to batch. Not thread-safe.
+class reply_writer final : public core::result_sink {
+public:
+    explicit reply_writer(reply_limits limits = {}) : limits_(limits) {}
+
+    /// Begins a batch: forgets everything, makes place for that many operations.
+    void start(std::size_t operations);
+    /// This operation's caller wants int64 and uint64 as strings.
+    void int64_as_string(core::op_index op);
+
+    void reset(core::op_index op) override;
+    void begin_row(core::op_index op, const core::row_layout& layout) override;
+    void cell(const core::value& given) override;
+    void end_row() override;
+    void share_rows(core::op_index from, core::op_index to) override;
+    void no_rows(core::op_index op) override;
+    void next(core::op_index op, std::uint64_t tag,
+              std::span<const core::value> position) override;
+    void total(core::op_index op, std::uint64_t total) override;
+    void exists(core::op_index op, bool exists) override;
+    void count(core::op_index op, std::uint64_t count) override;
+    void key(core::op_index op, const core::row_layout& layout,
+             std::span<const core::value> key) override;
+    void begin_set(core::op_index op, std::string_view name) override;
+    void out(core::op_index op, const core::row_layout& layout,
+             std::span<const core::value> values) override;
+    std::string_view encode(core::op_index op, const core::outcome& result,
+                            core::arena& memory) override;
+    void stored(core::op_index op, std::string_view reply) override;
+    void raw(core::op_index op, std::string_view json_members) override;
+
+    /// Appends the reply of one message: `results[i]` is the outcome of operation `first + i`.
+    void append_reply(std::string& out, std::string_view event, bool enveloped,
+                      core::op_index first, std::span<const core::outcome> results) const;
+
+private:
+    enum class part : std::uint8_t { rows, set, key, out, next };
+    static constexpr std::uint32_t none = 0xFFFFFFFFU;
+    struct slice {
+        std::size_t begin = 0;
+        std::size_t end = 0;
+        std::uint32_t next = none;
+        part kind = part::rows;
+    };
+    struct slot {
+        std::uint32_t first = none;
+        std::uint32_t last = none;
+        std::size_t bytes = 0;
+        std::uint64_t count = 0;
+        std::uint64_t total = 0;
+        std::string_view stored{};
+        std::string_view raw{};
+        bool has_rows = false, has_sets = false, has_keys = false, has_out = false;
+        bool has_count = false, has_total = false, has_exists = false, exists = false;
+        bool int64_as_string = false;
+        bool too_large = false;
+    };
+
+    slice& append_slice(core::op_index op, part kind);
+    void append_value(const core::value& given, const core::field_type& type, bool as_string);
+    void append_object(const core::row_layout& layout, std::span<const core::value> values,
+                       bool as_string);
+    void append_result(std::string& out, core::op_index op, const core::outcome& result) const;
+    void append_parts(std::string& out, const slot& from) const;
+    void account(slot& owner, std::size_t bytes);
+
+    reply_limits limits_;
+    std::vector<slot> slots_;
+    std::vector<slice> slices_;
+    std::string bytes_;
+    std::string scratch_;
+    const core::row_layout* layout_ = nullptr;
+    core::op_index row_op_ = 0;
+    std::size_t row_begin_ = 0;
+    std::size_t column_ = 0;
+};
+
+/// A reply to a message that could not be decoded.
+void append_refusal(std::string& out, std::string_view event, const core::outcome& result);
+
+/// One result as a client reads it. Views into the reply's bytes and the arena; members that the
+/// reply does not have are null.
+struct result_view {
+    core::outcome outcome;
+    bool retryable = false;
+    std::string_view code_text{}; ///< as sent; `outcome.code` is `internal` for a code unknown here
+    const core::datum* rows = nullptr;
+    const core::datum* keys = nullptr;
+    const core::datum* out = nullptr;
+    const core::datum* sets = nullptr;
+    const core::datum* exists = nullptr;
+    const core::datum* body = nullptr; ///< the whole result object
+    std::string_view next{};
+    std::optional<std::uint64_t> count;
+    std::optional<std::uint64_t> total;
+};
+
+struct reply_view {
+    enum class kind : std::uint8_t { ok, partial, error };
+    kind status = kind::ok;
+    bool enveloped = false;
+    std::string_view event{};
+    std::span<const result_view> results;
+};
+
+/// Reads a reply; unknown members are ignored, as protocol version 1 asks of clients. False when the
+/// bytes are no reply.
+bool decode_reply(std::string_view body, core::json_parser& parser, core::arena& memory,
+                  reply_view& into);
+
+} // namespace beds::wire
