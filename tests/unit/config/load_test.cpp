@@ -1,0 +1,406 @@
+#include "support/catch.hpp"
+#include "unit/config/files.hpp"
+
+#include <beds/core/error.hpp>
+
+using namespace beds;
+using namespace std::chrono_literals;
+using config_test::contains;
+using config_test::files;
+using config_test::minimal;
+using config_test::problem_of;
+
+TEST_CASE("a minimal file gives settings with defaults") {
+    const files room;
+    const auto result = room.load(minimal);
+    INFO(config::to_string(result.problems));
+    REQUIRE(result.ok());
+    const auto& app = result.settings.broker_services.at("app_server");
+    CHECK(app.user == "beds");
+    CHECK(app.pass.reveal() == "hunter2");
+    CHECK(app.port == 5672);
+    CHECK(app.heartbeat == 30s);
+    CHECK(app.instances.at("rel") == config::broker_counts{4, 2, 1});
+    CHECK(result.settings.rel_services.at("rel").database == "beds");
+    CHECK(result.settings.rel_services.at("rel").inbox);
+    CHECK(result.settings.id.env_name == "dev");
+    CHECK(result.settings.id.node == config::host_name());
+    CHECK(result.settings.templates.directory == room.root() / "templates");
+    CHECK_FALSE(result.settings.admin.start_timeout.has_value());
+}
+
+TEST_CASE("every kind of value is read") {
+    const files room;
+    const auto result = room.load(R"(
+[id]
+env_name = "qa"
+version = "2026-11 Ñ"
+wbid = "ms"
+node = "node-1"
+[broker_services.admin]
+host = "rabbit"
+port = 5673
+vhost = "admin"
+user = "u"
+pass = "p"
+is_local = false
+queue_tag = "qa_"
+declare = "passive"
+strict_route = true
+prefetch = 65535
+max_batch = 1
+heartbeat = "2m"
+connect_timeout = "250ms"
+max_request_bytes = "64KiB"
+max_reply_bytes = 2048
+max_queue_length = 7
+delivery_limit = 3
+write_queues = "classic"
+[rel_services.rel]
+socket = "/run/mysqld/mysqld.sock"
+user = "u"
+database = "d"
+inbox = false
+required = false
+[rec_services.rec]
+host = "mongo"
+port = 27018
+user = "u"
+pass = "p"
+auth_source = "other"
+replica_set = "rs0"
+database = "d"
+connect_timeout = "1s"
+required = false
+[templates]
+directory = "contracts"
+direct = "deny"
+on_mismatch = "leave_out"
+[log]
+level = "debug"
+target = "journald"
+[admin]
+listen = "127.0.0.1:8077"
+start_timeout = "90s"
+drain_timeout = "0s"
+)");
+    INFO(config::to_string(result.problems));
+    REQUIRE(result.ok());
+    const auto& all = result.settings;
+    CHECK(all.id == config::id_settings{"qa", "2026-11 Ñ", "ms", "node-1"});
+    const auto& admin = all.broker_services.at("admin");
+    CHECK(admin.port == 5673);
+    CHECK_FALSE(admin.is_local);
+    CHECK(admin.declare == config::declare_mode::passive);
+    CHECK(admin.strict_route);
+    CHECK(admin.prefetch == 65535);
+    CHECK(admin.max_batch == 1);
+    CHECK(admin.heartbeat == 2min);
+    CHECK(admin.connect_timeout == 250ms);
+    CHECK(admin.max_request_bytes == 65536);
+    CHECK(admin.max_reply_bytes == 2048);
+    CHECK(admin.max_queue_length == 7);
+    CHECK(admin.delivery_limit == 3);
+    CHECK(admin.write_queues == config::queue_kind::classic);
+    CHECK(all.rel_services.at("rel").socket == "/run/mysqld/mysqld.sock");
+    CHECK_FALSE(all.rel_services.at("rel").inbox);
+    CHECK(all.rec_services.at("rec").replica_set == "rs0");
+    CHECK_FALSE(all.rec_services.at("rec").required);
+    CHECK(all.templates.directory == room.root() / "contracts");
+    CHECK(all.templates.direct == config::direct_access::deny);
+    CHECK(all.templates.on_mismatch == config::mismatch_action::leave_out);
+    CHECK(all.log == config::log_settings{config::log_level::debug, config::log_target::journald});
+    CHECK(all.admin.listen == "127.0.0.1:8077");
+    CHECK(all.admin.start_timeout == std::optional<std::chrono::milliseconds>{90s});
+    CHECK(all.admin.drain_timeout == 0ms);
+}
+
+TEST_CASE("every problem is reported at once, with its line") {
+    const files room;
+    const auto result = room.load(R"([broker_services.app_server]
+hots = "localhost"
+port = "5672"
+user = "beds"
+pass = 12345
+declare = "pasive"
+prefetch = 0
+heartbeat = 30
+max_batch = 1.5
+is_local = "yes"
+connect_timeout = "2 s"
+max_reply_bytes = "1KB"
+instances.rel = 4
+
+[rel_services.rel]
+user = "beds"
+pass = "x"
+port = -1
+
+[rel_servces.other]
+user = "x"
+
+[templates]
+direct = true
+)");
+    const auto check = [&](std::string_view key, unsigned line, std::string_view part) {
+        const auto found = problem_of(result, key);
+        INFO(key << " → " << config::to_string(found));
+        CHECK(found.key == key);
+        CHECK(found.line == line);
+        CHECK(found.file == (room.root() / "beds.toml").string());
+        CHECK(contains(found.message, part));
+        CHECK_FALSE(found.expected.empty());
+    };
+    check("broker_services.app_server.hots", 2, "did you mean 'host'?");
+    check("broker_services.app_server.port", 3, "must be an integer from 1 to 65535, not text");
+    check("broker_services.app_server.pass", 5, "must be text, not an integer");
+    check("broker_services.app_server.declare", 6, "not \"pasive\"; did you mean 'passive'?");
+    check("broker_services.app_server.prefetch", 7, "from 1 to 65535, not 0");
+    check("broker_services.app_server.heartbeat", 8, "such as \"30s\" or \"2m\", not an integer");
+    check("broker_services.app_server.max_batch", 9, "not a number with a fraction");
+    check("broker_services.app_server.is_local", 10, "must be true or false, not text");
+    check("broker_services.app_server.connect_timeout", 11, "not \"2 s\"");
+    check("broker_services.app_server.max_reply_bytes", 12, "not \"1KB\"");
+    check("broker_services.app_server.instances.rel", 13, "{ read = 4, write = 2, bulk = 1 }");
+    check("rel_services.rel.database", 15, "required");
+    check("rel_services.rel.port", 18, "from 1 to 65535, not -1");
+    check("rel_servces", 20, "did you mean 'rel_services'?");
+    check("templates.direct", 24, "one of \"allow\", \"deny\", not true or false");
+    CHECK(result.problems.size() == 15);
+    CHECK(std::is_sorted(result.problems.begin(), result.problems.end(),
+                         [](const auto& a, const auto& b) { return a.line < b.line; }));
+}
+
+TEST_CASE("a problem reads file, line, column, key") {
+    config::problem one;
+    one.file = "beds.toml";
+    one.line = 3;
+    one.column = 1;
+    one.key = "id.wbid";
+    one.message = "is wrong";
+    CHECK(config::to_string(one) == "beds.toml:3:1: id.wbid: is wrong");
+    one.file = "";
+    one.line = 0;
+    CHECK(config::to_string(one) == "id.wbid: is wrong");
+}
+
+TEST_CASE("files that cannot be read or parsed are problems") {
+    files room;
+    SECTION("missing base") {
+        const auto result = room.load();
+        REQUIRE(result.problems.size() == 1);
+        CHECK(contains(result.problems[0].message, "cannot be opened"));
+    }
+    SECTION("a folder") {
+        std::filesystem::create_directories(room.root() / "beds.toml");
+        REQUIRE(room.load().problems.size() == 1);
+    }
+    SECTION("syntax error: its line; required keys are not blamed too") {
+        const auto result = room.load("[id]\nwbid = ms\n");
+        REQUIRE(result.problems.size() == 1);
+        CHECK(result.problems[0].line == 2);
+        CHECK(contains(result.problems[0].message, "is not valid TOML"));
+    }
+    SECTION("the same key twice") {
+        const auto result = room.load("[id]\nwbid = \"a\"\nwbid = \"b\"\n");
+        REQUIRE(result.problems.size() == 1);
+        CHECK(result.problems[0].line == 3);
+    }
+    SECTION("an overlay that BEDS_ENV asks for") {
+        room.environment["BEDS_ENV"] = "prod";
+        const auto result = room.load(minimal);
+        REQUIRE(result.problems.size() == 1);
+        CHECK(result.problems[0].file == (room.root() / "env_prod.toml").string());
+    }
+    SECTION("BEDS_ENV that is no name") {
+        room.environment["BEDS_ENV"] = "../prod";
+        const auto result = room.load(minimal);
+        REQUIRE(result.problems.size() == 1);
+        CHECK(result.problems[0].file == "BEDS_ENV");
+    }
+    SECTION("problems of both files together") {
+        room.write("env_dev.toml", "[log]\nlevel = \"loud\"\n");
+        const auto result = room.load("[log]\ntarget = \"printer\"\n");
+        REQUIRE(result.problems.size() == 2);
+        CHECK(result.problems[0].key == "log.target");
+        CHECK(result.problems[1].key == "log.level");
+        CHECK(contains(result.problems[1].file, "env_dev.toml"));
+    }
+    SECTION("load_or_throw names them all") {
+        room.write("beds.toml", "[log]\ntarget = \"printer\"\nlevel = 3\n");
+        config::load_options options;
+        options.base = room.root() / "beds.toml";
+        try {
+            (void)config::load_or_throw(options);
+            FAIL("nothing was thrown");
+        } catch (const core::error& error) {
+            CHECK(error.code() == core::errc::invalid_configuration);
+            CHECK(contains(error.message(), "log.target"));
+            CHECK(contains(error.message(), "log.level"));
+        }
+    }
+}
+
+TEST_CASE("the overlay changes only the keys that it names") {
+    files room;
+    room.write("env_dev.toml", R"(
+[broker_services.app_server]
+host = "127.0.0.1"
+instances.rel.read = 1
+[rel_services.rel]
+tls = { enabled = false }
+[rel_services.archive]
+user = "a"
+pass = "a"
+database = "a"
+)");
+    room.write("ca.pem", "x");
+    const auto base = std::string{minimal} + "[rel_services.rel.tls]\nca = \"ca.pem\"\n";
+    auto result = room.load(base);
+    INFO(config::to_string(result.problems));
+    REQUIRE(result.ok());
+    const auto& app = result.settings.broker_services.at("app_server");
+    CHECK(app.host == "127.0.0.1");
+    CHECK(app.user == "beds");
+    CHECK(app.instances.at("rel") == config::broker_counts{1, 2, 1});
+    CHECK_FALSE(result.settings.rel_services.at("rel").tls.enabled);
+    CHECK(result.settings.rel_services.at("rel").tls.ca == room.root() / "ca.pem");
+    CHECK(result.settings.rel_services.size() == 2);
+    CHECK(result.files.size() == 2);
+
+    SECTION("BEDS_ENV chooses another one") {
+        room.environment["BEDS_ENV"] = "qa";
+        room.write("env_qa.toml", "[broker_services.app_server]\nhost = \"qa\"\n");
+        result = room.load();
+        REQUIRE(result.ok());
+        CHECK(result.settings.broker_services.at("app_server").host == "qa");
+        CHECK(result.settings.id.env_name == "qa");
+        CHECK(result.settings.rel_services.at("rel").tls.enabled);
+    }
+}
+
+TEST_CASE("paths are relative to the file that names them") {
+    files room;
+    room.write("elsewhere/over.toml", "[templates]\ndirectory = \"t\"\n");
+    room.write("beds.toml", minimal);
+    config::load_options options;
+    options.base = room.root() / "beds.toml";
+    options.overlay = room.root() / "elsewhere" / "over.toml";
+    const auto result = config::load(options);
+    REQUIRE(result.ok());
+    CHECK(result.settings.templates.directory == room.root() / "elsewhere" / "t");
+}
+
+TEST_CASE("tls is on as soon as its table is there, and moves RabbitMQ's port") {
+    files room;
+    room.write("ca.pem", "x");
+    const auto with = [&](std::string_view more) {
+        return room.load(std::string{minimal} + std::string{more});
+    };
+    const auto plain = with("[broker_services.app_server.tls]\nca = \"ca.pem\"\n");
+    REQUIRE(plain.ok());
+    CHECK(plain.settings.broker_services.at("app_server").tls.enabled);
+    CHECK(plain.settings.broker_services.at("app_server").tls.verify);
+    CHECK(plain.settings.broker_services.at("app_server").port == 5671);
+
+    const auto off = with("[broker_services.app_server.tls]\nca = \"ca.pem\"\nenabled = false\n");
+    REQUIRE(off.ok());
+    CHECK(off.settings.broker_services.at("app_server").port == 5672);
+
+    const auto half = with("[broker_services.app_server.tls]\ncert = \"ca.pem\"\n");
+    CHECK(problem_of(half, "broker_services.app_server.tls.key").line == 12);
+
+    const auto missing = with("[rel_services.rel.tls]\nca = \"none.pem\"\n");
+    const auto found = problem_of(missing, "rel_services.rel.tls.ca");
+    CHECK(found.line == 13);
+    CHECK(contains(found.message, "none.pem"));
+}
+
+TEST_CASE("names and relations between sections are checked") {
+    const files room;
+    const auto result = room.load(R"([broker_services.app_server]
+user = "u"
+pass = "p"
+[broker_services.app_server.instances]
+rell = { read = 1 }
+[rel_services.rel]
+user = "u"
+pass = "p"
+database = "d"
+[rel_services.catalog]
+user = "u"
+pass = "p"
+database = "d"
+[rel_services."Bad.Name"]
+user = "u"
+pass = "p"
+database = "d"
+[rec_services.rel]
+database = "d"
+user = "lonely"
+)");
+    const auto check = [&](std::string_view key, unsigned line, std::string_view part) {
+        const auto found = problem_of(result, key);
+        INFO(key << " → " << config::to_string(found));
+        CHECK(found.line == line);
+        CHECK(contains(found.message, part));
+    };
+    check("broker_services.app_server.instances.rell", 5, "did you mean 'rel'?");
+    check("rel_services.catalog", 10, "keeps for itself");
+    check("rel_services.\"Bad.Name\"", 14, "lower-case");
+    check("rec_services.rel", 18, "unique");
+    check("rec_services.rel.pass", 18, "required");
+    CHECK(result.problems.size() == 5);
+}
+
+TEST_CASE("overrides set any key that is not secret") {
+    const files room;
+    const auto result = room.load(
+        minimal, {"broker_services.app_server.port=5999", "log.level=debug",
+                  "broker_services.app_server.vhost=a=b", "id.version=1.0",
+                  "broker_services.app_server.instances.rel.read=9",
+                  "broker_services.app_server.strict_route=true", "id.wbid=\"ms\"",
+                  "broker_services.app_server.max_reply_bytes=64KiB",
+                  "broker_services.app_server.max_request_bytes=4096", "admin.start_timeout=5s",
+                  "admin.drain_timeout=1s", "admin.drain_timeout=2s"});
+    INFO(config::to_string(result.problems));
+    REQUIRE(result.ok());
+    const auto& app = result.settings.broker_services.at("app_server");
+    CHECK(app.port == 5999);
+    CHECK(app.vhost == "a=b");
+    CHECK(app.strict_route);
+    CHECK(app.instances.at("rel").read == 9);
+    CHECK(app.instances.at("rel").write == 2);
+    CHECK(app.max_reply_bytes == 65536);
+    CHECK(app.max_request_bytes == 4096);
+    CHECK(result.settings.id.version == "1.0");
+    CHECK(result.settings.id.wbid == "ms");
+    CHECK(result.settings.log.level == config::log_level::debug);
+    CHECK(result.settings.admin.start_timeout == std::optional<std::chrono::milliseconds>{5s});
+    CHECK(result.settings.admin.drain_timeout == 2s);
+}
+
+TEST_CASE("overrides that do not fit are problems") {
+    const files room;
+    const auto check = [&](const std::string& override, std::string_view part) {
+        const auto result = room.load(minimal, {override});
+        INFO(override << " → " << config::to_string(result.problems));
+        REQUIRE(result.problems.size() == 1);
+        CHECK(result.problems[0].file.find("--set") == 0);
+        CHECK(contains(config::to_string(result.problems), part));
+    };
+    check("broker_services.app_server.prot=1", "did you mean 'port'?");
+    check("broker_service.app_server.port=1", "did you mean 'broker_services'?");
+    check("broker_services.app_server.port=http", "must be an integer from 1 to 65535, not text");
+    check("broker_services.app_server.port=0", "must be an integer from 1 to 65535, not 0");
+    check("broker_services.app_server.port=", "must be an integer");
+    check("broker_services.app_server.instances.rel={read=1}", "is a table");
+    check("broker_services.app_server.instances.rel.reed=1", "did you mean 'read'?");
+    check("log=debug", "is a table");
+    check("log.level=loud", "one of \"debug\"");
+    check("log..level=loud", "is not a key");
+    check("id.wbid=\"ms", "is not a valid value");
+    check("nonsense", "section.key=value");
+    check("=x", "section.key=value");
+    check("", "section.key=value");
+}
