@@ -16,7 +16,10 @@
 namespace beds::amqp {
 
 struct topology;
+struct binding;
 enum class declare_mode;
+class publisher_connection;
+struct wait_result;
 
 namespace detail {
 class link;
@@ -75,6 +78,8 @@ public:
     /// values, or the object that is missing. Consumers and publishes of this connection go on: it
     /// happens on a channel of its own.
     void declare(const topology& objects, declare_mode mode, core::deadline until);
+    /// Takes one binding away; no error when there is none.
+    void unbind(const binding& bound, core::deadline until);
     /// nullopt when there is no such queue.
     [[nodiscard]] std::optional<queue_status> inspect(const queue_name& queue, core::deadline until);
     /// Deletes a queue with all its messages; no error when there is none.
@@ -148,7 +153,10 @@ public:
     void reopen_channel(core::deadline until);
 
 private:
-    friend class delivery;
+    friend wait_result wait(consumer_connection*, publisher_connection*, int,
+                                   std::chrono::milliseconds);
+    [[nodiscard]] bool has_ready() const;
+    [[nodiscard]] bool has_notice() const;
     std::unique_ptr<detail::consumer> impl_;
 };
 
@@ -171,10 +179,10 @@ struct undelivered {
     cause why = cause::returned;
     std::uint64_t sequence = 0; ///< as `publish` returned it; 0: not known (confirms off)
     std::uint16_t code = 0;     ///< 312 no route, …
-    std::string text;           ///< RabbitMQ's words
-    std::string routing_key;    ///< returned ones only, like all below
-    std::string correlation_id;
-    std::string message_id;
+    std::string text{};           ///< RabbitMQ's words
+    std::string routing_key{};    ///< returned ones only, like all below
+    std::string correlation_id{};
+    std::string message_id{};
 };
 
 struct publisher_options {
@@ -193,11 +201,11 @@ public:
     ~publisher_connection();
 
     /// Encodes one message behind the others of the burst and returns its sequence number: 1, 2, 3 …
-    /// The bytes go out with `flush()`, or by themselves each time 128 KiB have gathered. Nothing
+    /// The bytes go out with `flush()` or `wait_confirms()`, or when 128 KiB have gathered. Nothing
     /// is kept of the arguments and nothing is allocated once the buffer has its size.
     /// Throws `unsupported` when a property or name is longer than AMQP can carry (nothing was
     /// written), else as `flush`.
-    std::uint64_t publish(std::string_view exchange, std::string_view routing_key,
+    std::uint64_t publish(std::string_view exchange, std::string_view key,
                           const properties& with, std::string_view body,
                           amqp::mandatory mandatory, core::deadline until);
 
@@ -221,8 +229,8 @@ public:
     /// is here before it counts as settled.
     [[nodiscard]] std::vector<undelivered> take_undelivered();
 
-    /// Flushes, reads answers that are there without waiting, does heartbeats. True when something
-    /// was settled or returned.
+    /// Reads answers that are there without waiting and does heartbeats; does not flush. True when
+    /// something was settled or returned.
     bool pump();
 
     /// A new channel after RabbitMQ closed the old one (publishing to an exchange that does not exist
@@ -242,7 +250,7 @@ struct wait_result {
 };
 
 /// Waits for whatever comes first on the given connections and descriptor, each of which may be
-/// absent (nullptr, -1), while heartbeats go on. Throws what `pump` of either connection throws;
+/// absent (nullptr, -1), while heartbeats go on. Does not flush. Throws what `pump` of either connection throws;
 /// `is_open()` and `channel_open()` tell which of them it was. `event` is polled for reading and never
 /// read.
 wait_result wait(consumer_connection* consumer, publisher_connection* publisher, int event,

@@ -11,6 +11,16 @@ namespace beds::amqp {
 
 class consumer_connection;
 
+namespace detail {
+class consumer;
+struct consumer_channel;
+struct message_block;
+struct message_block_deleter {
+    void operator()(message_block* block) const noexcept;
+};
+using message_ptr = std::unique_ptr<message_block, message_block_deleter>;
+} // namespace detail
+
 /// One header of a message, sent or received. A view.
 struct header {
     enum class kind : std::uint8_t {
@@ -19,9 +29,9 @@ struct header {
         other,   ///< there, but of a type BEDS has no use for (nested tables, arrays, floats, …)
     };
 
-    std::string_view name;
+    std::string_view name{};
     kind type = kind::other;
-    std::string_view text;
+    std::string_view text{};
     std::int64_t integer = 0;
 
     static header of(std::string_view name, std::string_view text) {
@@ -40,19 +50,19 @@ enum class delivery_mode : std::uint8_t {
 /// Properties of a message, to be published or as received. All views; an empty view is a property
 /// that is not sent or was not there. No string but header texts may be longer than 255 bytes.
 struct properties {
-    std::string_view message_id;
-    std::string_view correlation_id;
-    std::string_view reply_to;
-    std::string_view type;
-    std::string_view content_type;
-    std::string_view content_encoding;
-    std::string_view user_id;    ///< RabbitMQ refuses a message whose user is not the connection's
-    std::string_view app_id;
-    std::string_view expiration; ///< milliseconds, as text
-    std::optional<amqp::delivery_mode> mode;
-    std::optional<std::uint8_t> priority;
-    std::optional<std::uint64_t> timestamp; ///< seconds since the epoch
-    std::span<const header> headers;
+    std::string_view message_id{};
+    std::string_view correlation_id{};
+    std::string_view reply_to{};
+    std::string_view type{};
+    std::string_view content_type{};
+    std::string_view content_encoding{};
+    std::string_view user_id{};    ///< RabbitMQ refuses a message whose user is not the connection's
+    std::string_view app_id{};
+    std::string_view expiration{}; ///< milliseconds, as text
+    std::optional<amqp::delivery_mode> mode{};
+    std::optional<std::uint8_t> priority{};
+    std::optional<std::uint64_t> timestamp{}; ///< seconds since the epoch
+    std::span<const header> headers{};
 
     /// nullptr when there is none; the first when a name stands twice.
     [[nodiscard]] const header* find(std::string_view name) const;
@@ -64,15 +74,6 @@ struct properties {
 
 /// Headers beyond this number are not kept.
 inline constexpr std::size_t max_headers = 64;
-
-namespace detail {
-struct consumer_channel;
-struct message_block;
-struct message_block_deleter {
-    void operator()(message_block* block) const noexcept;
-};
-using message_ptr = std::unique_ptr<message_block, message_block_deleter>;
-} // namespace detail
 
 /// One message that RabbitMQ delivered, and the duty to resolve it: `ack`, `requeue` or `reject`, or
 /// `consumer_connection::ack_up_to` for a whole batch. A delivery that dies unresolved is requeued: by
@@ -121,11 +122,12 @@ public:
 
 private:
     friend class consumer_connection;
+    friend class detail::consumer;
     delivery(detail::message_ptr message, std::shared_ptr<detail::consumer_channel> channel) noexcept;
     void give_back() noexcept;
 
     detail::message_ptr message_;
-    std::shared_ptr<detail::consumer_channel> channel_; ///< null once resolved
+    std::shared_ptr<detail::consumer_channel> channel_; ///< null when resolved from the start
 };
 
 } // namespace beds::amqp

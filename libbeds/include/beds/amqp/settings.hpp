@@ -20,9 +20,9 @@ enum class tls_mode { off, on };
 
 struct tls_settings {
     tls_mode mode = tls_mode::off; ///< TLS 1.2 or newer
-    std::string ca_file;           ///< PEM; empty: the system's certificates
-    std::string cert_file;         ///< PEM, the client's certificate; empty: none
-    std::string key_file;          ///< PEM; given together with `cert_file`
+    std::string ca_file{};           ///< PEM; empty: the system's certificates
+    std::string cert_file{};         ///< PEM, the client's certificate; empty: none
+    std::string key_file{};          ///< PEM; given together with `cert_file`
     tls_verification verification = tls_verification::full;
 };
 
@@ -34,7 +34,7 @@ struct connection_settings {
     std::string vhost = "/";
     std::string user = "guest";
     core::secret password{"guest"};
-    tls_settings tls;
+    tls_settings tls{};
 
     /// Silence of twice this length means that the connection is dead. 1 s … 1 h. It cannot be
     /// switched off: a dead peer would never be noticed. The longest time a thread may stay away
@@ -46,7 +46,7 @@ struct connection_settings {
     /// Largest frame, in bytes: 4,096 … 1 MiB. Headers of one message must fit into one frame.
     std::uint32_t frame_max = 131072;
     /// Shown by RabbitMQ's tools as the connection's name, for example `bedsd app_server rel.read/2`.
-    std::string connection_name;
+    std::string connection_name{};
 
     [[nodiscard]] std::uint16_t effective_port() const {
         return port != 0 ? port : static_cast<std::uint16_t>(tls.mode == tls_mode::on ? 5671 : 5672);
@@ -56,8 +56,8 @@ struct connection_settings {
 /// One setting that breaks its bounds: the key as in the configuration (`tls.key_file`) and what was
 /// expected instead.
 struct setting_problem {
-    std::string key;
-    std::string expected;
+    std::string key{};
+    std::string expected{};
 };
 
 /// All problems, not only the first; empty when the settings can be used. Files are looked at when the

@@ -15,8 +15,8 @@ namespace beds::amqp {
 
 /// An `x-…` argument of a queue or exchange.
 struct argument {
-    std::string name;
-    std::variant<std::string, std::int64_t, bool> value;
+    std::string name{};
+    std::variant<std::string, std::int64_t, bool> value{};
 
     friend bool operator==(const argument&, const argument&) = default;
 };
@@ -25,9 +25,9 @@ enum class exchange_kind { direct, fanout, topic, headers, consistent_hash };
 
 /// A durable exchange.
 struct exchange {
-    exchange_name name;
+    exchange_name name{};
     exchange_kind kind = exchange_kind::topic;
-    std::vector<argument> arguments; ///< for example `alternate-exchange`
+    std::vector<argument> arguments{}; ///< for example `alternate-exchange`
 
     friend bool operator==(const exchange&, const exchange&) = default;
 };
@@ -38,17 +38,17 @@ enum class queue_kind {
 };
 
 struct queue {
-    queue_name name;
+    queue_name name{};
     queue_kind kind = queue_kind::durable;
-    std::vector<argument> arguments; ///< for example `x-queue-type`, `x-max-length`
+    std::vector<argument> arguments{}; ///< for example `x-queue-type`, `x-max-length`
 
     friend bool operator==(const queue&, const queue&) = default;
 };
 
 struct binding {
-    exchange_name from;
-    queue_name to;
-    routing_key key;
+    exchange_name from{};
+    queue_name to{};
+    routing_key key{};
 
     friend bool operator==(const binding&, const binding&) = default;
 };
@@ -56,9 +56,9 @@ struct binding {
 /// What must exist before messages flow. A value: kept by whoever needs it and declared again on
 /// every new connection.
 struct topology {
-    std::vector<exchange> exchanges;
-    std::vector<queue> queues;
-    std::vector<binding> bindings;
+    std::vector<exchange> exchanges{};
+    std::vector<queue> queues{};
+    std::vector<binding> bindings{};
 
     topology& operator+=(topology other);
     friend bool operator==(const topology&, const topology&) = default;
@@ -73,11 +73,11 @@ enum class declare_mode {
 
 /// RabbitMQ's refusal of a declaration, taken apart.
 struct declare_conflict {
-    std::string object;   ///< "queue" or "exchange"
-    std::string name;
-    std::string argument; ///< `x-max-length`, `durable`, `type`, …
-    std::string wanted;   ///< "none" when it was not given
-    std::string existing;
+    std::string object{};   ///< "queue" or "exchange"
+    std::string name{};
+    std::string argument{}; ///< `x-max-length`, `durable`, `type`, …
+    std::string wanted{};   ///< "none" when it was not given
+    std::string existing{};
 };
 
 /// From the server's text of a PRECONDITION_FAILED; nullopt when it says something else.

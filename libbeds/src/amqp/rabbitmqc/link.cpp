@@ -1,0 +1,492 @@
+#include "amqp/rabbitmqc/link.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <system_error>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace beds::amqp::detail {
+
+namespace {
+
+using std::chrono::duration_cast;
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+
+/// Where Debian, Fedora, SUSE and Alpine keep the bundle; rabbitmq-c 0.11 cannot ask OpenSSL for it.
+constexpr std::array system_ca_files{
+    "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"};
+
+core::error error_of(core::errc code, std::string message, core::handle_state handle, int native,
+                     std::string server_message = {}) {
+    return core::error{code, message,
+                       {.origin = core::error_origin::rabbitmq,
+                        .handle = handle,
+                        .native_code = native,
+                        .server_message = std::move(server_message)}};
+}
+
+core::errc errc_of_status(int status) {
+    switch (status) {
+    case AMQP_STATUS_TIMEOUT:
+        return core::errc::deadline_exceeded;
+    case AMQP_STATUS_BAD_AMQP_DATA:
+    case AMQP_STATUS_UNKNOWN_CLASS:
+    case AMQP_STATUS_UNKNOWN_METHOD:
+    case AMQP_STATUS_WRONG_METHOD:
+    case AMQP_STATUS_UNEXPECTED_STATE:
+    case AMQP_STATUS_INCOMPATIBLE_AMQP_VERSION:
+        return core::errc::protocol;
+    case AMQP_STATUS_NO_MEMORY:
+    case AMQP_STATUS_INVALID_PARAMETER:
+    case AMQP_STATUS_TIMER_FAILURE:
+        return core::errc::internal;
+    case AMQP_STATUS_TABLE_TOO_BIG:
+    case AMQP_STATUS_UNSUPPORTED:
+    case AMQP_STATUS_BROKER_UNSUPPORTED_SASL_METHOD:
+        return core::errc::unsupported;
+    case AMQP_STATUS_SSL_HOSTNAME_VERIFY_FAILED:
+    case AMQP_STATUS_SSL_PEER_VERIFY_FAILED:
+    case AMQP_STATUS_SSL_CONNECTION_FAILED:
+        return core::errc::refused;
+    default:
+        return core::errc::unreachable;
+    }
+}
+
+core::errc errc_of_reply_code(int code) {
+    switch (code) {
+    case AMQP_NOT_FOUND:
+    case AMQP_PRECONDITION_FAILED:
+        return core::errc::topology_conflict;
+    case AMQP_CONNECTION_FORCED: // shut down by the operator; it may be back soon
+    case AMQP_INTERNAL_ERROR:
+        return core::errc::unreachable;
+    case AMQP_FRAME_ERROR:
+    case AMQP_SYNTAX_ERROR:
+    case AMQP_COMMAND_INVALID:
+    case AMQP_CHANNEL_ERROR:
+    case AMQP_UNEXPECTED_FRAME:
+        return core::errc::protocol;
+    case AMQP_NOT_IMPLEMENTED:
+        return core::errc::unsupported;
+    default:
+        return core::errc::refused;
+    }
+}
+
+void set_up_tls(amqp_socket_t* socket, const tls_settings& tls) {
+    const auto refuse = [](const std::string& what) {
+        return error_of(core::errc::invalid_configuration, what, core::handle_state::broken, 0);
+    };
+    if (amqp_ssl_socket_set_ssl_versions(socket, AMQP_TLSv1_2, AMQP_TLSvLATEST) !=
+        AMQP_STATUS_OK) {
+        throw error_of(core::errc::unsupported, "TLS 1.2 cannot be demanded",
+                       core::handle_state::broken, 0);
+    }
+    const amqp_boolean_t verify = tls.verification == tls_verification::full ? 1 : 0;
+    amqp_ssl_socket_set_verify_peer(socket, verify);
+    amqp_ssl_socket_set_verify_hostname(socket, verify);
+    if (!tls.ca_file.empty()) {
+        if (amqp_ssl_socket_set_cacert(socket, tls.ca_file.c_str()) != AMQP_STATUS_OK) {
+            throw refuse("tls.ca_file: '" + tls.ca_file + "' is not a readable PEM certificate");
+        }
+    } else if (verify != 0) {
+        const auto found = std::find_if(system_ca_files.begin(), system_ca_files.end(),
+                                        [](const char* file) { return access(file, R_OK) == 0; });
+        if (found == system_ca_files.end() ||
+            amqp_ssl_socket_set_cacert(socket, *found) != AMQP_STATUS_OK) {
+            throw refuse("tls.ca_file: needed, because the system has no certificates in a known place");
+        }
+    }
+    if (!tls.cert_file.empty() &&
+        amqp_ssl_socket_set_key(socket, tls.cert_file.c_str(), tls.key_file.c_str()) !=
+            AMQP_STATUS_OK) {
+        throw refuse("tls.cert_file and tls.key_file: '" + tls.cert_file + "' and '" + tls.key_file +
+                     "' are not a readable PEM certificate with its key");
+    }
+}
+
+amqp_table_entry_t entry(const char* key, bool value) {
+    amqp_table_entry_t made{};
+    made.key = to_bytes(key);
+    made.value.kind = AMQP_FIELD_KIND_BOOLEAN;
+    made.value.value.boolean = value ? 1 : 0;
+    return made;
+}
+
+amqp_table_entry_t entry(const char* key, std::string_view value) {
+    amqp_table_entry_t made{};
+    made.key = to_bytes(key);
+    made.value.kind = AMQP_FIELD_KIND_UTF8;
+    made.value.value.bytes = to_bytes(value);
+    return made;
+}
+
+} // namespace
+
+void link::closer::operator()(amqp_connection_state_t_* state) const noexcept {
+    amqp_destroy_connection(state);
+}
+
+link::link(const connection_settings& settings, core::deadline until)
+    : where_(settings.host + ":" + std::to_string(settings.effective_port())),
+      tls_(settings.tls.mode == tls_mode::on) {
+    if (const auto problems = validate(settings); !problems.empty()) {
+        std::string text = "connection to RabbitMQ:";
+        for (const auto& problem : problems) {
+            text += " " + problem.key + ": " + problem.expected + ";";
+        }
+        text.pop_back();
+        throw error_of(core::errc::invalid_configuration, text, core::handle_state::broken, 0);
+    }
+    const auto end = until.earlier(core::deadline::after(settings.connect_timeout));
+    handle_.reset(amqp_new_connection());
+    if (handle_ == nullptr) {
+        throw std::bad_alloc{};
+    }
+    amqp_socket_t* socket =
+        tls_ ? amqp_ssl_socket_new(handle()) : amqp_tcp_socket_new(handle());
+    if (socket == nullptr) {
+        throw error_of(core::errc::internal, "no socket for RabbitMQ", core::handle_state::broken, 0);
+    }
+    if (tls_) {
+        set_up_tls(socket, settings.tls);
+    }
+    // A zero timeout would be no timeout to some of its callees.
+    const auto budget = std::max(milliseconds{1}, end.remaining_ms());
+    const auto timeout = to_timeval(budget);
+    const int opened = amqp_socket_open_noblock(socket, settings.host.c_str(),
+                                                settings.effective_port(), &timeout);
+    if (opened != AMQP_STATUS_OK) {
+        const int system_error = errno;
+        auto code = errc_of_status(opened);
+        std::string text = "cannot connect to RabbitMQ at " + where_ + ": ";
+        if (opened == AMQP_STATUS_TIMEOUT) {
+            text += "no answer in " + std::to_string(budget.count()) + " ms";
+            code = until.expired() ? core::errc::deadline_exceeded : core::errc::unreachable;
+        } else if (opened == AMQP_STATUS_SSL_PEER_VERIFY_FAILED) {
+            text += "its certificate is not signed by a trusted authority (tls.ca_file)";
+        } else if (opened == AMQP_STATUS_SSL_HOSTNAME_VERIFY_FAILED) {
+            text += "its certificate is not made out to '" + settings.host + "'";
+        } else if (opened == AMQP_STATUS_SOCKET_ERROR && system_error != 0) {
+            text += std::generic_category().message(system_error);
+        } else {
+            text += amqp_error_string2(opened);
+        }
+        throw error_of(code, text, core::handle_state::broken, opened);
+    }
+    watched_socket_ = fcntl(amqp_get_sockfd(handle()), F_DUPFD_CLOEXEC, 0);
+    if (watched_socket_ < 0) {
+        throw std::system_error{errno, std::generic_category(), "socket of RabbitMQ"};
+    }
+    open_ = true;
+    try {
+        login(settings, std::max(milliseconds{1}, end.remaining_ms()));
+    } catch (...) {
+        break_up();
+        ::close(watched_socket_);
+        throw;
+    }
+}
+
+void link::login(const connection_settings& settings, milliseconds budget) {
+    const auto timeout = to_timeval(budget);
+    amqp_set_handshake_timeout(handle(), &timeout);
+
+    std::array capabilities{
+        entry("publisher_confirms", true), entry("consumer_cancel_notify", true),
+        entry("connection.blocked", true), entry("authentication_failure_close", true),
+        entry("basic.nack", true)};
+    amqp_table_entry_t capability_table{};
+    capability_table.key = to_bytes("capabilities");
+    capability_table.value.kind = AMQP_FIELD_KIND_TABLE;
+    capability_table.value.value.table = {static_cast<int>(capabilities.size()),
+                                          capabilities.data()};
+    std::array client{entry("product", "BEDS"), entry("connection_name", settings.connection_name),
+                      capability_table};
+    const amqp_table_t client_properties{static_cast<int>(client.size()), client.data()};
+
+    const auto reply = amqp_login_with_properties(
+        handle(), settings.vhost.c_str(), 0, static_cast<int>(settings.frame_max),
+        static_cast<int>(settings.heartbeat.count()), &client_properties, AMQP_SASL_METHOD_PLAIN,
+        settings.user.c_str(), settings.password.reveal().c_str());
+    if (reply.reply_type == AMQP_RESPONSE_LIBRARY_EXCEPTION &&
+        reply.library_error == AMQP_STATUS_TIMEOUT) {
+        throw error_of(core::errc::unreachable,
+                       "RabbitMQ at " + where_ + " accepted the connection and did not answer in " +
+                           std::to_string(budget.count()) + " ms",
+                       core::handle_state::broken, reply.library_error);
+    }
+    check_reply("login", 0, reply);
+    heartbeat_ = std::chrono::seconds{amqp_get_heartbeat(handle())};
+    frame_max_ = static_cast<std::size_t>(amqp_get_frame_max(handle()));
+    last_service_ = std::chrono::steady_clock::now();
+}
+
+link::~link() {
+    close(core::deadline::after(blocked_ ? milliseconds{0} : milliseconds{500}));
+    if (watched_socket_ >= 0) {
+        // The duplicate would keep the connection open after rabbitmq-c has closed its own.
+        ::shutdown(watched_socket_, SHUT_RDWR);
+        ::close(watched_socket_);
+    }
+}
+
+void link::close(core::deadline until) noexcept {
+    if (!open_) {
+        return;
+    }
+    if (const auto left = until.remaining_ms(); left > milliseconds{0}) {
+        const auto timeout = to_timeval(std::min(left, milliseconds{3'600'000}));
+        amqp_set_rpc_timeout(handle(), &timeout);
+        amqp_connection_close(handle(), AMQP_REPLY_SUCCESS);
+    }
+    break_up();
+}
+
+void link::break_up() noexcept {
+    open_ = false;
+    channel_open_ = false;
+    topology_open_ = false;
+    if (watched_socket_ >= 0) {
+        ::shutdown(watched_socket_, SHUT_RDWR);
+    }
+}
+
+void link::open_channel(core::deadline until) {
+    rpc("channel.open", data_channel, until,
+        [](auto* state) { return amqp_channel_open(state, data_channel); });
+    channel_open_ = true;
+}
+
+void link::require_open(std::string_view what) const {
+    if (!open_) {
+        throw error_of(core::errc::unreachable,
+                       std::string{what} + ": the connection to RabbitMQ at " + where_ + " is closed",
+                       core::handle_state::broken, 0);
+    }
+}
+
+void link::require_channel(std::string_view what) const {
+    require_open(what);
+    if (!channel_open_) {
+        throw error_of(core::errc::unreachable,
+                       std::string{what} + ": RabbitMQ has closed the channel",
+                       core::handle_state::usable, 0);
+    }
+}
+
+void link::begin_rpc(std::string_view what, core::deadline until) {
+    require_open(what);
+    const auto left = until.remaining_ms();
+    if (left <= milliseconds{0}) {
+        throw error_of(core::errc::deadline_exceeded, std::string{what} + ": not started",
+                       core::handle_state::usable, 0);
+    }
+    if (until.is_never()) {
+        amqp_set_rpc_timeout(handle(), nullptr);
+    } else {
+        const auto timeout = to_timeval(left);
+        amqp_set_rpc_timeout(handle(), &timeout);
+    }
+}
+
+void link::check_reply(std::string_view what, amqp_channel_t channel,
+                       const amqp_rpc_reply_t& reply) {
+    switch (reply.reply_type) {
+    case AMQP_RESPONSE_NORMAL:
+        last_service_ = std::chrono::steady_clock::now();
+        return;
+    case AMQP_RESPONSE_LIBRARY_EXCEPTION:
+        fail(what, reply.library_error);
+    case AMQP_RESPONSE_SERVER_EXCEPTION:
+        if (reply.reply.id == AMQP_CHANNEL_CLOSE_METHOD) {
+            on_channel_close(what, channel,
+                             *static_cast<const amqp_channel_close_t*>(reply.reply.decoded));
+        }
+        if (reply.reply.id == AMQP_CONNECTION_CLOSE_METHOD) {
+            on_connection_close(what,
+                                *static_cast<const amqp_connection_close_t*>(reply.reply.decoded));
+        }
+        fail(what, AMQP_STATUS_WRONG_METHOD);
+    case AMQP_RESPONSE_NONE:
+        break;
+    }
+    fail(what, AMQP_STATUS_CONNECTION_CLOSED);
+}
+
+void link::check(std::string_view what, int status) {
+    if (status < 0) {
+        fail(what, status);
+    }
+}
+
+void link::fail(std::string_view what, int status) {
+    break_up();
+    throw error_of(errc_of_status(status),
+                   std::string{what} + ": RabbitMQ at " + where_ + ": " + amqp_error_string2(status),
+                   core::handle_state::broken, status);
+}
+
+void link::on_channel_close(std::string_view what, amqp_channel_t channel,
+                            const amqp_channel_close_t& method) {
+    const int code = method.reply_code;
+    std::string server_message{to_view(method.reply_text)};
+    if (channel == data_channel) {
+        channel_open_ = false;
+    } else {
+        topology_open_ = false;
+    }
+    amqp_channel_close_ok_t answer{};
+    check("channel.close-ok",
+          amqp_send_method(handle(), channel, AMQP_CHANNEL_CLOSE_OK_METHOD, &answer));
+    throw error_of(errc_of_reply_code(code), std::string{what} + ": " + server_message,
+                   core::handle_state::usable, code, server_message);
+}
+
+void link::on_connection_close(std::string_view what, const amqp_connection_close_t& method) {
+    const int code = method.reply_code;
+    std::string server_message{to_view(method.reply_text)};
+    amqp_connection_close_ok_t answer{};
+    amqp_send_method(handle(), 0, AMQP_CONNECTION_CLOSE_OK_METHOD, &answer);
+    break_up();
+    throw error_of(errc_of_reply_code(code),
+                   std::string{what} + ": RabbitMQ at " + where_ +
+                       " closed the connection: " + server_message,
+                   core::handle_state::broken, code, server_message);
+}
+
+void link::on_connection_frame(const amqp_frame_t& frame) {
+    if (frame.frame_type != AMQP_FRAME_METHOD) {
+        return;
+    }
+    switch (frame.payload.method.id) {
+    case AMQP_CONNECTION_BLOCKED_METHOD:
+        blocked_ = true;
+        blocked_reason_ = to_view(
+            static_cast<const amqp_connection_blocked_t*>(frame.payload.method.decoded)->reason);
+        break;
+    case AMQP_CONNECTION_UNBLOCKED_METHOD:
+        blocked_ = false;
+        blocked_reason_.clear();
+        break;
+    case AMQP_CONNECTION_CLOSE_METHOD:
+        on_connection_close(
+            "connection",
+            *static_cast<const amqp_connection_close_t*>(frame.payload.method.decoded));
+    default:
+        break;
+    }
+    amqp_maybe_release_buffers_on_channel(handle(), 0);
+}
+
+bool link::buffered() const {
+    return open_ && (amqp_frames_enqueued(handle()) != 0 || amqp_data_in_buffer(handle()) != 0);
+}
+
+bool link::readable_now() {
+    if (buffered()) {
+        return true;
+    }
+    // rabbitmq-c does heartbeats only while it waits for a frame.
+    if (std::chrono::steady_clock::now() - last_service_ >= heartbeat_ / 8) {
+        return true;
+    }
+    pollfd asked{watched_socket_, POLLIN, 0};
+    return ::poll(&asked, 1, 0) != 0;
+}
+
+bool link::read_frame(amqp_frame_t& frame, microseconds wait) {
+    require_open("read");
+    if (wait <= microseconds{0} && !readable_now()) {
+        return false;
+    }
+    const auto end = std::chrono::steady_clock::now() + wait;
+    for (;;) {
+        const auto timeout = to_timeval(std::max(wait, microseconds{0}));
+        const int status = amqp_simple_wait_frame_noblock(handle(), &frame, &timeout);
+        const auto now = std::chrono::steady_clock::now();
+        last_service_ = now;
+        if (status == AMQP_STATUS_TIMEOUT) {
+            return false;
+        }
+        check("read", status);
+        if (frame.channel == data_channel) {
+            if (frame.frame_type == AMQP_FRAME_METHOD &&
+                frame.payload.method.id == AMQP_CHANNEL_CLOSE_METHOD) {
+                on_channel_close(
+                    "channel", data_channel,
+                    *static_cast<const amqp_channel_close_t*>(frame.payload.method.decoded));
+            }
+            return true;
+        }
+        if (frame.channel == 0) {
+            on_connection_frame(frame);
+        }
+        // Anything else is a straggler of the topology channel.
+        wait = duration_cast<microseconds>(end - now);
+    }
+}
+
+void link::release_buffers() {
+    amqp_maybe_release_buffers_on_channel(handle(), data_channel);
+}
+
+void link::close_topology_channel(core::deadline until) noexcept {
+    if (!open_ || !topology_open_) {
+        return;
+    }
+    try {
+        begin_rpc("channel.close", until);
+        check_reply("channel.close", topology_channel,
+                    amqp_channel_close(handle(), topology_channel, AMQP_REPLY_SUCCESS));
+        amqp_maybe_release_buffers_on_channel(handle(), topology_channel);
+    } catch (...) {
+        // A channel whose end is not known cannot be opened again.
+        break_up();
+    }
+    topology_open_ = false;
+}
+
+void link::write_raw(std::span<const char> bytes, core::deadline until) {
+    require_open("write");
+    const int socket = amqp_get_sockfd(handle());
+    while (!bytes.empty()) {
+        const ssize_t sent = ::send(socket, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (sent > 0) {
+            bytes = bytes.subspan(static_cast<std::size_t>(sent));
+            continue;
+        }
+        if (sent < 0 && errno == EINTR) {
+            continue;
+        }
+        if (sent < 0 && errno != EAGAIN && errno != EWOULDBLOCK) {
+            const int system_error = errno;
+            break_up();
+            throw error_of(core::errc::unreachable,
+                           "write: RabbitMQ at " + where_ + ": " +
+                               std::generic_category().message(system_error),
+                           core::handle_state::broken, system_error);
+        }
+        const auto left = until.remaining_ms();
+        if (left <= milliseconds{0}) {
+            break_up();
+            throw error_of(core::errc::deadline_exceeded,
+                           "write: RabbitMQ at " + where_ + " does not take what is sent" +
+                               (blocked_ ? " (" + blocked_reason_ + ")" : std::string{}),
+                           core::handle_state::broken, AMQP_STATUS_TIMEOUT);
+        }
+        pollfd asked{socket, POLLOUT, 0};
+        ::poll(&asked, 1, static_cast<int>(std::min(left, milliseconds{1000}).count()));
+    }
+}
+
+} // namespace beds::amqp::detail
