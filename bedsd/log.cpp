@@ -1,0 +1,132 @@
+#include "log.hpp"
+
+#include <spdlog/logger.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
+
+#if BEDSD_WITH_SYSTEMD
+#include <systemd/sd-journal.h>
+
+#include <sys/uio.h>
+#include <unistd.h>
+#endif
+
+#include <memory>
+
+namespace bedsd {
+namespace {
+
+using beds::observe::level;
+using beds::observe::log_record;
+using beds::observe::log_sink;
+
+level least(beds::config::log_level value) {
+    switch (value) {
+    case beds::config::log_level::debug:
+        return level::debug;
+    case beds::config::log_level::info:
+        return level::info;
+    case beds::config::log_level::warning:
+        return level::warning;
+    case beds::config::log_level::error:
+        break;
+    }
+    return level::error;
+}
+
+spdlog::level::level_enum spdlog_level(level value) {
+    switch (value) {
+    case level::debug:
+        return spdlog::level::debug;
+    case level::info:
+        return spdlog::level::info;
+    case level::warning:
+        return spdlog::level::warn;
+    case level::error:
+        break;
+    }
+    return spdlog::level::err;
+}
+
+/// syslog(3)'s numbers.
+int priority(level value) {
+    switch (value) {
+    case level::debug:
+        return 7;
+    case level::info:
+        return 6;
+    case level::warning:
+        return 4;
+    case level::error:
+        break;
+    }
+    return 3;
+}
+
+log_sink console(level lowest) {
+    auto sink = std::make_shared<spdlog::sinks::stderr_color_sink_mt>();
+    auto logger = std::make_shared<spdlog::logger>("bedsd", std::move(sink));
+    logger->set_level(spdlog::level::trace);
+    logger->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %^%-7l%$ %v", spdlog::pattern_time_type::utc);
+    logger->flush_on(spdlog::level::trace);
+    return {lowest, [logger](const log_record& record) {
+                logger->log(spdlog_level(record.severity), "{}", console_line(record));
+            }};
+}
+
+} // namespace
+
+std::string console_line(const log_record& record) {
+    static constexpr std::string_view digits = "0123456789abcdef";
+    std::string line;
+    for (const auto part :
+         {record.id, std::string_view{" "}, record.source, std::string_view{": "}, record.text}) {
+        for (const char c : part) {
+            const auto code = static_cast<unsigned char>(c);
+            if (code < 0x20 || code == 0x7f) {
+                line += "\\x";
+                line += digits[code >> 4U];
+                line += digits[code & 0xfU];
+            } else {
+                line += c;
+            }
+        }
+    }
+    return line;
+}
+
+std::vector<std::string> journal_fields(const log_record& record) {
+    return {"MESSAGE=" + std::string{record.text},
+            "PRIORITY=" + std::to_string(priority(record.severity)),
+            "BEDS_ID=" + std::string{record.id}, "BEDS_SOURCE=" + std::string{record.source},
+            "SYSLOG_IDENTIFIER=bedsd"};
+}
+
+log_sink make_log(const beds::config::log_settings& settings) {
+    const auto lowest = least(settings.level);
+    if (settings.target == beds::config::log_target::console) {
+        return console(lowest);
+    }
+#if BEDSD_WITH_SYSTEMD
+    // Without the journal's socket sd_journal_sendv drops the entry and calls it success.
+    if (::access("/run/systemd/journal/socket", W_OK) == 0) {
+        return {lowest, [](const log_record& record) {
+                    auto fields = journal_fields(record);
+                    std::vector<iovec> parts;
+                    parts.reserve(fields.size());
+                    for (auto& field : fields) {
+                        parts.push_back({field.data(), field.size()});
+                    }
+                    (void)::sd_journal_sendv(parts.data(), static_cast<int>(parts.size()));
+                }};
+    }
+    constexpr std::string_view reason =
+        "there is no journal on this machine; logging to the console";
+#else
+    constexpr std::string_view reason = "built without libsystemd; logging to the console";
+#endif
+    auto sink = console(lowest);
+    sink.write(level::warning, "BEDSD_NO_JOURNAL", "log", reason);
+    return sink;
+}
+
+} // namespace bedsd
