@@ -110,6 +110,8 @@ struct capabilities {
     bool transactions = false; ///< `atomic` envelopes
     bool procedures = false;
     bool pipelines = false;
+    /// `begin` looks ids up and `seal` stores replies. Without it writes are `at_least_once`.
+    bool inbox = false;
 };
 
 struct session_context {

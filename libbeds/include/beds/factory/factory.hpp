@@ -1,0 +1,89 @@
+#pragma once
+
+#include <beds/adapters/adapter.hpp>
+#include <beds/core/arena.hpp>
+#include <beds/core/clock.hpp>
+#include <beds/core/operation.hpp>
+#include <beds/core/outcome.hpp>
+#include <beds/core/row.hpp>
+#include <beds/observe/counters.hpp>
+#include <beds/observe/log.hpp>
+#include <beds/templates/registry.hpp>
+
+#include <chrono>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace beds::factory {
+
+/// Where a message was taken from, which decides what it may ask for.
+enum class source : std::uint8_t {
+    requests, ///< a request queue of this connection, or an in-process caller
+    catalog,  ///< the catalog queue: `describe`, and whatever no binding took
+};
+
+/// One message of a batch.
+struct message {
+    core::request request;
+    factory::source source = factory::source::requests;
+    std::string_view routed_template{}; ///< with `strict_route`: the one template that it may name
+
+    /// Filled by `run`: the numbers and outcomes of its operations.
+    core::op_index first = 0;
+    std::span<core::outcome> results{};
+};
+
+struct settings {
+    /// The highest class of operation that may run here; a higher one is MISROUTED.
+    core::op_class highest_class = core::op_class::bulk;
+    /// Used when neither the caller nor the template gives a deadline.
+    std::chrono::milliseconds default_deadline{30'000};
+    /// Upper bound for one attempt to reach the database.
+    std::chrono::milliseconds connect_timeout{3'000};
+    /// How often a batch is run again after deadlocks before its operations end as BACKEND_CONFLICT.
+    unsigned max_reruns = 20;
+};
+
+/// Takes a batch of operations, checks and types each one with its template, groups those that can
+/// share a statement, and drives one database session through the unit of work. Belongs to one thread.
+///
+/// A batch is one transaction. Bad operations are answered and harm no other. After a deadlock, an id
+/// that is already in the inbox, a deadline that passed, or a lost connection, the rest of the batch is
+/// run again as long as its deadlines allow; see libbeds/doc/decisions for the order of operations.
+class factory {
+public:
+    /// `registry` holds the templates of all connections of the service: it tells UNKNOWN_TEMPLATE
+    /// from MISROUTED. `adapters` are those of the service; `connection` names the one served here.
+    /// Everything passed must outlive the factory.
+    factory(std::shared_ptr<const templates::registry> registry,
+            std::vector<std::shared_ptr<adapters::adapter>> adapters, std::string connection,
+            adapters::session_context context, settings given = {},
+            const core::clock& clock = core::machine_clock());
+    ~factory();
+    factory(factory&&) noexcept;
+    factory& operator=(factory&&) noexcept;
+
+    /// Number of operations in the batch: what the sink is to be made ready for.
+    static std::size_t count(std::span<const message> batch);
+
+    /// Answers every operation of the batch. Does not throw for anything that operations or the
+    /// database do. `memory` holds everything until the replies are written.
+    void run(std::span<message> batch, core::result_sink& results, core::arena& memory,
+             observe::live_counters& counters);
+
+    /// Connects when there is no session and the back-off allows it. True: there is one now.
+    bool ensure_session(core::deadline until);
+    /// Checks an idle session, so that the first operation after a quiet time does not find it dead.
+    void idle(core::deadline until);
+    [[nodiscard]] bool connected() const;
+    /// Why the last attempt to connect failed; for operators.
+    [[nodiscard]] const std::string& last_error() const;
+
+private:
+    struct impl;
+    std::unique_ptr<impl> impl_;
+};
+
+} // namespace beds::factory

@@ -1,0 +1,104 @@
+#pragma once
+
+#include <beds/adapters/adapter.hpp>
+#include <beds/config/settings.hpp>
+#include <beds/core/deadline.hpp>
+#include <beds/observe/counters.hpp>
+#include <beds/observe/log.hpp>
+#include <beds/templates/registry.hpp>
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace beds::node {
+
+enum class step_state {
+    done,
+    waiting, ///< a server is not there yet; it is tried again in the background
+    failed,
+};
+
+/// One step of the IPL, the ordered start of a node.
+struct ipl_step {
+    std::string name;     ///< `configuration`, `templates`, `database rel`, `brokers app_server`, …
+    bool required = true; ///< a required step that fails stops the IPL
+    step_state state = step_state::done;
+    std::chrono::microseconds took{0};
+    std::string detail;   ///< what was found, or what is wrong and what to do
+};
+std::string to_string(const ipl_step& step);
+
+/// What a node needs and whether it has it.
+struct dependency {
+    std::string name;     ///< `rabbitmq app_server`, `database rel`
+    bool required = true;
+    bool ready = false;
+    std::string trouble;  ///< why it is not ready
+};
+
+struct node_status {
+    bool live = false;  ///< started and not stopped
+    bool ready = false; ///< every required dependency is there: requests are served
+    std::vector<dependency> dependencies;
+    std::vector<observe::broker_counters> brokers;
+};
+
+/// A running BEDS: the brokers of every role that the configuration gives it, over the adapters of the
+/// connections that they name. A program may run several nodes; they share nothing.
+///
+/// Public member functions may be called from any thread, one at a time until `start` has returned.
+class node {
+public:
+    /// Takes settings that need no file: an embedding program fills them in C++.
+    explicit node(config::settings settings, observe::log_sink log = {});
+    /// Stops without draining when `stop` was not called.
+    ~node();
+    node(const node&) = delete;
+    node& operator=(const node&) = delete;
+
+    /// Makes an adapter for one configured connection.
+    using engine = std::function<std::shared_ptr<adapters::adapter>(const std::string& connection,
+                                                                    const config::settings&)>;
+    /// Registers how connections of a store are made: `rel` for `[rel_services.*]`, `rec` for
+    /// `[rec_services.*]`. Throws core::error(duplicate_name) when the store has an engine.
+    void register_engine(templates::engine store, engine maker);
+    /// Adds a connection that the configuration does not know, for example one in memory; its name must
+    /// be new, else core::error(duplicate_name).
+    void add_connection(std::shared_ptr<adapters::adapter> adapter);
+    /// Adds templates given as TOML text to those of the configured directory. Without a directory in the
+    /// settings these are all there are. Throws core::error(invalid_template) naming every problem.
+    void add_template(std::string_view toml, std::string_view name_for_messages);
+
+    /// The IPL. Checks settings, loads and checks templates, makes adapters, starts brokers. Returns the
+    /// report of its steps. Servers that are away do not stop it: the node is live, becomes ready by
+    /// itself, and answers BACKEND_UNAVAILABLE until then.
+    ///
+    /// Throws core::error: `invalid_configuration` or `invalid_template`, with everything that is wrong in
+    /// its message; the report so far is in `report()`.
+    std::vector<ipl_step> start();
+    [[nodiscard]] const std::vector<ipl_step>& report() const;
+    /// All of `start` that needs no server, and starts nothing: for `--check`.
+    std::vector<ipl_step> check();
+
+    /// True when the node became ready before the deadline. The latest `trouble()` says what is missing.
+    bool wait_ready(core::deadline until) const;
+    [[nodiscard]] node_status status() const;
+
+    /// Orderly stop: stop consuming, finish what is under way, reply, acknowledge. False when work was left
+    /// at the deadline; it is delivered again elsewhere, nothing is lost.
+    bool stop(core::deadline until);
+
+    /// For the in-process client: templates and adapters of this node. Valid after `start` or `check`.
+    [[nodiscard]] std::shared_ptr<const templates::registry> registry() const;
+    [[nodiscard]] const std::vector<std::shared_ptr<adapters::adapter>>& adapters() const;
+
+private:
+    struct impl;
+    std::unique_ptr<impl> impl_;
+};
+
+} // namespace beds::node

@@ -1,0 +1,625 @@
+#include <beds/brokers/broker.hpp>
+
+#include "brokers/event_id.hpp"
+
+#include <beds/amqp/connection.hpp>
+#include <beds/amqp/reconnect.hpp>
+#include <beds/core/error.hpp>
+#include <beds/wire/reply.hpp>
+#include <beds/wire/request.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+#include <poll.h>
+#include <pthread.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+namespace beds::brokers {
+namespace {
+
+using namespace std::chrono_literals;
+using core::code;
+using core::outcome;
+using observe::level;
+using live = observe::live_counters;
+
+/// Wakes a thread that waits in poll(2).
+class wake_event {
+public:
+    wake_event() : descriptor_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+        if (descriptor_ < 0) {
+            throw core::error(core::errc::internal, "cannot make an eventfd");
+        }
+    }
+    ~wake_event() { ::close(descriptor_); }
+    wake_event(const wake_event&) = delete;
+    wake_event& operator=(const wake_event&) = delete;
+
+    [[nodiscard]] int descriptor() const { return descriptor_; }
+    void set() const {
+        const std::uint64_t one = 1;
+        [[maybe_unused]] const auto written = ::write(descriptor_, &one, sizeof one);
+    }
+    void clear() const {
+        std::uint64_t count = 0;
+        [[maybe_unused]] const auto read = ::read(descriptor_, &count, sizeof count);
+    }
+    void wait(std::chrono::milliseconds longest) const {
+        pollfd watched{descriptor_, POLLIN, 0};
+        ::poll(&watched, 1, static_cast<int>(std::max<std::int64_t>(longest.count(), 0)));
+    }
+
+private:
+    int descriptor_;
+};
+
+/// What a batch remembers of each of its messages.
+struct taken {
+    amqp::delivery* delivery = nullptr;
+    std::string_view event{};
+    std::optional<outcome> refused{}; ///< the message as a whole
+    std::size_t message = 0;          ///< position among the factory's messages
+    std::uint64_t sequence = 0;       ///< of its reply
+};
+
+/// Only what every AMQP client means by "this is JSON text".
+bool acceptable_encoding(std::string_view encoding) {
+    return encoding.empty() || encoding == "utf-8" || encoding == "UTF-8" ||
+           encoding == "identity";
+}
+
+bool acceptable_type(std::string_view type) {
+    return type.empty() || type == "application/json" ||
+           type.starts_with("application/json;");
+}
+
+/// `countries.read` → `countries`.
+std::string_view routed_name(std::string_view key) {
+    const auto dot = key.rfind('.');
+    return dot == std::string_view::npos ? key : key.substr(0, dot);
+}
+
+} // namespace
+
+struct broker::impl {
+    impl(broker_settings settings, std::shared_ptr<const templates::registry> registry,
+         std::vector<std::shared_ptr<adapters::adapter>> adapters,
+         adapters::session_context context)
+        : given(std::move(settings)), log(context.log), decoder(limits(given)),
+          writer(wire::reply_limits{given.max_reply}), events(given.event_prefix),
+          reconnect(amqp::reconnect_policy{}, amqp::system_random()) {
+        context.name = given.name;
+        auto options = given.factory;
+        options.highest_class = given.op_class;
+        work.emplace(std::move(registry), std::move(adapters), given.connection,
+                     std::move(context), options);
+        confirmed = given.op_class != core::op_class::read;
+    }
+
+    static wire::decode_limits limits(const broker_settings& from) {
+        wire::decode_limits made;
+        made.max_body = from.max_request;
+        return made;
+    }
+
+    broker_settings given;
+    observe::log_sink log;
+    wire::request_decoder decoder;
+    wire::reply_writer writer;
+    event_ids events;
+    amqp::reconnect_fsm reconnect;
+    std::optional<factory::factory> work;
+    bool confirmed = false; ///< replies are waited for before the request is acknowledged
+
+    std::optional<amqp::consumer_connection> in;
+    std::optional<amqp::publisher_connection> out;
+    std::uint32_t request_consumer = 0;
+    std::uint32_t catalog_consumer = 0xFFFFFFFFU;
+
+    core::arena memory;
+    std::vector<amqp::delivery> deliveries;
+    std::vector<taken> chunk;
+    std::vector<factory::message> messages;
+    std::string body;
+    live counters;
+    core::steady_time next_idle{};
+
+    wake_event wake;
+    std::thread thread;
+    std::atomic<broker_state> state{broker_state::starting};
+    std::atomic<bool> stopping{false};
+    std::atomic<bool> abandon{false};
+    mutable std::mutex mutex; // guards what other threads ask rarely
+    core::deadline stop_until = core::deadline::never();
+    std::string amqp_trouble = "not connected to RabbitMQ yet";
+    std::string backend_trouble = "not connected to the database yet";
+
+    void say(level severity, std::string_view id, std::string_view text) const {
+        log.write(severity, id, given.name, text);
+    }
+
+    /// Longest time that one call to RabbitMQ may take; below the heartbeat, which would end it.
+    [[nodiscard]] core::deadline amqp_limit() const {
+        return core::deadline::after(std::max<std::chrono::milliseconds>(
+            given.amqp.heartbeat * 3 / 4, 1'000ms));
+    }
+
+    // ---- connecting --------------------------------------------------------------------------
+
+    void connect() {
+        auto settings = given.amqp;
+        const auto until = core::deadline::after(settings.connect_timeout * 2);
+        settings.connection_name = given.name + " consume";
+        in.emplace(settings, until);
+        settings.connection_name = given.name + " publish";
+        out.emplace(settings, until,
+                    amqp::publisher_options{confirmed ? amqp::confirms::on : amqp::confirms::off});
+        in->declare(given.topology, given.declare, until);
+        consume(until);
+        live::add(counters.amqp_connects);
+    }
+
+    void consume(core::deadline until) {
+        amqp::consume_options options;
+        options.prefetch = given.prefetch;
+        options.max_body = given.max_request;
+        request_consumer = in->consume(
+            amqp::request_queue_name(given.queue_tag, given.connection, given.op_class), options,
+            until);
+        if (given.op_class == core::op_class::read) {
+            catalog_consumer = in->consume(amqp::catalog_queue(given.queue_tag), options, until);
+        }
+    }
+
+    void disconnect() {
+        deliveries.clear();
+        in.reset();
+        out.reset();
+        counters.amqp_connected.store(false, std::memory_order_relaxed);
+    }
+
+    void note_amqp(std::string text) {
+        const std::lock_guard lock{mutex};
+        if (text == amqp_trouble) {
+            return; // said already
+        }
+        if (!text.empty()) {
+            say(level::warning, "BEDS_AMQP_TROUBLE", text);
+        } else if (counters.amqp_connects.load(std::memory_order_relaxed) > 1) {
+            say(level::info, "BEDS_AMQP_CONNECTED", "connected to RabbitMQ again");
+        }
+        amqp_trouble = std::move(text);
+    }
+
+    void note_backend() {
+        const bool connected = work->connected();
+        counters.backend_connected.store(connected, std::memory_order_relaxed);
+        const std::lock_guard lock{mutex};
+        backend_trouble = connected ? std::string{} : work->last_error();
+        if (!connected && backend_trouble.empty()) {
+            backend_trouble = "not connected to the database yet";
+        }
+    }
+
+    /// True when both connections are there.
+    bool ensure_amqp() {
+        if (in && out && in->is_open() && out->is_open() && in->channel_open() &&
+            out->channel_open()) {
+            return true;
+        }
+        if (in || out) {
+            disconnect();
+            reconnect.lost(std::chrono::steady_clock::now());
+        }
+        const auto now = std::chrono::steady_clock::now();
+        const auto action = reconnect.next(now);
+        if (action.what == amqp::reconnect_action::kind::wait) {
+            wake.wait(std::min<std::chrono::milliseconds>(
+                std::chrono::duration_cast<std::chrono::milliseconds>(action.until - now) + 1ms,
+                500ms));
+            return false;
+        }
+        try {
+            connect();
+            reconnect.connected(std::chrono::steady_clock::now());
+            counters.amqp_connected.store(true, std::memory_order_relaxed);
+            note_amqp({});
+            return true;
+        } catch (const core::error& failed) {
+            disconnect();
+            const bool refused = failed.code() == core::errc::refused ||
+                                 failed.code() == core::errc::topology_conflict;
+            reconnect.attempt_failed(refused ? amqp::connect_failure::refused
+                                             : amqp::connect_failure::unreachable,
+                                     std::chrono::steady_clock::now());
+            note_amqp(failed.message());
+            return false;
+        }
+    }
+
+    // ---- the loop ----------------------------------------------------------------------------
+
+    void run() {
+        // The database is tried at once, so that a node is ready before its first request.
+        work->ensure_session(core::deadline::after(given.factory.connect_timeout));
+        note_backend();
+        state = broker_state::running;
+        while (!stopping) {
+            step();
+        }
+        if (!abandon) {
+            state = broker_state::draining;
+            drain();
+        }
+        disconnect();
+        state = broker_state::stopped;
+    }
+
+    /// One turn. Nothing that happens in it ends the thread.
+    void step() {
+        try {
+            if (!ensure_amqp()) {
+                idle();
+                return;
+            }
+            if (out->blocked()) {
+                // RabbitMQ takes no replies: work that cannot be answered is not begun.
+                note_amqp("RabbitMQ blocks publishers: " + out->blocked_reason());
+                amqp::wait(nullptr, &*out, wake.descriptor(), 200ms);
+                in->pump();
+                return;
+            }
+            note_amqp({});
+            const auto woke = amqp::wait(&*in, &*out, wake.descriptor(), 500ms);
+            if (woke.event) {
+                wake.clear();
+            }
+            if (woke.notice) {
+                for (const auto& queue : in->take_cancelled()) {
+                    note_amqp("RabbitMQ cancelled the consumer of '" + queue.str() + "'");
+                    disconnect(); // and come back with everything declared anew
+                    reconnect.lost(std::chrono::steady_clock::now());
+                    return;
+                }
+            }
+            if (woke.publisher) {
+                count_returned();
+            }
+            if (!woke.deliveries) {
+                idle();
+                return;
+            }
+            deliveries.clear();
+            in->drain(deliveries, given.prefetch, 0ms);
+            work_on_deliveries();
+        } catch (const core::error& failed) {
+            note_amqp(failed.message());
+            disconnect();
+            reconnect.lost(std::chrono::steady_clock::now());
+        } catch (const std::exception& failed) {
+            // A defect must not end the node; what was held is delivered again.
+            say(level::error, "BEDS_BROKER_FAILED", failed.what());
+            disconnect();
+            reconnect.attempt_failed(amqp::connect_failure::refused,
+                                     std::chrono::steady_clock::now());
+        }
+    }
+
+    void idle() {
+        const auto now = std::chrono::steady_clock::now();
+        if (now < next_idle) {
+            return;
+        }
+        next_idle = now + (work->connected() ? 5'000ms : 100ms);
+        work->idle(core::deadline::after(given.factory.connect_timeout));
+        note_backend();
+    }
+
+    void drain() {
+        try {
+            if (!in || !out || !in->is_open() || !out->is_open()) {
+                return;
+            }
+            core::deadline until = core::deadline::never();
+            {
+                const std::lock_guard lock{mutex};
+                until = stop_until;
+            }
+            in->cancel(request_consumer, until);
+            if (catalog_consumer != 0xFFFFFFFFU) {
+                in->cancel(catalog_consumer, until);
+            }
+            while (!until.expired() && !abandon) {
+                deliveries.clear();
+                if (in->drain(deliveries, given.prefetch, 0ms) == 0) {
+                    break;
+                }
+                work_on_deliveries();
+            }
+            deliveries.clear();
+            out->close(until);
+            in->close(until);
+        } catch (const core::error& failed) {
+            say(level::warning, "BEDS_DRAIN_FAILED", failed.message());
+        }
+    }
+
+    // ---- one batch ---------------------------------------------------------------------------
+
+    /// Works through what was drained, in batches of `max_batch` operations.
+    void work_on_deliveries() {
+        std::size_t next = 0;
+        while (next < deliveries.size()) {
+            memory.reset();
+            chunk.clear();
+            messages.clear();
+            std::size_t operations = 0;
+            std::size_t bytes = 0;
+            constexpr std::size_t most_bytes = 32 * 1024 * 1024;
+            while (next < deliveries.size() && operations < given.max_batch &&
+                   bytes < most_bytes) {
+                bytes += deliveries[next].body().size();
+                operations += take(deliveries[next]);
+                ++next;
+            }
+            live::add(counters.messages, chunk.size());
+            writer.start(operations);
+            core::op_index index = 0;
+            for (const auto& one : messages) {
+                for (std::size_t i = 0; i < one.request.operations.size(); ++i, ++index) {
+                    if (one.request.int64_as_string) {
+                        writer.int64_as_string(index);
+                    }
+                }
+            }
+            work->run(messages, writer, memory, counters);
+            reply();
+            in->ack_up_to(*chunk.back().delivery);
+            if (!work->connected()) {
+                note_backend();
+            }
+        }
+    }
+
+    /// Decodes one delivery into the batch; returns its number of operations.
+    std::size_t take(amqp::delivery& from) {
+        auto& entry = chunk.emplace_back();
+        entry.delivery = &from;
+        entry.event = events.next(std::chrono::system_clock::now(), memory);
+        const auto& properties = from.properties();
+        core::request request;
+        if (auto refused = read_properties(from, request)) {
+            entry.refused = refused;
+            return 0;
+        }
+        if (from.oversized()) {
+            entry.refused = outcome::failure(code::limit_exceeded,
+                                             "the message is larger than this service takes");
+            return 0;
+        }
+        if (auto refused = decoder.decode(from.body(), memory, request)) {
+            entry.refused = outcome::failure(refused->code, refused->detail, refused->field);
+            return 0;
+        }
+        request.message_id = properties.message_id;
+        request.principal = properties.user_id.empty() ? "anonymous" : properties.user_id;
+        request.redelivered = from.redelivered();
+        auto& message = messages.emplace_back();
+        message.request = request;
+        message.source = from.consumer() == catalog_consumer ? factory::source::catalog
+                                                             : factory::source::requests;
+        if (given.strict_route && message.source == factory::source::requests) {
+            message.routed_template = routed_name(from.routing_key());
+        }
+        entry.message = messages.size() - 1;
+        return request.operations.size();
+    }
+
+    std::optional<outcome> read_properties(const amqp::delivery& from, core::request& into) const {
+        const auto& properties = from.properties();
+        if (!acceptable_type(properties.content_type)) {
+            return outcome::failure(code::invalid_envelope,
+                                    "content_type must be application/json", "content_type");
+        }
+        if (!acceptable_encoding(properties.content_encoding)) {
+            return outcome::failure(code::invalid_envelope,
+                                    "content_encoding must be absent or utf-8",
+                                    "content_encoding");
+        }
+        if (const auto* deadline = properties.find("beds-deadline")) {
+            constexpr std::int64_t most = 4'102'444'800'000; // 2100-01-01
+            const auto at = properties.integer("beds-deadline");
+            if (!at || *at < 0 || *at > most) {
+                return outcome::failure(
+                    code::invalid_envelope,
+                    "the header beds-deadline must be milliseconds since 1970-01-01 UTC",
+                    "beds-deadline");
+            }
+            into.deadline = core::system_time{std::chrono::milliseconds{*at}};
+            static_cast<void>(deadline);
+        }
+        if (const auto form = properties.text("beds-int64")) {
+            into.int64_as_string = *form == "string";
+        }
+        into.event = properties.text("beds-event").value_or(std::string_view{});
+        return std::nullopt;
+    }
+
+    void reply() {
+        const auto until = amqp_limit();
+        for (auto& entry : chunk) {
+            const auto& request = entry.delivery->properties();
+            if (request.reply_to.empty()) {
+                if (const auto why = worst(entry)) {
+                    bury(entry, *why, until);
+                }
+                continue;
+            }
+            body.clear();
+            if (entry.refused) {
+                wire::append_refusal(body, entry.event, *entry.refused);
+            } else {
+                const auto& message = messages[entry.message];
+                writer.append_reply(body, entry.event, message.request.enveloped, message.first,
+                                    message.results);
+            }
+            const amqp::header headers[] = {amqp::header::of("beds-event", entry.event)};
+            amqp::properties properties;
+            properties.correlation_id = request.correlation_id;
+            properties.type = "beds.reply";
+            properties.content_type = "application/json";
+            properties.headers = headers;
+            entry.sequence = out->publish({}, request.reply_to, properties, body,
+                                          amqp::mandatory::yes, until);
+            live::add(counters.replies);
+        }
+        if (!confirmed) {
+            out->flush(until);
+            count_returned();
+            return;
+        }
+        if (!out->wait_confirms(until)) {
+            throw core::error(core::errc::deadline_exceeded,
+                              "RabbitMQ did not confirm the replies in time",
+                              {.origin = core::error_origin::rabbitmq,
+                               .handle = core::handle_state::broken});
+        }
+        settle_undelivered();
+    }
+
+    /// Replies that came back: nobody waits for them any more. A refusal that reached nobody is kept as
+    /// a dead letter; what was done stands in the inbox.
+    void settle_undelivered() {
+        bool buried = false;
+        const auto until = amqp_limit();
+        for (const auto& lost : out->take_undelivered()) {
+            live::add(counters.replies_returned);
+            const auto found =
+                std::find_if(chunk.begin(), chunk.end(), [&](const taken& entry) {
+                    return entry.sequence != 0 && entry.sequence == lost.sequence;
+                });
+            if (found == chunk.end()) {
+                continue;
+            }
+            if (const auto why = worst(*found)) {
+                bury(*found, *why, until);
+                buried = true;
+            }
+        }
+        if (buried && !out->wait_confirms(until)) {
+            throw core::error(core::errc::deadline_exceeded,
+                              "RabbitMQ did not confirm a dead letter in time",
+                              {.origin = core::error_origin::rabbitmq,
+                               .handle = core::handle_state::broken});
+        }
+    }
+
+    void count_returned() {
+        live::add(counters.replies_returned, out->take_undelivered().size());
+    }
+
+    /// The first error among a message's results, or nothing when all went well.
+    std::optional<outcome> worst(const taken& entry) const {
+        if (entry.refused) {
+            return entry.refused;
+        }
+        for (const auto& result : messages[entry.message].results) {
+            if (!result.ok() && result.status == core::status::error) {
+                return result;
+            }
+        }
+        return std::nullopt;
+    }
+
+    /// Nobody can be told: the request goes to the dead queue, whole, with the reason in its headers.
+    void bury(taken& entry, const outcome& why, core::deadline until) {
+        const auto& request = entry.delivery->properties();
+        const amqp::header headers[] = {
+            amqp::header::of("beds-error-code", to_string(why.code)),
+            amqp::header::of("beds-error-detail", why.detail.substr(0, 512)),
+            amqp::header::of("beds-error-effect", to_string(why.effect)),
+            amqp::header::of("beds-event", entry.event),
+            amqp::header::of("beds-routing-key", entry.delivery->routing_key()),
+            amqp::header::of("beds-node", given.name),
+        };
+        amqp::properties properties;
+        properties.message_id = request.message_id;
+        properties.correlation_id = request.correlation_id;
+        properties.reply_to = request.reply_to;
+        properties.content_type = request.content_type;
+        properties.mode = amqp::delivery_mode::persistent;
+        properties.headers = headers;
+        out->publish(amqp::dead_exchange(given.queue_tag).str(), entry.delivery->routing_key(),
+                     properties, entry.delivery->body(), amqp::mandatory::no, until);
+        live::add(counters.dead);
+        say(level::warning, "BEDS_DEAD_LETTER",
+            std::string{"a request that nobody can be told about went to the dead queue: "} +
+                std::string{to_string(why.code)});
+    }
+};
+
+broker::broker(broker_settings settings, std::shared_ptr<const templates::registry> registry,
+               std::vector<std::shared_ptr<adapters::adapter>> adapters,
+               adapters::session_context context)
+    : impl_(std::make_unique<impl>(std::move(settings), std::move(registry), std::move(adapters),
+                                   std::move(context))) {}
+
+broker::~broker() {
+    impl_->abandon = true;
+    impl_->stopping = true;
+    impl_->wake.set();
+    join();
+}
+
+void broker::start() {
+    impl_->thread = std::thread{[this] {
+        // Shown by top -H and gdb; at most 15 characters.
+        ::pthread_setname_np(::pthread_self(), impl_->given.name.substr(0, 15).c_str());
+        impl_->run();
+    }};
+}
+
+void broker::stop(core::deadline until) {
+    {
+        const std::lock_guard lock{impl_->mutex};
+        impl_->stop_until = until;
+    }
+    impl_->stopping = true;
+    impl_->wake.set();
+}
+
+void broker::join() {
+    if (impl_->thread.joinable()) {
+        impl_->thread.join();
+    }
+}
+
+broker_state broker::state() const {
+    return impl_->state;
+}
+
+observe::broker_counters broker::counters() const {
+    return impl_->counters.snapshot(impl_->given.name);
+}
+
+const broker_settings& broker::settings() const {
+    return impl_->given;
+}
+
+std::string broker::trouble() const {
+    const std::lock_guard lock{impl_->mutex};
+    if (!impl_->amqp_trouble.empty()) {
+        return "RabbitMQ: " + impl_->amqp_trouble;
+    }
+    if (!impl_->backend_trouble.empty()) {
+        return "database '" + impl_->given.connection + "': " + impl_->backend_trouble;
+    }
+    return {};
+}
+
+} // namespace beds::brokers

@@ -1,0 +1,35 @@
+#include <beds/brokers/broker_pool.hpp>
+
+namespace beds::brokers {
+
+broker_pool::broker_pool(const broker_settings& each, std::uint32_t size,
+                         std::shared_ptr<const templates::registry> registry,
+                         std::vector<std::shared_ptr<adapters::adapter>> adapters,
+                         const adapters::session_context& context)
+    : connection_(each.connection), op_class_(each.op_class) {
+    for (std::uint32_t i = 0; i < size; ++i) {
+        auto own = each;
+        own.name = each.name + "/" + std::to_string(i);
+        brokers_.push_back(std::make_unique<broker>(std::move(own), registry, adapters, context));
+    }
+}
+
+void broker_pool::start() {
+    for (const auto& one : brokers_) {
+        one->start();
+    }
+}
+
+void broker_pool::stop(core::deadline until) {
+    for (const auto& one : brokers_) {
+        one->stop(until);
+    }
+}
+
+void broker_pool::join() {
+    for (const auto& one : brokers_) {
+        one->join();
+    }
+}
+
+} // namespace beds::brokers

@@ -1,0 +1,85 @@
+#pragma once
+
+#include <beds/adapters/bound.hpp>
+#include <beds/core/arena.hpp>
+#include <beds/templates/registry.hpp>
+
+#include <memory>
+#include <random>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace beds::factory {
+
+/// What is worked out once per template instead of once per operation.
+struct template_info {
+    const templates::template_def* target = nullptr;
+    std::vector<templates::field_id> all_fields;
+    std::vector<adapters::sort_key> key_sort;
+    std::vector<templates::field_id> inserted; ///< fields that an insert fills by itself
+    std::uint32_t rank = 0;                    ///< order of locking: by object
+    bool collated_key = false;                 ///< keys that differ in bytes may be one row
+};
+
+/// Types operations by their templates. Everything it makes lives in the batch's arena, except the
+/// layouts of projections, which it keeps.
+class binder {
+public:
+    explicit binder(std::span<const templates::template_def> templates);
+
+    [[nodiscard]] const template_info& info(const templates::template_def& target) const;
+
+    /// Binds everything but deadline and index. On failure the outcome says why, with views into the
+    /// arena.
+    std::optional<core::outcome> bind(const core::operation& from, core::system_time now,
+                                      core::arena& memory, adapters::bound_operation& into);
+
+    /// Forgets projections when callers made up very many of them; only between batches.
+    void trim();
+
+private:
+    struct projection {
+        std::vector<templates::field_id> fields;
+        core::row_layout layout;
+    };
+
+    using failed = std::optional<core::outcome>;
+
+    failed bind_fields(const core::datum* given, core::arena& memory,
+                       adapters::bound_operation& into);
+    failed bind_key(const core::datum& given, core::arena& memory,
+                    adapters::bound_operation& into) const;
+    failed bind_where(const core::datum& given, core::arena& memory,
+                      adapters::bound_operation& into) const;
+    failed bind_condition(templates::field_id id, std::string_view op, const core::datum& given,
+                          core::arena& memory, const templates::template_def& target,
+                          adapters::condition& into) const;
+    failed bind_sort(const core::operation& from, core::arena& memory,
+                     adapters::bound_operation& into) const;
+    failed bind_page(const core::operation& from, core::arena& memory,
+                     adapters::bound_operation& into) const;
+    failed bind_rows(const core::datum& given, core::system_time now, core::arena& memory,
+                     adapters::bound_operation& into);
+    failed bind_changes(const core::operation& from, core::arena& memory,
+                        adapters::bound_operation& into) const;
+    failed bind_assignments(const core::datum& given, std::string_view member, core::arena& memory,
+                            const templates::template_def& target,
+                            std::span<const adapters::assignment>& into) const;
+    failed bind_call(const core::operation& from, core::arena& memory,
+                     adapters::bound_operation& into) const;
+    failed bind_value(const templates::field& field, const core::datum& given,
+                      core::arena& memory, core::value& into) const;
+    std::string_view new_uuid(core::arena& memory);
+
+    std::unordered_map<const templates::template_def*, template_info> infos_;
+    std::unordered_map<std::string, std::unique_ptr<projection>> projections_;
+    std::string projection_key_;
+    std::mt19937_64 random_;
+};
+
+/// Concatenates in the arena.
+std::string_view join(core::arena& memory, std::initializer_list<std::string_view> parts);
+
+} // namespace beds::factory

@@ -1,0 +1,921 @@
+#include <beds/factory/factory.hpp>
+
+#include "factory/backoff.hpp"
+#include "factory/bind.hpp"
+#include "factory/catalog.hpp"
+#include "factory/plan.hpp"
+
+#include <beds/core/error.hpp>
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+#include <thread>
+
+namespace beds::factory {
+
+using adapters::commit_result;
+using adapters::lookup;
+using adapters::step_result;
+using adapters::work_kind;
+using core::code;
+using core::effect;
+using core::outcome;
+
+namespace {
+
+/// Progress of one operation within a batch.
+enum class stage : std::uint8_t {
+    open,     ///< still to be run
+    answered, ///< outcome is final
+};
+
+std::string_view operation_id(const core::request& from, const core::operation& op,
+                              std::size_t index, core::arena& memory) {
+    if (!op.id.empty()) {
+        return op.id;
+    }
+    char digits[24];
+    const auto end = std::to_chars(digits, digits + sizeof digits, index).ptr;
+    return join(memory, {from.message_id, "/",
+                         {digits, static_cast<std::size_t>(end - digits)}});
+}
+
+/// The content that an id stands for: everything but id and deadline.
+core::content_hash content_of(const core::operation& op) {
+    auto sum = core::hash(op.template_name);
+    const auto add = [&](const core::datum* part) {
+        sum = core::combine(sum, part == nullptr ? core::content_hash{} : core::hash(*part));
+    };
+    sum = core::combine(sum, core::hash(core::to_string(op.op)));
+    sum = core::combine(sum, core::hash(op.name));
+    add(op.key);
+    add(op.where);
+    add(op.data);
+    add(op.set);
+    add(op.inc);
+    add(op.expect);
+    add(op.args);
+    return sum;
+}
+
+/// What a stored reply says, as far as the batch needs it.
+outcome outcome_of_stored(std::string_view reply) {
+    outcome made;
+    if (!reply.starts_with("\"status\":\"ok\"")) {
+        made.status = core::status::error;
+        made.code = code::rejected; // the bytes of the reply carry the real one
+    }
+    made.effect = reply.find("\"effect\":\"applied\"") != std::string_view::npos ? effect::applied
+                                                                                : effect::none;
+    return made;
+}
+
+/// Refused for good or done: what sending the same id again gets as its answer.
+bool is_final(const outcome& result) {
+    if (result.status == core::status::skipped || result.effect == effect::unknown) {
+        return false;
+    }
+    return result.ok() || (!is_retryable(result.code) && result.code != code::deadline_exceeded &&
+                           result.code != code::internal);
+}
+
+} // namespace
+
+struct factory::impl {
+    impl(std::shared_ptr<const templates::registry> registry_given,
+         std::vector<std::shared_ptr<adapters::adapter>> adapters_given,
+         std::string connection_given, adapters::session_context context_given, settings options,
+         const core::clock& clock_given)
+        : registry(std::move(registry_given)), adapters(std::move(adapters_given)),
+          connection(std::move(connection_given)), context(std::move(context_given)),
+          given(options), clock(clock_given), bind(registry->all()), retry(std::random_device{}()) {
+        for (const auto& one : adapters) {
+            if (one->connection_name() == connection) {
+                adapter = one.get();
+            }
+        }
+        if (adapter == nullptr) {
+            throw core::error(core::errc::unknown_name,
+                              "no adapter serves the connection '" + connection + "'");
+        }
+        can = adapter->can();
+        for (const auto& target : registry->all()) {
+            if (target.connection == connection) {
+                served.push_back(&target);
+            }
+        }
+    }
+
+    std::shared_ptr<const templates::registry> registry;
+    std::vector<std::shared_ptr<adapters::adapter>> adapters;
+    std::string connection;
+    adapters::session_context context;
+    settings given;
+    const core::clock& clock;
+    adapters::adapter* adapter = nullptr;
+    adapters::capabilities can;
+    std::vector<const templates::template_def*> served;
+    binder bind;
+    backoff retry;
+    std::unique_ptr<adapters::session> session;
+    std::string last_error;
+    std::uint64_t connects = 0;
+
+    // Of the batch under way.
+    core::result_sink* sink = nullptr;
+    core::arena* memory = nullptr;
+    observe::live_counters* counters = nullptr;
+    std::span<message> batch;
+    std::span<outcome> results;
+    std::span<stage> stages;
+    std::span<std::uint8_t> stopped;    ///< by message: a `sequence` that failed
+    std::span<std::uint8_t> uncertain;  ///< by operation: a commit was sent and not answered
+    std::vector<planned*> open;         ///< of the unit under way
+    std::vector<adapters::operation_identity> ids;
+    std::vector<adapters::stored_reply> known;
+    std::vector<const adapters::bound_operation*> group;
+    std::vector<adapters::sealed_reply> seals;
+    std::vector<planned*> all;
+
+    // ---- session -----------------------------------------------------------------------------
+
+    bool ensure_session(core::deadline until) {
+        if (session != nullptr && session->usable()) {
+            return true;
+        }
+        const auto now = clock.steady_now();
+        if (!retry.may_try(now)) {
+            return false;
+        }
+        try {
+            if (session == nullptr) {
+                session = adapter->open_session(context);
+            }
+            const auto limit =
+                until.earlier(core::deadline::at(now + given.connect_timeout));
+            session->connect(limit);
+            adapter->inspect(*session, served, limit);
+            can = adapter->can();
+            ++connects;
+            retry.succeeded();
+            if (!last_error.empty()) {
+                last_error.clear();
+                context.log.write(observe::level::info, "BEDS_BACKEND_CONNECTED", context.name,
+                                  "connected to '" + connection + "' again");
+            }
+            return true;
+        } catch (const core::error& failed) {
+            note_failure(failed.message() + (failed.server_message().empty()
+                                                 ? std::string{}
+                                                 : ": " + failed.server_message()));
+        } catch (const std::exception& failed) {
+            note_failure(failed.what());
+        }
+        return false;
+    }
+
+    void note_failure(std::string text) {
+        retry.failed(clock.steady_now());
+        if (text != last_error) { // once, not with every attempt
+            last_error = std::move(text);
+            context.log.write(observe::level::warning, "BEDS_BACKEND_UNREACHABLE", context.name,
+                              "cannot use '" + connection + "': " + last_error);
+        }
+    }
+
+    // ---- binding -----------------------------------------------------------------------------
+
+    std::optional<outcome> bind_one(message& from, std::size_t index, planned& into) {
+        const auto& op = from.request.operations[index];
+        if (op.refused != code::ok) {
+            return outcome::failure(op.refused, op.refusal, op.refused_field);
+        }
+        if (op.op == core::verb::describe) {
+            return describe(op);
+        }
+        const auto* target = registry->find(op.template_name);
+        if (target == nullptr) {
+            const auto shown = memory->copy(op.template_name.substr(0, 64));
+            return outcome::failure(code::unknown_template,
+                                    join(*memory, {"there is no template '", shown, "'",
+                                                   registry->suggest(shown)}));
+        }
+        if (from.source == source::catalog) {
+            auto refused = outcome::failure(
+                code::backend_unavailable,
+                "no node serves the database of this template at the moment");
+            refused.retry_after = std::chrono::seconds{1};
+            return refused;
+        }
+        if (target->connection != connection) {
+            return outcome::failure(code::misrouted,
+                                    "this template is served elsewhere; ask the catalog");
+        }
+        if (!from.routed_template.empty() && from.routed_template != target->name) {
+            return outcome::failure(
+                code::misrouted, "every operation must be of the template in the routing key");
+        }
+        const templates::call* called = nullptr;
+        if (op.op == core::verb::call) {
+            called = target->find_call(op.name);
+            if (called == nullptr) {
+                return unknown_call(*target, op.name);
+            }
+        }
+        const auto op_class = target->class_of(op.op, called);
+        if (op_class > given.highest_class) {
+            return outcome::failure(code::misrouted,
+                                    join(*memory, {"this operation belongs to class '",
+                                                   core::to_string(op_class), "'"}));
+        }
+        into.writes = op_class != core::op_class::read;
+        if (into.writes && op.id.empty() && from.request.message_id.empty()) {
+            return outcome::failure(
+                code::invalid_envelope,
+                "a write needs an id: the property message_id, or 'id' on the operation",
+                "message_id");
+        }
+
+        into.bound.target = target;
+        into.bound.call = called;
+        if (auto failure = bind.bind(op, clock.system_now(), *memory, into.bound)) {
+            return failure;
+        }
+        into.bound.deadline = deadline_of(from.request, op, *target);
+        if (into.bound.deadline.expired(clock)) {
+            return outcome::failure(code::deadline_exceeded, "the deadline passed before the start");
+        }
+        const auto& info = bind.info(*target);
+        into.rank = info.rank;
+        into.collated_key = info.collated_key;
+        into.mode = from.request.mode;
+        if (into.writes) {
+            into.alone = adapter->runs_alone(*target, op.op, called);
+            into.identity.principal = from.request.principal;
+            into.identity.id = operation_id(from.request, op, index, *memory);
+            into.identity.content = content_of(op);
+        }
+        return std::nullopt;
+    }
+
+    outcome unknown_call(const templates::template_def& target, std::string_view name) {
+        const auto shown = memory->copy(name.substr(0, 64));
+        std::vector<std::string> names;
+        for (const auto& one : target.calls) {
+            names.push_back(one.name);
+        }
+        return outcome::failure(code::invalid_field,
+                                join(*memory, {"template '", target.name, "' has no call '", shown,
+                                               "'", core::did_you_mean(shown, names)}),
+                                "name");
+    }
+
+    core::deadline deadline_of(const core::request& request, const core::operation& op,
+                               const templates::template_def& target) const {
+        if (!op.deadline && !request.deadline) {
+            return core::deadline::after(target.limits.deadline.value_or(given.default_deadline),
+                                         clock);
+        }
+        auto made = core::deadline::never();
+        if (op.deadline) {
+            made = made.earlier(core::deadline::at(*op.deadline, clock));
+        }
+        if (request.deadline) {
+            made = made.earlier(core::deadline::at(*request.deadline, clock));
+        }
+        return made;
+    }
+
+    outcome describe(const core::operation& op) {
+        // The sink keeps a view: the text must live as long as the batch.
+        const templates::template_def* only = nullptr;
+        if (!op.template_name.empty()) {
+            only = registry->find(op.template_name);
+            if (only == nullptr) {
+                const auto shown = memory->copy(op.template_name.substr(0, 64));
+                return outcome::failure(code::unknown_template,
+                                        join(*memory, {"there is no template '", shown, "'",
+                                                       registry->suggest(shown)}));
+            }
+        }
+        described = memory->copy(
+            std::string_view{::beds::factory::describe(*registry, adapters, only)});
+        return outcome{};
+    }
+    std::string_view described;
+
+    void answer(core::op_index index, const outcome& result) {
+        results[index] = result;
+        stages[index] = stage::answered;
+    }
+
+    void bind_all() {
+        for (std::uint32_t m = 0; m < batch.size(); ++m) {
+            auto& from = batch[m];
+            const auto count = from.request.operations.size();
+            const auto first_planned = all.size();
+            bool writes = false;
+            bool failed = false;
+            for (std::size_t i = 0; i < count; ++i) {
+                const auto index = from.first + static_cast<core::op_index>(i);
+                if (failed && from.request.mode == core::envelope_mode::sequence) {
+                    answer(index, outcome::skip("an earlier operation of the sequence failed"));
+                    continue;
+                }
+                auto* made = memory->make<planned>();
+                made->message = m;
+                made->bound.index = index;
+                described = {};
+                if (auto refused = bind_one(from, i, *made)) {
+                    answer(index, *refused);
+                    if (refused->ok()) {
+                        sink->raw(index, described);
+                    } else {
+                        failed = true;
+                    }
+                    continue;
+                }
+                writes = writes || made->writes;
+                made->identity.index = index;
+                all.push_back(made);
+            }
+            const auto own = std::span{all}.subspan(first_planned);
+            if (from.request.mode == core::envelope_mode::atomic) {
+                refuse_atomic(from, own, failed);
+            }
+            for (auto* one : own) {
+                one->message_writes = writes;
+            }
+            if (from.request.mode == core::envelope_mode::atomic &&
+                stages[from.first] == stage::answered) {
+                all.resize(first_planned);
+            }
+        }
+    }
+
+    /// What cannot be atomic is refused before anything runs.
+    void refuse_atomic(const message& from, std::span<planned* const> own, bool failed) {
+        const bool alone = std::any_of(own.begin(), own.end(),
+                                       [](const planned* op) { return op->alone; });
+        const auto first = from.first;
+        const auto count = from.request.operations.size();
+        if (!failed && !alone && can.transactions && own.size() == count) {
+            return;
+        }
+        for (core::op_index i = first; i < first + count; ++i) {
+            if (stages[i] == stage::answered && !results[i].ok()) {
+                continue;
+            }
+            if (failed) {
+                answer(i, outcome::skip("another operation of the atomic envelope is refused"));
+            } else if (!can.transactions) {
+                answer(i, outcome::failure(code::unsupported,
+                                           "this database has no transactions here: 'atomic' is "
+                                           "not offered"));
+            } else {
+                answer(i, outcome::failure(code::unsupported,
+                                           "the envelope holds an operation that commits by "
+                                           "itself and cannot be part of 'atomic'"));
+            }
+        }
+        // All of it is answered now.
+        for (core::op_index i = first; i < first + count; ++i) {
+            stages[i] = stage::answered;
+        }
+    }
+
+    // ---- the same id twice in one batch ------------------------------------------------------
+
+    struct repeat {
+        core::op_index original;
+        core::op_index copy;
+    };
+    std::vector<repeat> repeats;
+    std::vector<planned*> by_id;
+
+    void set_repeats_aside() {
+        by_id.clear();
+        for (auto* op : all) {
+            if (op->writes) {
+                by_id.push_back(op);
+            }
+        }
+        if (by_id.size() < 2) {
+            return;
+        }
+        std::stable_sort(by_id.begin(), by_id.end(), [](const planned* a, const planned* b) {
+            return std::tie(a->identity.principal, a->identity.id) <
+                   std::tie(b->identity.principal, b->identity.id);
+        });
+        bool any = false;
+        const planned* original = by_id.front();
+        for (std::size_t i = 1; i < by_id.size(); ++i) {
+            auto* op = by_id[i];
+            if (op->identity.id != original->identity.id ||
+                op->identity.principal != original->identity.principal) {
+                original = op;
+                continue;
+            }
+            any = true;
+            if (op->identity.content == original->identity.content) {
+                repeats.push_back({original->bound.index, op->bound.index});
+                stages[op->bound.index] = stage::answered;
+            } else {
+                answer(op->bound.index, reused());
+            }
+        }
+        if (any) {
+            std::erase_if(all, [&](const planned* op) {
+                return stages[op->bound.index] == stage::answered;
+            });
+        }
+    }
+
+    static outcome reused() {
+        return outcome::failure(code::id_reused,
+                                "this id was used for an operation with other content", "id");
+    }
+
+    void answer_repeats() {
+        for (const auto& one : repeats) {
+            results[one.copy] = results[one.original];
+            sink->reset(one.copy);
+            if (results[one.original].status != core::status::skipped) {
+                sink->stored(one.copy, sink->encode(one.original, results[one.original], *memory));
+            }
+        }
+        repeats.clear();
+    }
+
+    // ---- one transaction ---------------------------------------------------------------------
+
+    void fail_open(code why, std::string_view detail, std::chrono::milliseconds retry_after = {}) {
+        for (const auto* op : open) {
+            const auto index = op->bound.index;
+            if (stages[index] == stage::answered) {
+                continue;
+            }
+            sink->reset(index);
+            auto failed = outcome::failure(why, detail);
+            failed.retry_after = retry_after;
+            if (uncertain[index] != 0) {
+                failed.code = code::backend_unavailable;
+                failed.effect = effect::unknown;
+                failed.detail = "the connection broke while the commit was under way; send the "
+                                "same id again to learn the outcome";
+            }
+            answer(index, failed);
+        }
+        open.clear();
+    }
+
+    void drop_answered() {
+        std::erase_if(open,
+                      [&](const planned* op) { return stages[op->bound.index] == stage::answered; });
+    }
+
+    /// Ends operations whose deadline passed; returns how many.
+    std::size_t expire(core::steady_time now) {
+        std::size_t ended = 0;
+        for (const auto* op : open) {
+            const auto index = op->bound.index;
+            if (stages[index] == stage::open && now >= op->bound.deadline.when()) {
+                sink->reset(index);
+                auto late = outcome::failure(code::deadline_exceeded, "the deadline passed");
+                if (uncertain[index] != 0) {
+                    late.effect = effect::unknown;
+                }
+                answer(index, late);
+                ++ended;
+                if (batch[op->message].request.mode == core::envelope_mode::atomic) {
+                    end_atomic(*op);
+                } else if (op->mode == core::envelope_mode::sequence) {
+                    stop_sequence(*op);
+                }
+            }
+        }
+        drop_answered();
+        return ended;
+    }
+
+    /// The other operations of an atomic message whose one operation was answered early.
+    void end_atomic(const planned& cause) {
+        for (const auto* op : open) {
+            if (op->message == cause.message && stages[op->bound.index] == stage::open) {
+                sink->reset(op->bound.index);
+                answer(op->bound.index,
+                       outcome::skip("another operation of the atomic envelope failed"));
+            }
+        }
+    }
+
+    [[nodiscard]] core::deadline earliest_deadline() const {
+        auto earliest = core::deadline::never();
+        for (const auto* op : open) {
+            earliest = earliest.earlier(op->bound.deadline);
+        }
+        return earliest;
+    }
+
+    /// Operations that the inbox knows get their first reply again.
+    void answer_known() {
+        for (const auto& stored : known) {
+            if (stages[stored.index] == stage::answered) {
+                continue;
+            }
+            const auto found = std::find_if(open.begin(), open.end(), [&](const planned* op) {
+                return op->bound.index == stored.index;
+            });
+            if (found == open.end()) {
+                continue;
+            }
+            if ((*found)->identity.content == stored.content) {
+                answer(stored.index, outcome_of_stored(stored.reply));
+                sink->stored(stored.index, stored.reply);
+                if (!results[stored.index].ok() &&
+                    (*found)->mode == core::envelope_mode::sequence) {
+                    stop_sequence(**found);
+                }
+            } else {
+                answer(stored.index, reused());
+            }
+        }
+        known.clear();
+        drop_answered();
+    }
+
+    void stop_sequence(const planned& cause) {
+        for (const auto* op : all) {
+            if (op->message == cause.message && op->bound.index > cause.bound.index &&
+                stages[op->bound.index] == stage::open) {
+                answer(op->bound.index,
+                       outcome::skip("an earlier operation of the sequence failed"));
+            }
+        }
+    }
+
+    step_result run_group(adapters::group_mode mode) {
+        const auto step =
+            session->run(adapters::group{mode, group}, *sink, results, *memory);
+        if (step == step_result::done && !can.transactions) {
+            for (const auto* op : group) { // nothing can take it back
+                if (!can.inbox && results[op->index].effect != effect::none) {
+                    results[op->index].at_least_once = true;
+                }
+                stages[op->index] = stage::answered;
+            }
+        }
+        return step;
+    }
+
+    /// Runs everything that is open, group by group. Nothing in here is final until the commit.
+    step_result run_open() {
+        std::sort(open.begin(), open.end(), [](const planned* a, const planned* b) {
+            return std::tuple{a->mode != core::envelope_mode::each, a->wave, a->rank, a->shape,
+                              a->bound.index} <
+                   std::tuple{b->mode != core::envelope_mode::each, b->wave, b->rank, b->shape,
+                              b->bound.index};
+        });
+        std::size_t i = 0;
+        while (i < open.size() && open[i]->mode == core::envelope_mode::each) {
+            group.clear();
+            const auto* first = open[i];
+            for (; i < open.size() && open[i]->mode == core::envelope_mode::each &&
+                   open[i]->wave == first->wave && open[i]->shape == first->shape &&
+                   same_shape(open[i]->bound, first->bound);
+                 ++i) {
+                group.push_back(&open[i]->bound);
+            }
+            if (const auto step = run_group(adapters::group_mode::independent);
+                step != step_result::done) {
+                return step;
+            }
+        }
+        // Messages with an order of their own, one after another; sorted by position within each
+        // because their waves are all zero. The first operation's index orders the messages.
+        std::sort(open.begin() + static_cast<std::ptrdiff_t>(i), open.end(),
+                  [](const planned* a, const planned* b) { return a->bound.index < b->bound.index; });
+        while (i < open.size()) {
+            const auto begin = i;
+            while (i < open.size() && open[i]->message == open[begin]->message) {
+                ++i;
+            }
+            const auto own = std::span{open}.subspan(begin, i - begin);
+            const auto step = own.front()->mode == core::envelope_mode::atomic
+                                  ? run_atomic(own)
+                                  : run_sequence(own);
+            if (step != step_result::done) {
+                return step;
+            }
+        }
+        return step_result::done;
+    }
+
+    step_result run_atomic(std::span<planned* const> own) {
+        group.clear();
+        for (const auto* op : own) {
+            group.push_back(&op->bound);
+        }
+        return run_group(adapters::group_mode::atomic);
+    }
+
+    step_result run_sequence(std::span<planned* const> own) {
+        bool failed = stopped[own.front()->message] != 0;
+        for (const auto* op : own) {
+            if (failed) {
+                results[op->bound.index] =
+                    outcome::skip("an earlier operation of the sequence failed");
+                continue;
+            }
+            group.assign(1, &op->bound);
+            if (const auto step = run_group(adapters::group_mode::independent);
+                step != step_result::done) {
+                return step;
+            }
+            failed = !results[op->bound.index].ok();
+        }
+        return step_result::done;
+    }
+
+    step_result seal_open(bool alone) {
+        seals.clear();
+        for (const auto* op : open) {
+            auto& result = results[op->bound.index];
+            if (alone) {
+                result.at_least_once = true;
+            }
+            if (!op->writes || !is_final(result)) {
+                continue;
+            }
+            // A failed atomic envelope is run anew when it is sent again: its parts have no answer
+            // of their own.
+            if (op->mode == core::envelope_mode::atomic && !result.ok()) {
+                continue;
+            }
+            seals.push_back({op->identity, sink->encode(op->bound.index, result, *memory)});
+        }
+        return seals.empty() ? step_result::done : session->seal(seals);
+    }
+
+    /// Runs the operations of one transaction until each of them is answered.
+    void run_unit(std::uint32_t unit) {
+        open.clear();
+        bool writes = false;
+        bool redelivered = false;
+        for (auto* op : all) {
+            if (op->unit == unit && stages[op->bound.index] == stage::open) {
+                open.push_back(op);
+                writes = writes || op->writes;
+                redelivered = redelivered || batch[op->message].request.redelivered;
+            }
+        }
+        run_transaction(writes ? work_kind::write : work_kind::read,
+                        redelivered ? lookup::all : lookup::none, false);
+    }
+
+    void run_transaction(work_kind kind, lookup how, bool alone) {
+        unsigned reruns = 0;
+        unsigned breaks = 0;
+        while (!open.empty()) {
+            expire(clock.steady_now());
+            if (open.empty()) {
+                return;
+            }
+            const auto until = earliest_deadline();
+            if (!ensure_session(until)) {
+                fail_open(code::backend_unavailable, "the database cannot be reached at the moment",
+                          retry.left(clock.steady_now()));
+                return;
+            }
+            for (const auto* op : open) {
+                sink->reset(op->bound.index);
+                results[op->bound.index] = outcome{};
+            }
+            collect_ids(kind);
+            known.clear();
+            auto step = session->begin(kind, until, ids, can.inbox ? how : lookup::none, *memory,
+                                       known);
+            if (step == step_result::done) {
+                answer_known();
+                step = run_open();
+            }
+            if (step == step_result::done && kind == work_kind::write && can.inbox) {
+                step = seal_open(alone);
+            } else if (step == step_result::done && alone) {
+                for (const auto* op : open) {
+                    results[op->bound.index].at_least_once = true;
+                }
+            }
+            if (step == step_result::done) {
+                switch (session->commit()) {
+                case commit_result::applied:
+                    finish_open();
+                    return;
+                case commit_result::none:
+                    step = session->usable() ? step_result::rerun : step_result::broken;
+                    break;
+                case commit_result::unknown:
+                    if (kind == work_kind::write) {
+                        for (const auto* op : open) {
+                            uncertain[op->bound.index] = op->writes ? 1 : 0;
+                        }
+                    }
+                    // With an inbox the outcome can be learned: its row is there or it is not.
+                    how = lookup::all;
+                    if (!can.inbox || alone) {
+                        fail_open(code::backend_unavailable, "the connection broke");
+                        return;
+                    }
+                    step = step_result::broken;
+                    break;
+                }
+            } else if (session->usable()) {
+                session->rollback();
+            }
+            if (!can.transactions) {
+                drop_answered(); // what ran is applied; only the rest is run again
+            }
+            switch (step) {
+            case step_result::done:
+                return;
+            case step_result::known_id:
+                how = lookup::all;
+                [[fallthrough]];
+            case step_result::rerun:
+                live::add(counters->reruns);
+                if (++reruns > given.max_reruns) {
+                    fail_open(code::backend_conflict,
+                              "the rows are busy: other transactions got in the way every time",
+                              std::chrono::milliseconds{50});
+                    return;
+                }
+                if (reruns > 3) {
+                    std::this_thread::sleep_for(std::chrono::milliseconds{reruns});
+                }
+                break;
+            case step_result::expired:
+                // The server may have ended the statement a moment before our clock agrees.
+                if (expire(std::max(clock.steady_now(), until.when())) == 0) {
+                    fail_open(code::deadline_exceeded, "the deadline passed");
+                    return;
+                }
+                break;
+            case step_result::broken:
+                if (expire(clock.steady_now()) == 0 && ++breaks > 2) {
+                    note_failure("the connection breaks whenever this batch runs");
+                    fail_open(code::backend_unavailable,
+                              "the connection to the database broke",
+                              retry.left(clock.steady_now()));
+                    return;
+                }
+                break;
+            }
+        }
+    }
+
+    using live = observe::live_counters;
+
+    void collect_ids(work_kind kind) {
+        ids.clear();
+        if (kind == work_kind::read) {
+            return;
+        }
+        for (const auto* op : open) {
+            if (op->writes) {
+                ids.push_back(op->identity);
+            }
+        }
+    }
+
+    void finish_open() {
+        for (const auto* op : open) {
+            const auto index = op->bound.index;
+            stages[index] = stage::answered;
+            if (op->mode == core::envelope_mode::sequence && !results[index].ok()) {
+                stopped[op->message] = 1;
+            }
+        }
+        open.clear();
+    }
+
+    /// An operation that commits by itself, in its own transaction.
+    void run_alone(planned& op) {
+        if (stopped[op.message] != 0) {
+            answer(op.bound.index, outcome::skip("an earlier operation of the sequence failed"));
+            return;
+        }
+        open.assign(1, &op);
+        run_transaction(work_kind::write, can.inbox ? lookup::all : lookup::none, true);
+        if (!results[op.bound.index].ok() && op.mode == core::envelope_mode::sequence) {
+            stopped[op.message] = 1;
+        }
+    }
+
+    void run(std::span<message> given_batch, core::result_sink& results_sink,
+             core::arena& batch_memory, observe::live_counters& live_counters) {
+        batch = given_batch;
+        sink = &results_sink;
+        memory = &batch_memory;
+        counters = &live_counters;
+        const auto total = count(batch);
+        results = memory->make_span<outcome>(total);
+        stages = memory->make_span<stage>(total);
+        uncertain = memory->make_span<std::uint8_t>(total);
+        stopped = memory->make_span<std::uint8_t>(batch.size());
+        all.clear();
+        repeats.clear();
+        bind.trim();
+        core::op_index first = 0;
+        for (auto& one : batch) {
+            one.first = first;
+            one.results = results.subspan(first, one.request.operations.size());
+            first += static_cast<core::op_index>(one.request.operations.size());
+        }
+
+        bind_all();
+        set_repeats_aside();
+        plan(all, *memory);
+        std::uint32_t last_unit = 0;
+        for (const auto* op : all) {
+            last_unit = std::max(last_unit, op->unit);
+        }
+        for (std::uint32_t unit = 0; unit <= last_unit && !all.empty(); ++unit) {
+            if (unit % 2 == 0) {
+                run_unit(unit);
+                continue;
+            }
+            for (auto* op : all) {
+                if (op->unit == unit && stages[op->bound.index] == stage::open) {
+                    run_alone(*op);
+                }
+            }
+        }
+        answer_repeats();
+        tally();
+    }
+
+    void tally() {
+        std::uint64_t ok = 0;
+        std::uint64_t unknown = 0;
+        for (const auto& result : results) {
+            ok += result.ok() ? 1U : 0U;
+            unknown += result.effect == effect::unknown ? 1U : 0U;
+        }
+        live::add(counters->operations, results.size());
+        live::add(counters->batches);
+        live::add(counters->ok, ok);
+        live::add(counters->errors, results.size() - ok);
+        live::add(counters->unknown, unknown);
+        counters->backend_connects.store(connects, std::memory_order_relaxed);
+        counters->backend_connected.store(session != nullptr && session->usable(),
+                                          std::memory_order_relaxed);
+        if (results.size() > counters->largest_batch.load(std::memory_order_relaxed)) {
+            counters->largest_batch.store(static_cast<std::uint32_t>(results.size()),
+                                          std::memory_order_relaxed);
+        }
+    }
+};
+
+factory::factory(std::shared_ptr<const templates::registry> registry,
+                 std::vector<std::shared_ptr<adapters::adapter>> adapters, std::string connection,
+                 adapters::session_context context, settings given, const core::clock& clock)
+    : impl_(std::make_unique<impl>(std::move(registry), std::move(adapters), std::move(connection),
+                                   std::move(context), given, clock)) {}
+factory::~factory() = default;
+factory::factory(factory&&) noexcept = default;
+factory& factory::operator=(factory&&) noexcept = default;
+
+std::size_t factory::count(std::span<const message> batch) {
+    std::size_t total = 0;
+    for (const auto& one : batch) {
+        total += one.request.operations.size();
+    }
+    return total;
+}
+
+void factory::run(std::span<message> batch, core::result_sink& results, core::arena& memory,
+                  observe::live_counters& counters) {
+    impl_->run(batch, results, memory, counters);
+}
+
+bool factory::ensure_session(core::deadline until) {
+    return impl_->ensure_session(until);
+}
+
+void factory::idle(core::deadline until) {
+    if (impl_->session != nullptr && impl_->session->usable()) {
+        impl_->session->alive(until);
+    }
+    impl_->ensure_session(until);
+}
+
+bool factory::connected() const {
+    return impl_->session != nullptr && impl_->session->usable();
+}
+
+const std::string& factory::last_error() const {
+    return impl_->last_error;
+}
+
+} // namespace beds::factory

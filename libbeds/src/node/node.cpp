@@ -1,0 +1,484 @@
+#include <beds/node/node.hpp>
+
+#include <beds/brokers/broker_pool.hpp>
+#include <beds/core/error.hpp>
+#include <beds/core/supervisor.hpp>
+
+#include <algorithm>
+#include <map>
+#include <thread>
+
+namespace beds::node {
+namespace {
+
+using namespace std::chrono_literals;
+
+amqp::connection_settings amqp_settings(const config::broker_service_settings& from) {
+    amqp::connection_settings made;
+    made.host = from.host;
+    made.port = from.port;
+    made.vhost = from.vhost;
+    made.user = from.user;
+    made.password = from.pass;
+    made.heartbeat = from.heartbeat;
+    made.connect_timeout = from.connect_timeout;
+    if (from.tls.enabled) {
+        made.tls.mode = amqp::tls_mode::on;
+        made.tls.ca_file = from.tls.ca.string();
+        made.tls.cert_file = from.tls.cert.string();
+        made.tls.key_file = from.tls.key.string();
+        made.tls.verification = from.tls.verify ? amqp::tls_verification::full
+                                                : amqp::tls_verification::dangerously_off;
+    }
+    return made;
+}
+
+amqp::topology broker_topology(const config::broker_service_settings& service,
+                               const templates::registry& registry, const std::string& connection,
+                               core::op_class op_class) {
+    amqp::queue_policy policy;
+    policy.max_length = service.max_queue_length;
+    policy.delivery_limit = service.delivery_limit;
+    // Declared by every broker, so that whatever an operator deletes comes back.
+    auto made = amqp::service_topology(service.queue_tag, policy);
+    made += amqp::request_topology(service.queue_tag, connection, op_class, policy);
+    for (const auto& target : registry.all()) {
+        if (target.connection == connection) {
+            made.bindings.push_back(
+                amqp::template_binding(service.queue_tag, target.name, connection, op_class));
+        }
+    }
+    return made;
+}
+
+std::string joined(const std::vector<templates::problem>& problems) {
+    std::string text;
+    for (const auto& one : problems) {
+        text += text.empty() ? "" : "\n";
+        text += templates::to_string(one);
+    }
+    return text;
+}
+
+} // namespace
+
+std::string to_string(const ipl_step& step) {
+    const auto* result = step.state == step_state::done      ? "ok"
+                         : step.state == step_state::waiting ? "waiting"
+                                                                    : "FAILED";
+    auto text = step.name + ": " + result + " (" +
+                std::to_string(static_cast<double>(step.took.count()) / 1000.0) + " ms)";
+    if (!step.detail.empty()) {
+        text += ": " + step.detail;
+    }
+    return text;
+}
+
+struct node::impl {
+    impl(config::settings settings, observe::log_sink sink)
+        : given(std::move(settings)), log(std::move(sink)) {}
+
+    config::settings given;
+    observe::log_sink log;
+    std::map<templates::engine, engine> engines;
+    std::vector<std::shared_ptr<adapters::adapter>> adapters;
+    std::vector<std::pair<std::string, std::string>> texts; ///< TOML and its name for messages
+    std::shared_ptr<const templates::registry> registry;
+    std::vector<ipl_step> steps;
+    std::unique_ptr<core::supervisor> supervisor;
+    struct role_pools {
+        std::string role;
+        std::vector<std::unique_ptr<brokers::broker_pool>> pools;
+    };
+    std::vector<role_pools> roles;
+    bool started = false;
+    bool stopped = false;
+
+    /// Runs one step and reports it; what it throws stops the IPL.
+    template <class Step>
+    void step(std::string name, Step&& run) {
+        const auto begin = std::chrono::steady_clock::now();
+        ipl_step made;
+        made.name = std::move(name);
+        const auto finish = [&](step_state state, std::string detail) {
+            made.took = std::chrono::duration_cast<std::chrono::microseconds>(
+                std::chrono::steady_clock::now() - begin);
+            made.state = state;
+            made.detail = std::move(detail);
+            steps.push_back(made);
+            log.write(state == step_state::failed ? observe::level::error
+                                                         : observe::level::info,
+                      "BEDS_IPL_STEP", "ipl", to_string(made));
+        };
+        try {
+            finish(step_state::done, run());
+        } catch (const core::error& failed) {
+            finish(step_state::failed, failed.message());
+            throw;
+        }
+    }
+
+    [[nodiscard]] std::vector<std::string> other_connections() const {
+        std::vector<std::string> names;
+        for (const auto& one : adapters) {
+            if (given.rel_services.count(one->connection_name()) == 0 &&
+                given.rec_services.count(one->connection_name()) == 0) {
+                names.push_back(one->connection_name());
+            }
+        }
+        return names;
+    }
+
+    std::string check_configuration() {
+        config::validate(given, other_connections());
+        std::size_t local = 0;
+        for (const auto& [role, service] : given.broker_services) {
+            local += service.is_local ? 1U : 0U;
+        }
+        return std::to_string(local) + " role(s) on this node, environment " + given.id.env_name;
+    }
+
+    std::string make_adapters() {
+        const auto make = [&](templates::engine store, const std::string& name) {
+            const bool there =
+                std::any_of(adapters.begin(), adapters.end(),
+                            [&](const auto& one) { return one->connection_name() == name; });
+            if (there) {
+                return;
+            }
+            const auto maker = engines.find(store);
+            if (maker == engines.end()) {
+                throw core::error(core::errc::unsupported,
+                                  "connection '" + name + "' needs an engine for store '" +
+                                      std::string{templates::to_string(store)} +
+                                      "', and none is registered on this node");
+            }
+            adapters.push_back(maker->second(name, given));
+        };
+        for (const auto& [name, service] : given.rel_services) {
+            make(templates::engine::rel, name);
+        }
+        for (const auto& [name, service] : given.rec_services) {
+            make(templates::engine::rec, name);
+        }
+        std::string text;
+        for (const auto& one : adapters) {
+            text += text.empty() ? "" : ", ";
+            text += one->connection_name() + " (" + std::string{one->engine_name()} + ")";
+        }
+        return text;
+    }
+
+    std::string load_templates() {
+        templates::load_settings how;
+        how.directory = given.templates.directory;
+        how.direct = given.templates.direct == config::direct_access::deny
+                         ? templates::direct_access::deny
+                         : templates::direct_access::allow;
+        how.wbid = given.id.wbid;
+        for (const auto& one : adapters) {
+            how.connections.emplace_back(one->connection_name(),
+                                         one->engine_name() == "mongodb" ? templates::engine::rec
+                                                                         : templates::engine::rel);
+        }
+        std::vector<templates::template_def> all;
+        std::vector<templates::problem> problems;
+        if (texts.empty() || !how.directory.empty()) {
+            if (!texts.empty() && !std::filesystem::is_directory(how.directory)) {
+                // Templates came as text, and nobody named a directory that is there.
+            } else {
+                auto loaded = templates::load(how);
+                problems = std::move(loaded.problems);
+                for (const auto& one : loaded.templates->all()) {
+                    all.push_back(one);
+                }
+            }
+        }
+        for (const auto& [text, name] : texts) {
+            auto parsed = templates::parse(text, how, name);
+            if (parsed.parsed) {
+                all.push_back(std::move(*parsed.parsed));
+            }
+            problems.insert(problems.end(), parsed.problems.begin(), parsed.problems.end());
+        }
+        check_against_adapters(all, problems);
+        const bool leave_out =
+            given.templates.on_mismatch == config::mismatch_action::leave_out;
+        if (!problems.empty() && !leave_out) {
+            throw core::error(core::errc::invalid_template, joined(problems));
+        }
+        for (const auto& one : problems) {
+            log.write(observe::level::warning, "BEDS_TEMPLATE_LEFT_OUT", "ipl",
+                      templates::to_string(one));
+        }
+        registry = std::make_shared<const templates::registry>(std::move(all));
+        return std::to_string(registry->all().size()) + " template(s)" +
+               (problems.empty() ? "" : ", " + std::to_string(problems.size()) + " problem(s)");
+    }
+
+    /// What an engine cannot serve is refused before anybody asks for it.
+    void check_against_adapters(std::vector<templates::template_def>& all,
+                                std::vector<templates::problem>& problems) const {
+        std::erase_if(all, [&](const templates::template_def& target) {
+            const auto found =
+                std::find_if(adapters.begin(), adapters.end(), [&](const auto& one) {
+                    return one->connection_name() == target.connection;
+                });
+            if (found == adapters.end()) {
+                problems.push_back({target.file, 0, "template.connection",
+                                    "there is no connection '" + target.connection +
+                                        "' in the configuration"});
+                return true;
+            }
+            const auto found_problems = (*found)->check(target);
+            for (const auto& text : found_problems) {
+                problems.push_back({target.file, 0, target.name, text});
+            }
+            return !found_problems.empty();
+        });
+    }
+
+    /// The templates of one role: those that name it, and those that name no service.
+    [[nodiscard]] std::shared_ptr<const templates::registry>
+    templates_of(const std::string& role) const {
+        std::vector<templates::template_def> own;
+        for (const auto& target : registry->all()) {
+            if (target.service.empty() || target.service == role) {
+                own.push_back(target);
+            }
+        }
+        return std::make_shared<const templates::registry>(std::move(own));
+    }
+
+    std::string start_role(const std::string& role,
+                           const config::broker_service_settings& service) {
+        const auto own = templates_of(role);
+        auto& made = roles.emplace_back();
+        made.role = role;
+        const auto node_name = given.id.node.empty() ? config::host_name() : given.id.node;
+        std::size_t count = 0;
+        for (const auto& [connection, counts] : service.instances) {
+            const std::pair<core::op_class, std::uint32_t> classes[] = {
+                {core::op_class::read, counts.read},
+                {core::op_class::write, counts.write},
+                {core::op_class::bulk, counts.bulk}};
+            for (const auto& [op_class, size] : classes) {
+                if (size == 0) {
+                    continue;
+                }
+                brokers::broker_settings each;
+                each.name = node_name + " " + connection + "." +
+                            std::string{core::to_string(op_class)};
+                each.connection = connection;
+                each.op_class = op_class;
+                each.amqp = amqp_settings(service);
+                each.queue_tag = service.queue_tag;
+                each.topology = broker_topology(service, *own, connection, op_class);
+                each.declare = service.declare == config::declare_mode::passive
+                                   ? amqp::declare_mode::passive
+                                   : amqp::declare_mode::active;
+                each.prefetch = service.prefetch;
+                each.max_batch = service.max_batch;
+                each.max_request = service.max_request_bytes;
+                each.max_reply = service.max_reply_bytes;
+                each.strict_route = service.strict_route;
+                each.event_prefix = (given.id.wbid.empty() ? "" : given.id.wbid + ".") +
+                                    given.id.env_name + ".";
+                adapters::session_context context;
+                context.supervisor = supervisor.get();
+                context.log = log;
+                made.pools.push_back(std::make_unique<brokers::broker_pool>(each, size, own,
+                                                                            adapters, context));
+                count += size;
+            }
+        }
+        for (const auto& pool : made.pools) {
+            pool->start();
+        }
+        return std::to_string(count) + " broker(s)";
+    }
+
+    void prepare() {
+        steps.clear();
+        step("configuration", [&] { return check_configuration(); });
+        step("adapters", [&] { return make_adapters(); });
+        step("templates", [&] { return load_templates(); });
+    }
+
+    [[nodiscard]] bool required(const std::string& connection) const {
+        if (const auto rel = given.rel_services.find(connection); rel != given.rel_services.end()) {
+            return rel->second.required;
+        }
+        if (const auto rec = given.rec_services.find(connection); rec != given.rec_services.end()) {
+            return rec->second.required;
+        }
+        return true;
+    }
+
+    [[nodiscard]] node_status status() const {
+        node_status made;
+        made.live = started && !stopped;
+        std::map<std::string, dependency> databases;
+        for (const auto& role : roles) {
+            dependency rabbitmq{"rabbitmq " + role.role, true, true, {}};
+            for (const auto& pool : role.pools) {
+                for (const auto& one : pool->brokers()) {
+                    auto counters = one->counters();
+                    auto& database = databases
+                                         .try_emplace(pool->connection(),
+                                                      dependency{"database " + pool->connection(),
+                                                                 required(pool->connection()),
+                                                                 true,
+                                                                 {}})
+                                         .first->second;
+                    if (!counters.amqp_connected) {
+                        rabbitmq.ready = false;
+                        rabbitmq.trouble = one->trouble();
+                    }
+                    if (!counters.backend_connected) {
+                        database.ready = false;
+                        database.trouble = one->trouble();
+                    }
+                    made.brokers.push_back(std::move(counters));
+                }
+            }
+            made.dependencies.push_back(std::move(rabbitmq));
+        }
+        for (auto& [name, database] : databases) {
+            made.dependencies.push_back(std::move(database));
+        }
+        made.ready = made.live && std::all_of(made.dependencies.begin(), made.dependencies.end(),
+                                              [](const dependency& one) {
+                                                  return one.ready || !one.required;
+                                              });
+        return made;
+    }
+};
+
+node::node(config::settings settings, observe::log_sink log)
+    : impl_(std::make_unique<impl>(std::move(settings), std::move(log))) {}
+
+node::~node() {
+    // Brokers first: their sessions are watched by the supervisor.
+    impl_->roles.clear();
+}
+
+void node::register_engine(templates::engine store, engine maker) {
+    if (!impl_->engines.emplace(store, std::move(maker)).second) {
+        throw core::error(core::errc::duplicate_name,
+                          "store '" + std::string{templates::to_string(store)} +
+                              "' has an engine on this node already");
+    }
+}
+
+void node::add_connection(std::shared_ptr<adapters::adapter> adapter) {
+    for (const auto& one : impl_->adapters) {
+        if (one->connection_name() == adapter->connection_name()) {
+            throw core::error(core::errc::duplicate_name, "connection '" +
+                                                              adapter->connection_name() +
+                                                              "' is on this node already");
+        }
+    }
+    impl_->adapters.push_back(std::move(adapter));
+}
+
+void node::add_template(std::string_view toml, std::string_view name_for_messages) {
+    const auto parsed = templates::parse(toml, {}, std::string{name_for_messages});
+    if (!parsed.problems.empty()) {
+        throw core::error(core::errc::invalid_template, joined(parsed.problems));
+    }
+    impl_->texts.emplace_back(toml, name_for_messages);
+}
+
+std::vector<ipl_step> node::start() {
+    auto& self = *impl_;
+    if (self.started) {
+        throw core::error(core::errc::internal, "the node was started already");
+    }
+    self.prepare();
+    self.supervisor = std::make_unique<core::supervisor>();
+    for (const auto& [role, service] : self.given.broker_services) {
+        if (service.is_local) {
+            const auto& settings = service;
+            const auto& name = role;
+            self.step("brokers " + role, [&] { return self.start_role(name, settings); });
+        }
+    }
+    self.started = true;
+    // What is there already shows in the report; what is not is waited for in the background.
+    wait_ready(core::deadline::after(300ms));
+    for (const auto& one : self.status().dependencies) {
+        ipl_step step{one.name, one.required,
+                      one.ready ? step_state::done : step_state::waiting,
+                      std::chrono::microseconds{0}, one.trouble};
+        self.log.write(one.ready ? observe::level::info : observe::level::warning, "BEDS_IPL_STEP",
+                       "ipl", to_string(step));
+        self.steps.push_back(std::move(step));
+    }
+    return self.steps;
+}
+
+const std::vector<ipl_step>& node::report() const {
+    return impl_->steps;
+}
+
+std::vector<ipl_step> node::check() {
+    impl_->prepare();
+    return impl_->steps;
+}
+
+bool node::wait_ready(core::deadline until) const {
+    while (!impl_->status().ready) {
+        if (until.expired()) {
+            return false;
+        }
+        std::this_thread::sleep_for(5ms);
+    }
+    return true;
+}
+
+node_status node::status() const {
+    return impl_->status();
+}
+
+bool node::stop(core::deadline until) {
+    auto& self = *impl_;
+    for (const auto& role : self.roles) {
+        for (const auto& pool : role.pools) {
+            pool->stop(until);
+        }
+    }
+    bool clean = true;
+    for (const auto& role : self.roles) {
+        for (const auto& pool : role.pools) {
+            for (const auto& one : pool->brokers()) {
+                while (one->state() != brokers::broker_state::stopped) {
+                    if (until.expired()) {
+                        clean = false;
+                        break;
+                    }
+                    std::this_thread::sleep_for(2ms);
+                }
+            }
+        }
+    }
+    self.stopped = true;
+    if (clean) {
+        for (const auto& role : self.roles) {
+            for (const auto& pool : role.pools) {
+                pool->join();
+            }
+        }
+    }
+    return clean;
+}
+
+std::shared_ptr<const templates::registry> node::registry() const {
+    return impl_->registry;
+}
+
+const std::vector<std::shared_ptr<adapters::adapter>>& node::adapters() const {
+    return impl_->adapters;
+}
+
+} // namespace beds::node
