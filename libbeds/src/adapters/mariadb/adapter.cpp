@@ -1,0 +1,105 @@
+#include <beds/adapters/mariadb.hpp>
+
+#include "adapters/mariadb/session.hpp"
+
+#include <utility>
+
+namespace beds::adapters {
+namespace mariadb {
+namespace {
+
+class mariadb_adapter final : public adapter {
+public:
+    mariadb_adapter(std::string connection_name, config::rel_service_settings settings)
+        : connection_name_(std::move(connection_name)),
+          settings_(std::make_shared<const config::rel_service_settings>(std::move(settings))),
+          catalog_(std::make_shared<catalog>()) {}
+
+    [[nodiscard]] std::string_view engine_name() const override { return "mariadb"; }
+    [[nodiscard]] const std::string& connection_name() const override { return connection_name_; }
+    [[nodiscard]] capabilities can() const override {
+        return {.transactions = true, .procedures = true, .pipelines = false};
+    }
+    [[nodiscard]] std::unique_ptr<session> open_session(session_context context) override {
+        return std::make_unique<mariadb_session>(settings_, catalog_, std::move(context));
+    }
+
+    [[nodiscard]] std::vector<std::string>
+    check(const templates::template_def& target) const override {
+        std::vector<std::string> problems;
+        constexpr std::size_t most_characters = 64; // of an identifier
+        const auto identifier = [&](const std::string& name, const std::string& what) {
+            if (name.size() > 2 * most_characters + 1 || name.find('\0') != std::string::npos) {
+                problems.push_back(what + " is not a name that MariaDB can have");
+            }
+        };
+        identifier(target.object, "object '" + target.object + "'");
+        identifier(target.read_view, "view '" + target.read_view + "'");
+        for (const auto& field : target.fields) {
+            identifier(field.column, "column '" + field.column + "'");
+        }
+        for (const auto& called : target.calls) {
+            if (!called.pipeline.empty()) {
+                problems.push_back("call '" + called.name +
+                                   "': MariaDB has no pipelines; name a procedure");
+            } else if (called.procedure.empty()) {
+                problems.push_back("call '" + called.name + "': no procedure is named");
+            }
+        }
+        return problems;
+    }
+
+    [[nodiscard]] bool runs_alone(const templates::template_def& target, core::verb op,
+                                  const templates::call* called) const override {
+        const std::string* procedure = nullptr;
+        switch (op) {
+        case core::verb::call:
+            procedure = called != nullptr ? &called->procedure : nullptr;
+            break;
+        case core::verb::insert:
+            procedure = &target.write.insert;
+            break;
+        case core::verb::update:
+            procedure = &target.write.update;
+            break;
+        case core::verb::remove:
+            procedure = &target.write.remove;
+            break;
+        default:
+            break;
+        }
+        if (procedure == nullptr || procedure->empty()) {
+            return false;
+        }
+        const auto known = catalog_->find_procedure(*procedure);
+        return known == nullptr || known->runs_alone;
+    }
+
+    void inspect(session& connected, std::span<const templates::template_def* const> targets,
+                 core::deadline until) override {
+        if (auto* mine = dynamic_cast<mariadb_session*>(&connected)) {
+            mine->inspect(targets, until);
+        }
+    }
+
+private:
+    std::string connection_name_;
+    std::shared_ptr<const config::rel_service_settings> settings_;
+    std::shared_ptr<catalog> catalog_;
+};
+
+} // namespace
+} // namespace mariadb
+
+std::shared_ptr<adapter> make_mariadb(std::string connection_name,
+                                      config::rel_service_settings settings) {
+    if (mariadb::known_bad_client(mariadb::client_version())) {
+        throw core::error(core::errc::unsupported,
+                          "MariaDB Connector/C before 3.3.4 reads replies wrongly (CONC-622): "
+                          "install a newer one");
+    }
+    return std::make_shared<mariadb::mariadb_adapter>(std::move(connection_name),
+                                                      std::move(settings));
+}
+
+} // namespace beds::adapters

@@ -1,0 +1,39 @@
+#pragma once
+
+#include "adapters/mariadb/handles.hpp"
+
+#include <beds/core/value.hpp>
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+
+namespace beds::adapters::mariadb {
+
+/// One cell of a row of the binary protocol, where the driver received it. Valid until the next row
+/// is fetched.
+struct raw_cell {
+    const unsigned char* data = nullptr; ///< null: NULL
+    std::size_t size = 0;                ///< without a length prefix
+
+    [[nodiscard]] std::string_view text() const {
+        return {reinterpret_cast<const char*>(data), size};
+    }
+};
+
+/// Takes one cell of type `type` from `at` and moves `at` behind it.
+raw_cell take_cell(enum_field_types type, unsigned char** at);
+
+/// Room for text that has to be written anew while a row is looked at.
+using cell_text = std::array<char, 88>;
+
+/// The typed value of a cell: what the template calls the field decides, whatever the column is. Text
+/// is a view into the driver's buffer or `room`. False: the stored value does not fit the type.
+bool read_cell(const raw_cell& cell, const MYSQL_FIELD& column, const core::field_type& type,
+               cell_text& room, core::value& to);
+
+/// 36 characters from 16 bytes, and back (`text` must be a UUID).
+void format_uuid(const unsigned char* bytes, char* text);
+void parse_uuid(std::string_view text, unsigned char* bytes);
+
+} // namespace beds::adapters::mariadb

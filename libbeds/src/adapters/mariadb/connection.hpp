@@ -1,0 +1,86 @@
+#pragma once
+
+#include "adapters/mariadb/errors.hpp"
+#include "adapters/mariadb/handles.hpp"
+#include "adapters/mariadb/statement.hpp"
+
+#include <beds/adapters/adapter.hpp>
+#include <beds/config/settings.hpp>
+#include <beds/core/supervisor.hpp>
+
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+namespace beds::adapters::mariadb {
+
+/// What the server of a connection is and how it is set.
+struct server_facts {
+    bool is_mariadb = true;
+    unsigned long version = 0;            ///< 101119 for 10.11.19
+    bool insert_returning = false;        ///< INSERT … RETURNING
+    bool rollback_on_timeout = false;     ///< a lock wait timeout ends the whole transaction
+    std::uint64_t max_packet = 16U << 20; ///< the largest statement, values included
+};
+
+/// One connection, its prepared statements and its deadline watch. Never leaves its thread.
+class connection {
+public:
+    connection(const config::rel_service_settings& settings, const session_context& context);
+    ~connection();
+    connection(const connection&) = delete;
+    connection& operator=(const connection&) = delete;
+
+    /// Throws as `session::connect` says.
+    void open(core::deadline until);
+    void close();
+    [[nodiscard]] bool usable() const { return handle_ != nullptr; }
+    [[nodiscard]] const server_facts& facts() const { return facts_; }
+
+    /// Blocking calls between here and the guard's end are under the supervisor's eye.
+    using guard = std::optional<core::supervisor::socket::guard>;
+    void arm(core::deadline until, guard& watching);
+
+    /// Runs a statement without parameters and result: SAVEPOINT, COMMIT, SET.
+    [[nodiscard]] bool command(std::string_view text);
+    [[nodiscard]] bool ping();
+    /// The prepared statement of this text, prepared now if it is not yet; null: `error()` says why.
+    /// Valid until the next call of this function.
+    [[nodiscard]] statement* prepared(std::string_view text);
+    /// Forgets one statement, so that it is prepared anew.
+    void forget(std::string_view text);
+    [[nodiscard]] std::size_t statement_count() const { return statements_.size(); }
+
+    /// What the last call that failed on this connection said.
+    [[nodiscard]] const server_error& error() const { return error_; }
+    /// Takes over the error of a statement; a broken session is closed when it is safe to do so.
+    void note(server_error happened) { error_ = std::move(happened); }
+
+private:
+    void configure(core::deadline until);
+    void take_error();
+
+    struct entry {
+        std::string text;
+        std::unique_ptr<statement> made;
+    };
+    using entries = std::list<entry>;
+
+    const config::rel_service_settings& settings_;
+    const session_context& context_;
+    std::unique_ptr<core::supervisor::socket> socket_;
+    connection_handle handle_;
+    server_facts facts_;
+    server_error error_;
+    entries statements_; ///< the one used last stands first
+    std::unordered_map<std::string_view, entries::iterator> by_text_;
+};
+
+/// The most statements that one session keeps prepared at the server.
+inline constexpr std::size_t most_statements = 256;
+
+} // namespace beds::adapters::mariadb

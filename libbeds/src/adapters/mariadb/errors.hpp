@@ -1,0 +1,48 @@
+#pragma once
+
+#include <beds/core/outcome.hpp>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace beds::adapters::mariadb {
+
+/// What the server or the driver said. Its message may hold values: it goes to the log, never into a
+/// reply.
+struct server_error {
+    unsigned number = 0;
+    std::string sqlstate;
+    std::string message;
+};
+
+/// Whom an error concerns.
+enum class reach : std::uint8_t {
+    operation, ///< one statement; the transaction lives on
+    rerun,     ///< the server rolled the whole transaction back
+    expired,   ///< a time limit ended the statement
+    session,   ///< the connection is gone or cannot be trusted any more
+};
+
+struct failure {
+    mariadb::reach reach = reach::operation;
+    core::code code = core::code::internal;
+    std::string_view detail; ///< for the caller; static
+};
+
+failure classify(unsigned number);
+
+/// Did a COMMIT that was answered with this error certainly not happen?
+bool commit_refused(unsigned number);
+
+/// A connection attempt that failed so may succeed later; otherwise somebody has to change something.
+bool worth_trying_again(unsigned number);
+
+/// Name of the index in "Duplicate entry … for key 'NAME'"; MySQL 8's `table.NAME` gives NAME. Empty:
+/// not told.
+std::string_view violated_key(std::string_view message);
+
+/// Column that a constraint error names, without quotes and table; empty: not told.
+std::string_view blamed_column(unsigned number, std::string_view message);
+
+} // namespace beds::adapters::mariadb

@@ -1,0 +1,361 @@
+#include "adapters/mariadb/session.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <functional>
+
+namespace beds::adapters::mariadb {
+
+using core::code;
+using core::outcome;
+
+namespace {
+
+/// How many arms one UNION ALL has at most.
+constexpr std::size_t most_arms = 64;
+
+std::uint64_t mix(std::uint64_t sum, std::uint64_t next) {
+    constexpr std::uint64_t odd = 0x9E3779B97F4A7C15ULL;
+    sum ^= next + odd + (sum << 6U) + (sum >> 2U);
+    return sum * odd;
+}
+
+std::uint64_t hash_of(std::uint64_t sum, const core::value& value) {
+    using kind = core::value::kind;
+    switch (value.type) {
+    case kind::boolean:
+    case kind::integer:
+    case kind::date:
+    case kind::time:
+    case kind::datetime:
+        return mix(sum, static_cast<std::uint64_t>(value.integer));
+    case kind::unsigned_integer:
+        return mix(sum, value.unsigned_integer);
+    case kind::real:
+        // 0.0 and -0.0 are equal but differ in their bits.
+        return mix(sum, std::hash<double>{}(value.real));
+    case kind::null:
+    case kind::document:
+        return mix(sum, 0);
+    default:
+        return mix(sum, std::hash<std::string_view>{}(value.text));
+    }
+}
+
+std::uint64_t hash_of(std::span<const core::value> key) {
+    std::uint64_t sum = 0;
+    for (const auto& part : key) {
+        sum = hash_of(sum, part);
+    }
+    return sum;
+}
+
+} // namespace
+
+bool mariadb_session::read_row(const statement& from, const selection& columns,
+                               const templates::template_def& target, std::size_t first_cell) {
+    const auto cells = from.cells();
+    values_.resize(columns.fields.size());
+    if (rooms_.size() < values_.size()) {
+        rooms_.resize(values_.size());
+    }
+    bool fine = true;
+    for (std::size_t i = 0; i < values_.size(); ++i) {
+        const std::size_t at = first_cell + i;
+        if (!read_cell(cells[at], from.column(at), target.fields[columns.fields[i]].type, rooms_[i],
+                       values_[i])) {
+            values_[i] = core::value::of_null();
+            unreadable_ = columns.fields[i];
+            fine = false;
+        }
+    }
+    return fine;
+}
+
+void mariadb_session::write_row(const bound_operation& op, std::size_t cells) {
+    rows_->begin_row(op.index, *op.layout);
+    for (std::size_t i = 0; i < cells; ++i) {
+        rows_->cell(values_[i]);
+    }
+    rows_->end_row();
+}
+
+ran mariadb_session::fetch_group(operation_list work) {
+    const auto& target = *work.front()->target;
+    const template_shape* shape = nullptr;
+    if (const auto went = learn(target, shape); went != ran::fine) {
+        return went;
+    }
+    selection_.start(work.front()->fields);
+    if (!keys_compare_by_value(target, shape->read)) {
+        for (std::size_t first = 0; first < work.size(); first += most_arms) {
+            const auto went = fetch_chunk_by_arms(
+                work.subspan(first, std::min(most_arms, work.size() - first)), shape->read);
+            if (went == ran::ended) {
+                return went;
+            }
+        }
+        return ran::fine;
+    }
+
+    places_.clear();
+    for (const auto field : target.key) {
+        places_.push_back(selection_.place(field));
+    }
+    keys_.clear();
+    for (const auto* op : work) {
+        result(*op) = {};
+        keys_.push_back({hash_of(op->key), op});
+    }
+    std::sort(keys_.begin(), keys_.end(), [](const key_entry& a, const key_entry& b) {
+        return a.hash != b.hash ? a.hash < b.hash : less_key(a.op->key, b.op->key);
+    });
+    const auto same_key = [](const key_entry& a, const key_entry& b) {
+        return a.hash == b.hash && std::equal(a.op->key.begin(), a.op->key.end(),
+                                              b.op->key.begin(), b.op->key.end());
+    };
+    // One statement for at most so many different keys; those who share a key share its row.
+    for (std::size_t first = 0; first < keys_.size();) {
+        unique_.clear();
+        std::size_t last = first;
+        for (; last < keys_.size(); ++last) {
+            if (last == first || !same_key(keys_[last - 1], keys_[last])) {
+                if (unique_.size() == most_in_one_statement) {
+                    break;
+                }
+                unique_.push_back(keys_[last].op);
+            }
+        }
+        found_.assign(unique_.size(), 0);
+        if (const auto went = fetch_chunk_by_keys(unique_, shape->read); went == ran::ended) {
+            return went;
+        }
+        std::size_t at = 0;
+        for (std::size_t i = first; i < last; ++i) {
+            const bound_operation& op = *keys_[i].op;
+            if (i > first && same_key(keys_[i - 1], keys_[i])) {
+                result(op) = result(*unique_[at]);
+                if (result(op).ok() && found_[at] != 0) {
+                    rows_->share_rows(unique_[at]->index, op.index);
+                    continue;
+                }
+            } else if (i > first) {
+                ++at;
+            }
+            if (result(op).ok() && found_[at] == 0) {
+                rows_->no_rows(op.index);
+            }
+        }
+        first = last;
+    }
+    return ran::fine;
+}
+
+ran mariadb_session::fetch_chunk_by_keys(operation_list work, const table_shape& shape) {
+    const auto& target = *work.front()->target;
+    fetch_by_keys(query_, selection_, work, shape);
+    statement* made = nullptr;
+    if (const auto went = execute(made); went != ran::fine) {
+        for (std::size_t i = 0; went == ran::refused && i < work.size(); ++i) {
+            result(*work[i]) = refusal(*work[i], *memory_);
+        }
+        return went;
+    }
+    // keys_ is sorted by hash; work holds one operation of each key in the same order.
+    hashes_.clear();
+    for (const auto* op : work) {
+        hashes_.push_back(hash_of(op->key));
+    }
+    statement::fetched row{};
+    while ((row = made->fetch()) == statement::fetched::row) {
+        const bool readable = read_row(*made, selection_, target);
+        std::uint64_t hash = 0;
+        for (const auto place : places_) {
+            hash = hash_of(hash, values_[place]);
+        }
+        auto at = static_cast<std::size_t>(
+            std::lower_bound(hashes_.begin(), hashes_.end(), hash) - hashes_.begin());
+        const auto is_key_of = [&](const bound_operation& op) {
+            for (std::size_t part = 0; part < places_.size(); ++part) {
+                if (!(values_[places_[part]] == op.key[part])) {
+                    return false;
+                }
+            }
+            return true;
+        };
+        while (at < work.size() && hashes_[at] == hash && !is_key_of(*work[at])) {
+            ++at;
+        }
+        if (at == work.size() || hashes_[at] != hash) {
+            continue; // equal to the server (trailing spaces), but not the key that was asked for
+        }
+        const bound_operation& op = *work[at];
+        if (!result(op).ok()) {
+            continue;
+        }
+        if (found_[at] != 0) {
+            log(observe::level::error, "BEDS_MARIADB_KEY",
+                target.name + ": several rows have one key");
+            rows_->reset(op.index);
+            result(op) = outcome::failure(code::internal, "several rows have this key");
+        } else if (!readable) {
+            result(op) = unreadable(op, target.fields[unreadable_].name);
+        } else {
+            write_row(op, selection_.asked);
+        }
+        found_[at] = 1;
+    }
+    const auto went = fetched(*made, row);
+    if (went == ran::refused) {
+        for (const auto* op : work) {
+            rows_->reset(op->index);
+            result(*op) = refusal(*op, *memory_);
+        }
+    }
+    return went;
+}
+
+ran mariadb_session::fetch_chunk_by_arms(operation_list work, const table_shape& shape) {
+    const auto& target = *work.front()->target;
+    for (const auto* op : work) {
+        result(*op) = {};
+    }
+    found_.assign(work.size(), 0);
+    fetch_by_arms(query_, selection_, work, shape);
+    statement* made = nullptr;
+    auto went = execute(made);
+    statement::fetched row{};
+    while (went == ran::fine && (row = made->fetch()) == statement::fetched::row) {
+        core::value arm;
+        static const core::field_type whole{.kind = core::type_kind::int64};
+        cell_text room;
+        if (!read_cell(made->cells().front(), made->column(0), whole, room, arm) ||
+            static_cast<std::size_t>(arm.integer) >= work.size()) {
+            continue;
+        }
+        const auto at = static_cast<std::size_t>(arm.integer);
+        const bound_operation& op = *work[at];
+        if (!read_row(*made, selection_, target, 1)) {
+            result(op) = unreadable(op, target.fields[unreadable_].name);
+        } else if (result(op).ok()) {
+            write_row(op, selection_.asked);
+        }
+        found_[at] = 1;
+    }
+    if (went == ran::fine) {
+        went = fetched(*made, row);
+    }
+    for (std::size_t i = 0; i < work.size() && went != ran::ended; ++i) {
+        if (went == ran::refused) {
+            rows_->reset(work[i]->index);
+            result(*work[i]) = refusal(*work[i], *memory_);
+        } else if (found_[i] == 0) {
+            rows_->no_rows(work[i]->index);
+        }
+    }
+    return went;
+}
+
+ran mariadb_session::run_find(const bound_operation& op) {
+    const auto& target = *op.target;
+    const template_shape* shape = nullptr;
+    if (const auto went = learn(target, shape); went != ran::fine) {
+        return went;
+    }
+    result(op) = {};
+    selection_.start(op.fields);
+    places_.clear();
+    for (const auto& key : op.sort) {
+        places_.push_back(selection_.place(key.field));
+    }
+    find(query_, selection_, op, shape->read, *memory_);
+    statement* made = nullptr;
+    auto went = execute(made);
+    statement::fetched row{};
+    std::uint32_t written = 0;
+    bool more = false;
+    std::span<core::value> position;
+    while (went == ran::fine && (row = made->fetch()) == statement::fetched::row) {
+        if (written == op.limit || !result(op).ok()) {
+            more = true;
+            continue;
+        }
+        if (!read_row(*made, selection_, target)) {
+            rows_->reset(op.index);
+            result(op) = unreadable(op, target.fields[unreadable_].name);
+            continue;
+        }
+        write_row(op, selection_.asked);
+        if (++written == op.limit) {
+            // The row is gone when it is known whether another one follows.
+            position = memory_->make_span<core::value>(places_.size());
+            for (std::size_t i = 0; i < places_.size(); ++i) {
+                position[i] = values_[places_[i]];
+                position[i].text = memory_->copy(position[i].text);
+            }
+        }
+    }
+    if (went == ran::fine) {
+        went = fetched(*made, row);
+    }
+    if (went == ran::refused) {
+        rows_->reset(op.index);
+        result(op) = refusal(op, *memory_);
+    } else if (went == ran::fine && result(op).ok()) {
+        if (written == 0) {
+            rows_->no_rows(op.index);
+        } else if (more) {
+            rows_->next(op.index, op.cursor_tag, position);
+        }
+    }
+    return went;
+}
+
+ran mariadb_session::read_number(const bound_operation& op, std::uint64_t& number) {
+    statement* made = nullptr;
+    auto went = execute(made);
+    statement::fetched row{};
+    while (went == ran::fine && (row = made->fetch()) == statement::fetched::row) {
+        static const core::field_type whole{.kind = core::type_kind::uint64};
+        cell_text room;
+        core::value value;
+        if (read_cell(made->cells().front(), made->column(0), whole, room, value)) {
+            number = value.unsigned_integer;
+        }
+    }
+    if (went == ran::fine) {
+        went = fetched(*made, row);
+    }
+    result(op) = went == ran::refused ? refusal(op, *memory_) : outcome{};
+    return went;
+}
+
+ran mariadb_session::run_count(const bound_operation& op) {
+    const template_shape* shape = nullptr;
+    if (const auto went = learn(*op.target, shape); went != ran::fine) {
+        return went;
+    }
+    count(query_, op, shape->read, *memory_);
+    std::uint64_t total = 0;
+    const auto went = read_number(op, total);
+    if (went == ran::fine) {
+        rows_->total(op.index, total);
+    }
+    return went;
+}
+
+ran mariadb_session::run_exists(const bound_operation& op) {
+    const template_shape* shape = nullptr;
+    if (const auto went = learn(*op.target, shape); went != ran::fine) {
+        return went;
+    }
+    exists(query_, op, shape->read, *memory_);
+    std::uint64_t there = 0;
+    const auto went = read_number(op, there);
+    if (went == ran::fine) {
+        rows_->exists(op.index, there != 0);
+    }
+    return went;
+}
+
+} // namespace beds::adapters::mariadb

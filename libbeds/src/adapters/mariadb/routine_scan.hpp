@@ -1,0 +1,23 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace beds::adapters::mariadb {
+
+/// What the text of a procedure tells about transactions.
+struct routine_findings {
+    /// It commits, or may do so: COMMIT, ROLLBACK (but not to a savepoint), START TRANSACTION, data
+    /// definition, LOCK TABLES, autocommit, statements made at run time. In doubt: true.
+    bool may_commit = false;
+    std::string why; ///< the words that say so
+    /// Procedures that it calls, as written (`name` or `schema.name`, without backticks); they count
+    /// as if their text stood here.
+    std::vector<std::string> calls;
+};
+
+/// Reads a routine's definition. Comments and strings do not count; executable comments do.
+routine_findings scan_routine(std::string_view definition);
+
+} // namespace beds::adapters::mariadb

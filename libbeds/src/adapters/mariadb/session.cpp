@@ -1,0 +1,471 @@
+#include "adapters/mariadb/session.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+namespace beds::adapters::mariadb {
+
+using namespace std::chrono_literals;
+using core::code;
+using core::outcome;
+
+namespace {
+
+/// The server's time limit for a statement: the time left, rounded up so that neighbouring batches
+/// share one setting, and by less than the supervisor waits before it cuts the connection.
+std::chrono::milliseconds limit_of(core::deadline until) {
+    if (until.is_never()) {
+        return 0ms;
+    }
+    const auto left = until.remaining_ms();
+    const auto step = left < 1s ? 50ms : left < 10s ? 250ms : 1000ms;
+    return (left / step + 1) * step;
+}
+
+} // namespace
+
+mariadb_session::mariadb_session(std::shared_ptr<const config::rel_service_settings> settings,
+                                 std::shared_ptr<catalog> shared, session_context context)
+    : settings_(std::move(settings)), catalog_(std::move(shared)), context_(std::move(context)),
+      connection_(*settings_, context_) {}
+
+void mariadb_session::log(observe::level severity, std::string_view id,
+                          std::string_view text) const {
+    context_.log.write(severity, id, context_.name, text);
+}
+
+void mariadb_session::connect(core::deadline until) {
+    connection_.open(until);
+    autocommit_ = true;
+    statement_limit_ = 0ms;
+    open_ = false;
+}
+
+bool mariadb_session::alive(core::deadline until) {
+    if (!usable()) {
+        return false;
+    }
+    enter_thread();
+    connection::guard watching;
+    connection_.arm(until, watching);
+    if (connection_.ping()) {
+        return true;
+    }
+    watching.reset();
+    connection_.close();
+    return false;
+}
+
+// ---- statements and their failures -------------------------------------------------------------
+
+ran mariadb_session::failed(const server_error& why) {
+    failure what = classify(why.number);
+    if (why.number == 1205 && connection_.facts().rollback_on_timeout) {
+        what.reach = reach::rerun;
+    }
+    if (why.sqlstate.starts_with("45")) {
+        what.reach = reach::operation; // the DBA's own words, whatever number they carry
+    }
+    connection_.note(why);
+    switch (what.reach) {
+    case reach::operation:
+        if (why.number == 1317 && until_.expired()) {
+            end_ = step_result::expired;
+            return ran::ended;
+        }
+        return ran::refused;
+    case reach::rerun:
+        open_ = false; // the server has rolled back already; a ROLLBACK more does no harm
+        end_ = step_result::rerun;
+        return ran::ended;
+    case reach::expired:
+        end_ = step_result::expired;
+        return ran::ended;
+    case reach::session:
+        break;
+    }
+    if (context_.log.wants(observe::level::warning)) {
+        log(observe::level::warning, "BEDS_MARIADB_LOST",
+            "error " + std::to_string(why.number) + ": " + why.message);
+    }
+    connection_.close();
+    open_ = false;
+    end_ = until_.expired() ? step_result::expired : step_result::broken;
+    return ran::ended;
+}
+
+ran mariadb_session::execute(statement*& made) {
+    for (int attempt = 0;; ++attempt) {
+        made = connection_.prepared(query_.text());
+        if (made == nullptr) {
+            return failed(connection_.error());
+        }
+        if (made->execute(query_.parameters(), *memory_)) {
+            return ran::fine;
+        }
+        constexpr unsigned needs_preparing_again = 1615;
+        if (made->error().number != needs_preparing_again || attempt > 0) {
+            return failed(made->error());
+        }
+        connection_.forget(query_.text());
+    }
+}
+
+ran mariadb_session::fetched(const statement& from, statement::fetched what) {
+    return what == statement::fetched::failed ? failed(from.error()) : ran::fine;
+}
+
+ran mariadb_session::command(std::string_view text) {
+    return connection_.command(text) ? ran::fine : failed(connection_.error());
+}
+
+outcome mariadb_session::refusal(const bound_operation& op, core::arena& memory) {
+    const server_error& why = connection_.error();
+    const failure what = classify(why.number);
+    const auto& target = *op.target;
+    std::string_view blamed;
+    if (what.code == code::duplicate_key && op.op != core::verb::call) {
+        const auto index = violated_key(why.message);
+        const auto shape = shapes_.find(target.name);
+        if (shape != shapes_.end()) {
+            const auto& known = shape->second->write.unique_indexes;
+            if (const auto found = known.find(index); found != known.end()) {
+                blamed = target.fields[found->second.front()].name;
+            }
+        }
+        if (blamed.empty() && index == "PRIMARY") {
+            blamed = target.fields[target.key.front()].name;
+        }
+    } else if (what.code == code::constraint && op.op != core::verb::call) {
+        const auto column = blamed_column(why.number, why.message);
+        for (const auto& field : target.fields) {
+            if (!column.empty() && field.column == column) {
+                blamed = field.name;
+            }
+        }
+    }
+    const bool unexpected = what.code == code::internal || what.code == code::backend_unavailable ||
+                            what.code == code::backend_permission_denied ||
+                            what.code == code::backend_storage_full;
+    const auto severity = unexpected ? observe::level::error : observe::level::debug;
+    if (context_.log.wants(severity)) {
+        log(severity, "BEDS_MARIADB_REFUSED",
+            target.name + '.' + std::string{core::to_string(op.op)} + ": error " +
+                std::to_string(why.number) + ": " + why.message);
+    }
+    return outcome::failure(what.code, what.detail, memory.copy(blamed));
+}
+
+outcome mariadb_session::unreadable(const bound_operation& op, std::string_view field) {
+    if (context_.log.wants(observe::level::error)) {
+        log(observe::level::error, "BEDS_MARIADB_VALUE",
+            op.target->name + '.' + std::string{core::to_string(op.op)} + ": the stored value of '" +
+                std::string{field} + "' does not fit the template's type");
+    }
+    return outcome::failure(code::internal, "a stored value does not fit the template", field);
+}
+
+ran mariadb_session::learn(const templates::template_def& target, const template_shape*& shape) {
+    if (const auto now = catalog_->generation(); now != catalog_generation_) {
+        shapes_.clear();
+        procedures_.clear();
+        catalog_generation_ = now;
+    }
+    auto& known = shapes_[target.name];
+    if (known && known->describes(target)) {
+        shape = known.get();
+        return ran::fine;
+    }
+    known = catalog_->find(target);
+    if (!known) {
+        auto loaded = load_template(connection_, target);
+        if (!loaded) {
+            const auto how = failed(connection_.error());
+            if (how == ran::ended) {
+                shapes_.erase(target.name);
+                return how;
+            }
+            loaded = assumed_shape(target); // the account may not look; the types must do
+        }
+        known = std::make_shared<const template_shape>(std::move(*loaded));
+        catalog_->put(known);
+    }
+    shape = known.get();
+    return ran::fine;
+}
+
+ran mariadb_session::learn(std::string_view procedure, const procedure_shape*& shape) {
+    const std::string name{procedure};
+    auto& known = procedures_[name];
+    if (!known) {
+        known = catalog_->find_procedure(name);
+    }
+    if (!known) {
+        auto loaded = load_procedure(connection_, name);
+        if (!loaded) {
+            const auto how = failed(connection_.error());
+            if (how == ran::ended) {
+                procedures_.erase(name);
+                return how;
+            }
+            loaded = procedure_shape{};
+        }
+        known = std::make_shared<const procedure_shape>(std::move(*loaded));
+        catalog_->put_procedure(name, known);
+    }
+    shape = known.get();
+    return ran::fine;
+}
+
+void mariadb_session::inspect(std::span<const templates::template_def* const> targets,
+                              core::deadline until) {
+    if (!usable()) {
+        return;
+    }
+    enter_thread();
+    until_ = until;
+    connection::guard watching;
+    connection_.arm(until, watching);
+    const auto keep_going = [&](bool loaded) {
+        if (loaded) {
+            return true;
+        }
+        return failed(connection_.error()) == ran::refused;
+    };
+    const auto learn_procedure = [&](const std::string& name) {
+        if (name.empty()) {
+            return true;
+        }
+        auto loaded = load_procedure(connection_, name);
+        if (loaded) {
+            catalog_->put_procedure(name,
+                                    std::make_shared<const procedure_shape>(std::move(*loaded)));
+        }
+        return keep_going(loaded.has_value());
+    };
+    for (const auto* target : targets) {
+        auto loaded = load_template(connection_, *target);
+        if (loaded) {
+            catalog_->put(std::make_shared<const template_shape>(std::move(*loaded)));
+        }
+        if (!keep_going(loaded.has_value()) || !learn_procedure(target->write.insert) ||
+            !learn_procedure(target->write.update) || !learn_procedure(target->write.remove)) {
+            return;
+        }
+        for (const auto& called : target->calls) {
+            if (!learn_procedure(called.procedure)) {
+                return;
+            }
+        }
+    }
+    catalog_->changed();
+}
+
+// ---- the unit of work ---------------------------------------------------------------------------
+
+step_result mariadb_session::begin(work_kind kind, core::deadline until,
+                                   std::span<const operation_identity> ids, lookup how,
+                                   core::arena& memory, std::vector<stored_reply>& known) {
+    if (!usable()) {
+        return step_result::broken;
+    }
+    enter_thread();
+    kind_ = kind;
+    until_ = until;
+    end_ = step_result::done;
+    memory_ = &memory;
+    if (until.expired()) {
+        return step_result::expired;
+    }
+    connection::guard watching;
+    connection_.arm(until, watching);
+
+    // A session mostly does one kind of work, so these settings seldom change: no statement at all
+    // opens a transaction.
+    const bool autocommit = kind == work_kind::read;
+    const auto limit = limit_of(until);
+    const bool limit_changes = limit != statement_limit_;
+    if (autocommit != autocommit_ || limit_changes) {
+        std::string set = "SET autocommit = ";
+        set += autocommit ? '1' : '0';
+        if (limit_changes) {
+            if (connection_.facts().is_mariadb) {
+                set += ", max_statement_time = ";
+                set += std::to_string(limit.count() / 1000) + '.';
+                const auto fraction = std::to_string(limit.count() % 1000 + 1000);
+                set += fraction.substr(1);
+            } else {
+                set += ", max_execution_time = " + std::to_string(limit.count());
+            }
+        }
+        if (const auto went = command(set); went != ran::fine) {
+            if (went == ran::refused) {
+                log(observe::level::error, "BEDS_MARIADB_REFUSED", connection_.error().message);
+                connection_.close();
+                return step_result::broken;
+            }
+            return ending();
+        }
+        autocommit_ = autocommit;
+        statement_limit_ = limit;
+    }
+    open_ = kind == work_kind::write;
+    if (kind == work_kind::write && how == lookup::all && settings_->inbox && !ids.empty()) {
+        return look_up(ids, memory, known);
+    }
+    return step_result::done;
+}
+
+step_result mariadb_session::run(const group& work, core::row_sink& rows, outcomes results,
+                                 core::arena& memory) {
+    if (!usable()) {
+        return step_result::broken;
+    }
+    if (work.operations.empty()) {
+        return step_result::done;
+    }
+    if (until_.expired()) {
+        return step_result::expired;
+    }
+    rows_ = &rows;
+    results_ = results;
+    memory_ = &memory;
+    end_ = step_result::done;
+    connection::guard watching;
+    connection_.arm(until_, watching);
+    const auto went = work.mode == group_mode::atomic ? run_atomic(work.operations)
+                                                      : run_independent(work.operations);
+    if (went == ran::ended) {
+        return ending();
+    }
+    // (Refused: every operation's outcome says so.) A procedure is not bound by the server's limit. What comes back too late does not count.
+    if (kind_ == work_kind::write && until_.expired()) {
+        return step_result::expired;
+    }
+    return step_result::done;
+}
+
+commit_result mariadb_session::commit() {
+    if (kind_ == work_kind::read) {
+        return commit_result::applied;
+    }
+    if (!usable()) {
+        return commit_result::none; // it broke before COMMIT was sent
+    }
+    connection::guard watching;
+    connection_.arm(until_, watching);
+    open_ = false;
+    if (connection_.command("COMMIT")) {
+        return commit_result::applied;
+    }
+    const server_error why = connection_.error();
+    log(observe::level::error, "BEDS_MARIADB_COMMIT",
+        "error " + std::to_string(why.number) + ": " + why.message);
+    if (commit_refused(why.number)) {
+        static_cast<void>(connection_.command("ROLLBACK"));
+        return commit_result::none;
+    }
+    watching.reset();
+    connection_.close();
+    return commit_result::unknown;
+}
+
+void mariadb_session::rollback() {
+    if (!usable() || kind_ == work_kind::read) {
+        open_ = false;
+        return;
+    }
+    // The unit's own time may be over; its rows must be let go all the same.
+    connection::guard watching;
+    connection_.arm(core::deadline::after(1s), watching);
+    open_ = false;
+    if (!connection_.command("ROLLBACK")) {
+        watching.reset();
+        connection_.close();
+    }
+}
+
+// ---- groups --------------------------------------------------------------------------------------
+
+ran mariadb_session::run_independent(operation_list work) {
+    const bound_operation& first = *work.front();
+    switch (first.op) {
+    case core::verb::fetch:
+        return fetch_group(work);
+    case core::verb::insert:
+        return insert_group(work);
+    case core::verb::update:
+        return update_group(work);
+    case core::verb::remove:
+        return remove_group(work);
+    default:
+        return one_at_a_time(work);
+    }
+}
+
+ran mariadb_session::one_at_a_time(operation_list work) {
+    for (const auto* op : work) {
+        if (const auto went = run_one(*op); went == ran::ended) {
+            return went;
+        }
+    }
+    return ran::fine;
+}
+
+ran mariadb_session::run_one(const bound_operation& op) {
+    switch (op.op) {
+    case core::verb::fetch:
+        return fetch_group(std::array{&op});
+    case core::verb::find:
+        return run_find(op);
+    case core::verb::count:
+        return run_count(op);
+    case core::verb::exists:
+        return run_exists(op);
+    case core::verb::insert:
+        return insert_one(op);
+    case core::verb::update:
+        return update_one(op);
+    case core::verb::remove:
+        return remove_one(op);
+    case core::verb::call:
+        return run_call(op);
+    case core::verb::describe:
+        break;
+    }
+    result(op) = outcome::failure(code::unsupported, "this is not done by a database");
+    return ran::fine;
+}
+
+ran mariadb_session::run_atomic(operation_list work) {
+    if (const auto went = command("SAVEPOINT beds_atomic"); went != ran::fine) {
+        for (const auto* op : work) {
+            result(*op) = refusal(*op, *memory_);
+        }
+        return went;
+    }
+    for (std::size_t i = 0; i < work.size(); ++i) {
+        const auto went = run_one(*work[i]);
+        if (went == ran::ended) {
+            return went;
+        }
+        if (result(*work[i]).ok()) {
+            continue;
+        }
+        if (const auto undone = command("ROLLBACK TO SAVEPOINT beds_atomic");
+            undone == ran::ended) {
+            return undone;
+        }
+        for (std::size_t other = 0; other < work.size(); ++other) {
+            rows_->reset(work[other]->index);
+            if (other != i) {
+                result(*work[other]) = outcome::skip("another operation of the envelope failed");
+            }
+        }
+        break;
+    }
+    return ran::fine;
+}
+
+} // namespace beds::adapters::mariadb

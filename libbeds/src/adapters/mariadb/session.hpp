@@ -1,0 +1,182 @@
+#pragma once
+
+#include "adapters/mariadb/catalog.hpp"
+#include "adapters/mariadb/connection.hpp"
+#include "adapters/mariadb/sql.hpp"
+
+#include <beds/adapters/adapter.hpp>
+#include <beds/core/arena.hpp>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace beds::adapters::mariadb {
+
+/// How one statement went.
+enum class ran : std::uint8_t {
+    fine,
+    refused, ///< the operation failed; the transaction lives on
+    ended,   ///< the unit of work is over: `session::end_` says how
+};
+
+class mariadb_session final : public session {
+public:
+    mariadb_session(std::shared_ptr<const config::rel_service_settings> settings,
+                    std::shared_ptr<catalog> shared, session_context context);
+
+    void connect(core::deadline until) override;
+    [[nodiscard]] bool usable() const override { return connection_.usable(); }
+    bool alive(core::deadline until) override;
+
+    step_result begin(work_kind kind, core::deadline until,
+                      std::span<const operation_identity> ids, lookup how, core::arena& memory,
+                      std::vector<stored_reply>& known) override;
+    step_result run(const group& work, core::row_sink& rows, outcomes results,
+                    core::arena& memory) override;
+    step_result seal(std::span<const sealed_reply> replies) override;
+    commit_result commit() override;
+    void rollback() override;
+
+    [[nodiscard]] connection& link() { return connection_; }
+
+    /// Loads what the server has for these templates and their procedures into the catalog.
+    void inspect(std::span<const templates::template_def* const> targets, core::deadline until);
+
+private:
+    // session.cpp: statements and their failures
+    ran execute(statement*& made);
+    ran command(std::string_view text);
+    ran failed(const server_error& why);
+    ran fetched(const statement& from, statement::fetched what);
+    /// The outcome of an operation whose statement was refused.
+    core::outcome refusal(const bound_operation& op, core::arena& memory);
+    core::outcome unreadable(const bound_operation& op, std::string_view field);
+    ran savepoint() { return command("SAVEPOINT beds_group"); }
+    ran back_to_savepoint() { return command("ROLLBACK TO SAVEPOINT beds_group"); }
+    ran learn(const templates::template_def& target, const template_shape*& shape);
+    ran learn(std::string_view procedure, const procedure_shape*& shape);
+    void log(observe::level severity, std::string_view id, std::string_view text) const;
+    step_result ending() const { return end_; }
+
+    ran run_independent(operation_list work);
+    ran run_atomic(operation_list work);
+    ran run_one(const bound_operation& op);
+    /// Runs each alone; those of a group that did not succeed as a whole.
+    ran one_at_a_time(operation_list work);
+
+    // inbox.cpp
+    step_result look_up(std::span<const operation_identity> ids, core::arena& memory,
+                        std::vector<stored_reply>& known);
+    step_result inbox_failed();
+
+    // reads.cpp
+    ran fetch_group(operation_list work);
+    ran fetch_chunk_by_keys(operation_list work, const table_shape& shape);
+    ran fetch_chunk_by_arms(operation_list work, const table_shape& shape);
+    ran run_find(const bound_operation& op);
+    ran run_count(const bound_operation& op);
+    ran run_exists(const bound_operation& op);
+    /// Runs the query at hand, whose result is one number.
+    ran read_number(const bound_operation& op, std::uint64_t& number);
+    /// Decodes the row at hand into `values_`. False: `unreadable_` is the field that does not fit.
+    bool read_row(const statement& from, const selection& columns,
+                  const templates::template_def& target, std::size_t first_cell = 0);
+    void write_row(const bound_operation& op, std::size_t cells);
+
+    // writes.cpp
+    ran insert_group(operation_list work);
+    ran insert_rows(operation_list work);
+    ran insert_one(const bound_operation& op);
+    /// One INSERT of all these rows; each row's key goes to its owner.
+    ran insert_chunk(const templates::template_def& target, std::span<const insert_row> rows,
+                     operation_list owners);
+    /// For servers that cannot give the keys back.
+    ran insert_with_last_id(const bound_operation& op, insert_row row);
+    static core::value number_as(const core::field_type& type, std::uint64_t number);
+    void write_keys(const bound_operation& op, insert_row row, const statement* returned);
+    ran update_group(operation_list work);
+    ran update_one(const bound_operation& op);
+    ran remove_group(operation_list work);
+    ran remove_one(const bound_operation& op);
+    ran change_group(operation_list work, bool by_procedure,
+                     void (*build)(query&, operation_list, const table_shape&));
+    ran matched(const bound_operation& op, std::uint64_t rows);
+    ran nothing_matched(const bound_operation& op);
+    void sort_by_key(std::vector<const bound_operation*>& work) const;
+
+    // calls.cpp
+    ran run_call(const bound_operation& op);
+    ran call_procedure(const bound_operation& op, const procedure_shape& shape);
+    ran write_by_procedure(const bound_operation& op, const std::string& procedure);
+    ran call_write_procedure(const bound_operation& op, const procedure_shape& shape);
+    /// One CALL of a `[write]` procedure; `refused`: the outcome says why.
+    ran call_for_row(const bound_operation& op, insert_row row, const procedure_shape& shape,
+                     std::uint64_t& affected);
+    core::value write_argument(const bound_operation& op, insert_row row, std::string_view name,
+                               bool& known);
+    void take_out_arguments(const templates::template_def& target, const procedure_shape& shape,
+                            const statement& from, std::uint64_t& affected, bool& told);
+    ran write_procedure_key(const bound_operation& op, insert_row row);
+    /// A procedure that fails must undo what it did; one that lost the transaction must be noticed.
+    ran within_savepoint(const bound_operation& op, const std::string& procedure,
+                         ran (mariadb_session::*body)(const bound_operation&,
+                                                      const procedure_shape&));
+    ran transaction_lost(const std::string& procedure);
+    core::outcome rejection(const bound_operation& op,
+                            const std::map<std::string, std::string, std::less<>>& reasons);
+    bool read_typed(const statement& from, std::size_t count,
+                    const core::field_type& (*type_of)(const void*, std::size_t),
+                    const void* owner);
+
+    core::outcome& result(const bound_operation& op) { return results_[op.index]; }
+
+    std::shared_ptr<const config::rel_service_settings> settings_;
+    std::shared_ptr<catalog> catalog_;
+    session_context context_;
+    connection connection_;
+
+    // of the session
+    bool autocommit_ = true;
+    std::chrono::milliseconds statement_limit_{0}; ///< as the server has it; zero: none
+    std::uint64_t catalog_generation_ = 0;
+    std::unordered_map<std::string, std::shared_ptr<const template_shape>> shapes_;
+    std::unordered_map<std::string, std::shared_ptr<const procedure_shape>> procedures_;
+
+    // of the unit of work
+    work_kind kind_ = work_kind::read;
+    core::deadline until_ = core::deadline::never();
+    bool open_ = false; ///< a transaction may be open at the server
+    step_result end_ = step_result::done;
+
+    // of one call of run()
+    core::row_sink* rows_ = nullptr;
+    outcomes results_;
+    core::arena* memory_ = nullptr;
+
+    // kept to be used again
+    query query_;
+    selection selection_;
+    std::vector<core::value> values_;
+    std::vector<cell_text> rooms_;
+    field_id unreadable_ = 0;
+    std::vector<const bound_operation*> order_;
+    std::vector<const bound_operation*> chunk_;
+    std::vector<insert_row> insert_rows_;
+    std::vector<std::size_t> places_;
+    struct key_entry {
+        std::uint64_t hash;
+        const bound_operation* op;
+    };
+    std::vector<key_entry> keys_;
+    std::vector<std::uint64_t> hashes_;
+    std::vector<const bound_operation*> unique_;
+    std::vector<std::uint8_t> found_;
+    std::vector<const sealed_reply*> seals_;
+    std::vector<core::value> keys_out_;
+    bool procedure_called_ = false; ///< the procedure at hand was called
+};
+
+} // namespace beds::adapters::mariadb

@@ -1,0 +1,30 @@
+#include "adapters/mariadb/shape.hpp"
+
+#include <algorithm>
+
+namespace beds::adapters::mariadb {
+
+bool template_shape::describes(const templates::template_def& target) const {
+    return name == target.name && object == target.object &&
+           read_object == target.read_object() &&
+           std::equal(columns.begin(), columns.end(), target.fields.begin(), target.fields.end(),
+                      [](const std::string& column, const templates::field& field) {
+                          return column == field.column;
+                      });
+}
+
+template_shape assumed_shape(const templates::template_def& target) {
+    template_shape made;
+    made.name = target.name;
+    made.object = target.object;
+    made.read_object = target.read_object();
+    made.columns.reserve(target.fields.size());
+    for (const auto& field : target.fields) {
+        made.columns.push_back(field.column);
+    }
+    made.read.columns.resize(target.fields.size());
+    made.write.columns.resize(target.fields.size());
+    return made;
+}
+
+} // namespace beds::adapters::mariadb

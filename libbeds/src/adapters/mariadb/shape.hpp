@@ -1,0 +1,62 @@
+#pragma once
+
+#include <beds/templates/template_def.hpp>
+
+#include <map>
+#include <string>
+#include <vector>
+
+namespace beds::adapters::mariadb {
+
+/// What the server's column of a field is. Unknown when the account may not see it.
+struct column_shape {
+    bool known = false;
+    std::string charset;   ///< of text columns
+    std::string collation; ///< of text columns
+    bool uuid = false;        ///< MariaDB's type UUID
+    bool uuid_bytes = false;  ///< a UUID kept in BINARY(16)
+    bool nullable = true;
+    bool auto_increment = false;
+
+    [[nodiscard]] bool is_text() const { return !collation.empty(); }
+    /// Equal means: the same characters.
+    [[nodiscard]] bool is_binary_text() const { return collation.ends_with("_bin"); }
+};
+
+/// What the server has where a template reads or writes.
+struct table_shape {
+    std::vector<column_shape> columns; ///< by field
+    /// Fields of each unique index, by the index's name; the first one is blamed for a duplicate.
+    std::map<std::string, std::vector<templates::field_id>, std::less<>> unique_indexes;
+};
+
+/// One parameter of a procedure.
+struct procedure_parameter {
+    std::string name; ///< as the procedure has it
+    bool in = true;
+    bool out = false;
+};
+
+struct procedure_shape {
+    bool known = false;      ///< parameters could be read
+    bool runs_alone = true;  ///< commits by itself, or may do so
+    std::vector<procedure_parameter> parameters;
+};
+
+/// All that the adapter learned of one template's objects.
+struct template_shape {
+    std::string name;
+    std::string object;
+    std::string read_object;
+    std::vector<std::string> columns; ///< what `read` and `write` were asked for
+    table_shape read;
+    table_shape write;
+
+    /// Still speaks of this template (it may have been loaded anew).
+    [[nodiscard]] bool describes(const templates::template_def& target) const;
+};
+
+/// Nothing known but the template itself.
+template_shape assumed_shape(const templates::template_def& target);
+
+} // namespace beds::adapters::mariadb
