@@ -2,11 +2,14 @@
 
 #include <beds/templates/template_def.hpp>
 
+#include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace beds::templates {
@@ -14,22 +17,27 @@ namespace beds::templates {
 /// One thing that is wrong with a template file.
 struct problem {
     std::filesystem::path file;
-    std::uint32_t line = 0;   ///< 1-based; 0: the file as a whole
-    std::string key;          ///< for example `fields.balance.type`
-    std::string message;      ///< what was found, what was expected, and a suggestion
+    std::uint32_t line = 0; ///< 1-based; 0: the file as a whole
+    std::string key;        ///< for example `fields.balance.type`
+    std::string message;    ///< what was found, what was expected, and a suggestion
 };
 std::string to_string(const problem& value); ///< `file:line: key: message`
 
-/// Whether templates may read and write tables themselves, or only views and procedures.
+/// Whether templates may read and write tables themselves, or only views and procedures. With
+/// `deny` a template needs a view and one procedure each for insert, update and delete.
 enum class direct_access : std::uint8_t { allow, deny };
 
 struct load_settings {
     std::filesystem::path directory; ///< every `*.toml` in it, in order of name
     direct_access direct = direct_access::allow;
-    std::string wbid;                ///< prefix that `object` must have; empty: not checked
-    std::string service;             ///< only templates of this service are kept; empty: all
-    /// Connections of the configuration with their engine; a template naming another one is refused.
-    /// Empty: not checked.
+    std::string wbid; ///< `object` must begin with it and `_`; empty: not checked
+    /// Only templates of this service are kept; of the others' files nothing but the TOML syntax
+    /// and
+    /// `[template]`'s service is looked at. Empty: all.
+    std::string service;
+    std::vector<std::string> services; ///< those that the configuration knows; empty: not checked
+    /// Connections of the configuration with their engine; a template naming another one is
+    /// refused. Empty: not checked.
     std::vector<std::pair<std::string, engine>> connections;
 };
 
@@ -56,15 +64,21 @@ private:
     std::vector<template_def> templates_; ///< sorted by name
 };
 
-/// Reads and checks every template of a directory. Never throws for what is in the files.
+/// Reads and checks every template of a directory. Never throws for what is in the files; a
+/// directory or file that cannot be read, and a directory without templates, are problems too.
 load_result load(const load_settings& settings);
 
 /// One template from TOML text, for embedding programs and tests; `file` is what messages name.
+/// `parsed` is empty exactly when there are problems, or when `settings.service` excludes it.
 struct parse_result {
     std::optional<template_def> parsed;
     std::vector<problem> problems;
 };
 parse_result parse(std::string_view toml, const load_settings& settings = {},
                    const std::filesystem::path& file = "template.toml");
+
+/// The keys of a template file as Markdown tables, one per section: the tables of
+/// libbeds/doc/template-reference.md, made from what the loader works by.
+std::string reference();
 
 } // namespace beds::templates

@@ -26,7 +26,8 @@ std::string_view to_string(engine value);
 /// Who makes a field's value when the client gives none.
 enum class generated : std::uint8_t {
     no,
-    database, ///< auto-increment or the like; on MongoDB an ObjectId or a counter is not made up: see writing-a-template.md
+    database, ///< auto-increment or the like; MariaDB only: on MongoDB no ObjectId or counter is
+              ///< made up
     now,      ///< the node's time at insert
     uuid,     ///< a random (version 4) UUID made by the node
 };
@@ -35,23 +36,26 @@ struct field {
     std::string name;   ///< what clients say: [a-z][a-z0-9_]*
     std::string column; ///< column or stored name
     core::field_type type;
-    bool required = false;     ///< an insert must give it
-    bool nullable = true;      ///< false for required and key fields
-    bool write_protected = false;
-    bool indexed = false;      ///< may stand in `where` and `sort`
+    bool required = false;        ///< an insert must give it
+    bool nullable = true;         ///< by default false for required, generated and key fields
+    bool write_protected = false; ///< clients never write it, at insert neither
+    bool indexed =
+        false; ///< may stand in `where` and `sort`: in the key or in an index without `where`
     bool in_key = false;
     generated source = generated::no;
     std::optional<std::string> default_text; ///< a default as JSON text, converted at load
-    core::value default_value;               ///< view into `default_text`; null kind when there is none
-    std::string collation;                   ///< empty: binary comparison
-    std::string sensitivity;                 ///< for example `pii`; empty: none
+    core::value default_value; ///< view into `default_storage`; null kind when there is none
+    std::shared_ptr<const std::string>
+        default_storage;     ///< shared by copies, so that the view stays valid
+    std::string collation;   ///< empty: binary comparison
+    std::string sensitivity; ///< for example `pii`; empty: none
 };
 
 struct index {
     std::vector<field_id> fields;
     bool unique = false;
-    std::optional<std::chrono::seconds> expire_after;
-    std::string where_json; ///< partial index condition, as JSON text; empty: none
+    std::optional<std::chrono::seconds> expire_after; ///< MongoDB only; the DBA's index does it
+    std::string where_json; ///< partial index condition, as JSON text; MongoDB only; empty: none
 };
 
 struct argument {
@@ -68,8 +72,8 @@ struct result_set {
 struct call {
     std::string name;
     core::op_class op_class = core::op_class::write;
-    std::string procedure;     ///< MariaDB
-    std::string pipeline;      ///< MongoDB: JSON text with {"$arg":"name"} in it
+    std::string procedure;      ///< MariaDB
+    std::string pipeline;       ///< MongoDB: JSON text with {"$arg":"name"} in it
     std::vector<argument> args; ///< in the order of the procedure's IN parameters
     std::vector<argument> out;  ///< OUT parameters, after the arguments
     core::row_layout out_layout;
@@ -84,9 +88,9 @@ struct write_procedures {
 };
 
 struct limits {
-    std::uint32_t max_rows = 1000;
-    std::uint32_t max_in = 500;
-    std::uint32_t max_bytes = 0; ///< of one reply; 0: the service's limit
+    std::uint32_t max_rows = 1000; ///< of one find, 1 to 100,000
+    std::uint32_t max_in = 500;    ///< values of one `in`, 1 to 10,000
+    std::uint32_t max_bytes = 0;   ///< of one reply; 0: the service's limit. No key of the file yet
     std::optional<std::chrono::milliseconds> deadline; ///< when the caller gives none
 };
 
@@ -105,10 +109,11 @@ struct template_def {
     std::vector<field> fields; ///< in file order
     std::vector<field_id> key; ///< in key order
     std::vector<index> indexes;
-    std::string read_view;     ///< empty: `object`
+    std::string read_view; ///< empty: `object`
     write_procedures write;
     std::vector<call> calls;
-    std::map<std::string, std::string, std::less<>> write_errors; ///< `[write.errors]`: SQLSTATE → reason
+    std::map<std::string, std::string, std::less<>>
+        write_errors; ///< `[write.errors]`: SQLSTATE → reason
     templates::limits limits;
     std::filesystem::path file;
 
@@ -120,9 +125,9 @@ struct template_def {
     }
     [[nodiscard]] std::optional<field_id> find_field(std::string_view field_name) const;
     [[nodiscard]] const call* find_call(std::string_view call_name) const;
-    /// " did you mean …" for a field name that is not there.
+    /// "; did you mean 'x'?" for a field name that is not there, or "".
     [[nodiscard]] std::string suggest_field(std::string_view field_name) const;
-    /// May this operation be asked of the template at all, and on which class of queue?
+    /// On which class of queue the operation belongs; `called` for `call` only.
     [[nodiscard]] core::op_class class_of(core::verb op, const call* called = nullptr) const;
 };
 

@@ -1,0 +1,103 @@
+#include "templates/pipeline.hpp"
+
+#include "templates/reader.hpp"
+
+#include <beds/core/arena.hpp>
+#include <beds/core/data.hpp>
+#include <beds/core/error.hpp>
+#include <beds/core/json.hpp>
+
+#include <algorithm>
+#include <array>
+
+namespace beds::templates {
+namespace {
+
+using core::datum;
+
+// Server-side code escapes every check of ours, and a write would escape the inbox.
+constexpr std::array<std::string_view, 5> forbidden{"$where", "$function", "$accumulator", "$out",
+                                                    "$merge"};
+
+class checker {
+public:
+    explicit checker(std::span<const argument> args) : used_(args.size(), false) {
+        for (const argument& each : args) {
+            names_.push_back(each.name);
+        }
+    }
+
+    std::vector<std::string> check(const datum& pipeline) {
+        if (!pipeline.is(datum::kind::array)) {
+            return {"a pipeline is a JSON array of stages, found " +
+                    std::string{core::describe(pipeline.type)}};
+        }
+        std::size_t number = 0;
+        for (const datum& stage : pipeline.items()) {
+            ++number;
+            const auto members = stage.members();
+            if (members.size() != 1 || !members.front().name.starts_with('$')) {
+                found_.push_back("stage " + std::to_string(number) +
+                                 ": a stage is an object with one operator, like "
+                                 "{\"$match\":{…}}");
+            }
+            walk(stage);
+        }
+        for (std::size_t i = 0; i < names_.size(); ++i) {
+            if (!used_[i]) {
+                found_.push_back("argument '" + names_[i] + "' is not used in the pipeline");
+            }
+        }
+        return std::move(found_);
+    }
+
+private:
+    void walk(const datum& value) {
+        for (const datum& item : value.items()) {
+            walk(item);
+        }
+        const auto members = value.members();
+        for (const core::member& each : members) {
+            if (std::find(forbidden.begin(), forbidden.end(), each.name) != forbidden.end()) {
+                found_.push_back(std::string{each.name} + " is not allowed in a pipeline");
+            }
+            if (each.name == "$arg") {
+                argument_use(members.size(), each.value);
+            } else {
+                walk(each.value);
+            }
+        }
+    }
+
+    void argument_use(std::size_t members, const datum& name) {
+        if (members != 1 || !name.is(datum::kind::string)) {
+            found_.push_back("an argument is written {\"$arg\":\"name\"} and nothing else");
+            return;
+        }
+        const auto known = std::find(names_.begin(), names_.end(), name.text);
+        if (known == names_.end()) {
+            found_.push_back("no argument " + quote(name.text) +
+                             core::did_you_mean(name.text, names_));
+            return;
+        }
+        used_[static_cast<std::size_t>(known - names_.begin())] = true;
+    }
+
+    std::vector<std::string> names_;
+    std::vector<bool> used_;
+    std::vector<std::string> found_;
+};
+
+} // namespace
+
+std::vector<std::string> check_pipeline(std::string_view json, std::span<const argument> args) {
+    core::arena memory;
+    datum pipeline;
+    if (const auto wrong = core::parse_json(json, memory, pipeline)) {
+        return {"not JSON: " + std::string{wrong->what} + ", at byte " +
+                std::to_string(wrong->offset) + " of the text"};
+    }
+    return checker{args}.check(pipeline);
+}
+
+} // namespace beds::templates

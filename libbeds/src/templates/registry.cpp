@@ -1,0 +1,152 @@
+#include "templates/builder.hpp"
+
+#include <beds/core/error.hpp>
+#include <beds/templates/registry.hpp>
+
+#include <algorithm>
+#include <fstream>
+#include <iterator>
+#include <system_error>
+
+namespace beds::templates {
+namespace {
+
+// Far above any real template; bounds what a wrong path can make the node read.
+constexpr std::uintmax_t largest_file = std::uintmax_t{1} << 20;
+
+bool name_less(const template_def& left, const template_def& right) {
+    return left.name < right.name;
+}
+
+void sort_by_line(std::vector<problem>& problems) {
+    std::stable_sort(
+        problems.begin(), problems.end(),
+        [](const problem& left, const problem& right) { return left.line < right.line; });
+}
+
+std::optional<std::string> read_file(const std::filesystem::path& path,
+                                     std::vector<problem>& problems) {
+    std::error_code failure;
+    const auto size = std::filesystem::file_size(path, failure);
+    if (!failure && size > largest_file) {
+        problems.push_back({path, 0, {}, "larger than 1 MiB, which no template is"});
+        return std::nullopt;
+    }
+    std::ifstream in{path, std::ios::binary};
+    std::string text{std::istreambuf_iterator<char>{in}, {}};
+    if (failure || !in) {
+        problems.push_back({path, 0, {}, "cannot be read"});
+        return std::nullopt;
+    }
+    return text;
+}
+
+std::vector<std::filesystem::path> template_files(const std::filesystem::path& directory,
+                                                  std::vector<problem>& problems) {
+    std::vector<std::filesystem::path> files;
+    std::error_code failure;
+    std::filesystem::directory_iterator next{directory, failure};
+    for (; !failure && next != std::filesystem::directory_iterator{}; next.increment(failure)) {
+        const auto& path = next->path();
+        if (path.extension() == ".toml" && !path.filename().native().starts_with('.')) {
+            files.push_back(path);
+        }
+    }
+    if (failure) {
+        problems.push_back({directory, 0, {}, "cannot be read: " + failure.message()});
+    } else if (files.empty()) {
+        problems.push_back({directory, 0, {}, "there is no template (*.toml) in this directory"});
+    }
+    std::sort(files.begin(), files.end());
+    return files;
+}
+
+} // namespace
+
+std::string to_string(const problem& value) {
+    std::string text = value.file.string();
+    if (value.line != 0) {
+        text += ':' + std::to_string(value.line);
+    }
+    text += ": ";
+    if (!value.key.empty()) {
+        text += value.key + ": ";
+    }
+    return text + value.message;
+}
+
+registry::registry(std::vector<template_def> templates) : templates_(std::move(templates)) {
+    std::sort(templates_.begin(), templates_.end(), name_less);
+    const auto twice = std::adjacent_find(
+        templates_.begin(), templates_.end(),
+        [](const auto& left, const auto& right) { return left.name == right.name; });
+    if (twice != templates_.end()) {
+        throw core::error{core::errc::duplicate_name,
+                          "two templates are called '" + twice->name + "'"};
+    }
+}
+
+const template_def* registry::find(std::string_view name) const {
+    const auto found = std::lower_bound(
+        templates_.begin(), templates_.end(), name,
+        [](const template_def& each, std::string_view wanted) { return each.name < wanted; });
+    return found != templates_.end() && found->name == name ? &*found : nullptr;
+}
+
+std::string registry::suggest(std::string_view name) const {
+    std::vector<std::string> known;
+    known.reserve(templates_.size());
+    for (const template_def& each : templates_) {
+        known.push_back(each.name);
+    }
+    return core::did_you_mean(name, known);
+}
+
+parse_result parse(std::string_view toml, const load_settings& settings,
+                   const std::filesystem::path& file) {
+    parse_result result;
+    const auto text = toml_text::parse(toml);
+    if (const auto* wrong = std::get_if<toml_text::syntax_error>(&text)) {
+        result.problems.push_back({file, wrong->line, {}, "not TOML: " + wrong->message});
+        return result;
+    }
+    complaints out{file, result.problems};
+    result.parsed = build(std::get<toml_text::node>(text), settings, out);
+    if (!result.problems.empty()) {
+        result.parsed.reset();
+        sort_by_line(result.problems);
+    } else if (result.parsed) {
+        result.parsed->file = file;
+    }
+    return result;
+}
+
+load_result load(const load_settings& settings) {
+    load_result result;
+    std::vector<template_def> good;
+    for (const auto& file : template_files(settings.directory, result.problems)) {
+        const auto text = read_file(file, result.problems);
+        if (!text) {
+            continue;
+        }
+        auto one = parse(*text, settings, file);
+        std::move(one.problems.begin(), one.problems.end(), std::back_inserter(result.problems));
+        if (!one.parsed) {
+            continue;
+        }
+        const auto same = std::find_if(good.begin(), good.end(), [&](const template_def& other) {
+            return other.name == one.parsed->name;
+        });
+        if (same != good.end()) {
+            result.problems.push_back(
+                {file, 0, "template.name",
+                 "template '" + one.parsed->name + "' is already in " + same->file.string()});
+            continue;
+        }
+        good.push_back(std::move(*one.parsed));
+    }
+    result.templates = std::make_shared<const registry>(std::move(good));
+    return result;
+}
+
+} // namespace beds::templates

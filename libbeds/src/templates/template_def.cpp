@@ -1,0 +1,55 @@
+#include <beds/core/error.hpp>
+#include <beds/templates/template_def.hpp>
+
+namespace beds::templates {
+
+std::string_view to_string(engine value) {
+    return value == engine::rel ? "rel" : "rec";
+}
+
+std::optional<field_id> template_def::find_field(std::string_view field_name) const {
+    for (std::size_t i = 0; i < fields.size(); ++i) {
+        if (fields[i].name == field_name) {
+            return static_cast<field_id>(i);
+        }
+    }
+    return std::nullopt;
+}
+
+const call* template_def::find_call(std::string_view call_name) const {
+    for (const call& each : calls) {
+        if (each.name == call_name) {
+            return &each;
+        }
+    }
+    return nullptr;
+}
+
+std::string template_def::suggest_field(std::string_view field_name) const {
+    std::vector<std::string> known;
+    known.reserve(fields.size());
+    for (const field& each : fields) {
+        known.push_back(each.name);
+    }
+    return core::did_you_mean(field_name, known);
+}
+
+core::op_class template_def::class_of(core::verb op, const call* called) const {
+    switch (op) {
+    case core::verb::fetch:
+    case core::verb::find:
+    case core::verb::count:
+    case core::verb::exists:
+    case core::verb::describe:
+        return core::op_class::read;
+    case core::verb::insert:
+    case core::verb::update:
+    case core::verb::remove:
+        return core::op_class::write;
+    case core::verb::call:
+        return called != nullptr ? called->op_class : core::op_class::write;
+    }
+    return core::op_class::write;
+}
+
+} // namespace beds::templates
