@@ -38,7 +38,8 @@ struct queue_status {
 ///
 /// Threads: confined to the thread that uses it; nothing here may be called by two threads at once.
 /// The one exception is made by the operating system: `shutdown(2)` on `native_socket()` from another
-/// thread ends a call that hangs.
+/// thread ends a call that hangs. The thread needs a stack of at least 4 MiB (settings.hpp,
+/// `frame_max`), as threads have by default where `ulimit -s` says 8 MiB.
 ///
 /// Errors: `core::error` with origin `rabbitmq`. `handle() == broken` (and `is_open() == false`): the
 /// connection is dead, destroy it and make another one. `handle() == usable`: RabbitMQ closed the

@@ -12,7 +12,7 @@ namespace beds::amqp {
 
 /// How far the server's certificate is trusted.
 enum class tls_verification {
-    full,            ///< certificate chain and host name
+    full,            ///< certificate chain, and host name or address
     dangerously_off, ///< encrypts, but to whom is not known
 };
 
@@ -20,9 +20,9 @@ enum class tls_mode { off, on };
 
 struct tls_settings {
     tls_mode mode = tls_mode::off; ///< TLS 1.2 or newer
-    std::string ca_file{};           ///< PEM; empty: the system's certificates
-    std::string cert_file{};         ///< PEM, the client's certificate; empty: none
-    std::string key_file{};          ///< PEM; given together with `cert_file`
+    std::string ca_file{};         ///< PEM; empty: the system's certificates
+    std::string cert_file{};       ///< PEM, the client's certificate; empty: none
+    std::string key_file{};        ///< PEM; given together with `cert_file`
     tls_verification verification = tls_verification::full;
 };
 
@@ -43,7 +43,9 @@ struct connection_settings {
     /// Bounds connecting, TLS and login together, unless the caller's deadline is earlier. Greater
     /// than 0. The look-up of the host name is bounded by the system's resolver only.
     std::chrono::milliseconds connect_timeout{5000};
-    /// Largest frame, in bytes: 4,096 … 1 MiB. Headers of one message must fit into one frame.
+    /// Largest frame, in bytes: 4,096 … 131,072. Headers of one message must fit into one frame. A
+    /// sender can nest header tables as deep as a frame is long, and decoding takes up to 3 MiB of the
+    /// reading thread's stack for it, hence the upper bound: larger frames would overflow it.
     std::uint32_t frame_max = 131072;
     /// Shown by RabbitMQ's tools as the connection's name, for example `bedsd app_server rel.read/2`.
     std::string connection_name{};

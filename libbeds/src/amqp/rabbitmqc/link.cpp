@@ -1,12 +1,17 @@
 #include "amqp/rabbitmqc/link.hpp"
 
+#include <openssl/ssl.h>
+#include <openssl/x509_vfy.h>
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
 #include <system_error>
 
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -18,11 +23,6 @@ namespace {
 using std::chrono::duration_cast;
 using std::chrono::microseconds;
 using std::chrono::milliseconds;
-
-/// Where Debian, Fedora, SUSE and Alpine keep the bundle; rabbitmq-c 0.11 cannot ask OpenSSL for it.
-constexpr std::array system_ca_files{
-    "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"};
 
 core::error error_of(core::errc code, std::string message, core::handle_state handle, int native,
                      std::string server_message = {}) {
@@ -82,7 +82,13 @@ core::errc errc_of_reply_code(int code) {
     }
 }
 
-void set_up_tls(amqp_socket_t* socket, const tls_settings& tls) {
+bool is_ip_address(const std::string& host) {
+    in6_addr address{};
+    return inet_pton(AF_INET, host.c_str(), &address) == 1 ||
+           inet_pton(AF_INET6, host.c_str(), &address) == 1;
+}
+
+void set_up_tls(amqp_socket_t* socket, const std::string& host, const tls_settings& tls) {
     const auto refuse = [](const std::string& what) {
         return error_of(core::errc::invalid_configuration, what, core::handle_state::broken, 0);
     };
@@ -91,20 +97,23 @@ void set_up_tls(amqp_socket_t* socket, const tls_settings& tls) {
         throw error_of(core::errc::unsupported, "TLS 1.2 cannot be demanded",
                        core::handle_state::broken, 0);
     }
-    const amqp_boolean_t verify = tls.verification == tls_verification::full ? 1 : 0;
-    amqp_ssl_socket_set_verify_peer(socket, verify);
-    amqp_ssl_socket_set_verify_hostname(socket, verify);
+    auto* context = static_cast<SSL_CTX*>(amqp_ssl_socket_get_context(socket));
+    const bool verify = tls.verification == tls_verification::full;
+    amqp_ssl_socket_set_verify_peer(socket, verify ? 1 : 0);
+    amqp_ssl_socket_set_verify_hostname(socket, verify ? 1 : 0);
+    if (verify && is_ip_address(host)) {
+        // rabbitmq-c compares with DNS names only. OpenSSL checks the address with the chain.
+        if (X509_VERIFY_PARAM_set1_ip_asc(SSL_CTX_get0_param(context), host.c_str()) != 1) {
+            throw refuse("host: '" + host + "' cannot be compared with a certificate");
+        }
+        amqp_ssl_socket_set_verify_hostname(socket, 0);
+    }
     if (!tls.ca_file.empty()) {
         if (amqp_ssl_socket_set_cacert(socket, tls.ca_file.c_str()) != AMQP_STATUS_OK) {
             throw refuse("tls.ca_file: '" + tls.ca_file + "' is not a readable PEM certificate");
         }
-    } else if (verify != 0) {
-        const auto found = std::find_if(system_ca_files.begin(), system_ca_files.end(),
-                                        [](const char* file) { return access(file, R_OK) == 0; });
-        if (found == system_ca_files.end() ||
-            amqp_ssl_socket_set_cacert(socket, *found) != AMQP_STATUS_OK) {
-            throw refuse("tls.ca_file: needed, because the system has no certificates in a known place");
-        }
+    } else if (verify && SSL_CTX_set_default_verify_paths(context) != 1) {
+        throw refuse("tls.ca_file: needed, because OpenSSL finds no certificates of the system");
     }
     if (!tls.cert_file.empty() &&
         amqp_ssl_socket_set_key(socket, tls.cert_file.c_str(), tls.key_file.c_str()) !=
@@ -158,7 +167,7 @@ link::link(const connection_settings& settings, core::deadline until)
         throw error_of(core::errc::internal, "no socket for RabbitMQ", core::handle_state::broken, 0);
     }
     if (tls_) {
-        set_up_tls(socket, settings.tls);
+        set_up_tls(socket, settings.host, settings.tls);
     }
     // A zero timeout would be no timeout to some of its callees.
     const auto budget = std::max(milliseconds{1}, end.remaining_ms());
@@ -174,6 +183,9 @@ link::link(const connection_settings& settings, core::deadline until)
             code = until.expired() ? core::errc::deadline_exceeded : core::errc::unreachable;
         } else if (opened == AMQP_STATUS_SSL_PEER_VERIFY_FAILED) {
             text += "its certificate is not signed by a trusted authority (tls.ca_file)";
+            if (is_ip_address(settings.host)) {
+                text += " or not made out to the address '" + settings.host + "'";
+            }
         } else if (opened == AMQP_STATUS_SSL_HOSTNAME_VERIFY_FAILED) {
             text += "its certificate is not made out to '" + settings.host + "'";
         } else if (opened == AMQP_STATUS_SOCKET_ERROR && system_error != 0) {
@@ -210,9 +222,10 @@ void link::login(const connection_settings& settings, milliseconds budget) {
     capability_table.value.kind = AMQP_FIELD_KIND_TABLE;
     capability_table.value.value.table = {static_cast<int>(capabilities.size()),
                                           capabilities.data()};
-    std::array client{entry("product", "BEDS"), entry("connection_name", settings.connection_name),
-                      capability_table};
-    const amqp_table_t client_properties{static_cast<int>(client.size()), client.data()};
+    std::array client{entry("product", "BEDS"), capability_table,
+                      entry("connection_name", settings.connection_name)};
+    const auto used = client.size() - (settings.connection_name.empty() ? 1 : 0);
+    const amqp_table_t client_properties{static_cast<int>(used), client.data()};
 
     const auto reply = amqp_login_with_properties(
         handle(), settings.vhost.c_str(), 0, static_cast<int>(settings.frame_max),
