@@ -19,7 +19,7 @@ Exit codes:
   2  wrong command line
   3  bad configuration
   4  bad template
-  5  a required server was not reached (within admin.start_timeout; --check: at once))";
+  5  a required server was not reached within admin.start_timeout)";
 
 } // namespace
 

@@ -1,0 +1,127 @@
+// bedsd: reads the configuration, builds a node, waits for a signal, stops the node.
+
+#include "log.hpp"
+#include "notify.hpp"
+#include "options.hpp"
+#include "signals.hpp"
+#include "status.hpp"
+
+#include <beds/config/load.hpp>
+#include <beds/core/deadline.hpp>
+#include <beds/core/error.hpp>
+#include <beds/node/node.hpp>
+#if BEDS_WITH_MARIADB
+#include <beds/adapters/mariadb.hpp>
+#endif
+#if BEDS_WITH_MONGODB
+#include <beds/adapters/mongodb.hpp>
+#endif
+
+#include <csignal>
+#include <exception>
+#include <iostream>
+
+namespace {
+
+using beds::core::deadline;
+using beds::observe::level;
+using bedsd::exit_code;
+
+void register_engines([[maybe_unused]] beds::node::node& node) {
+    using beds::config::settings;
+    using beds::templates::engine;
+#if BEDS_WITH_MARIADB
+    node.register_engine(engine::rel, [](const std::string& name, const settings& all) {
+        return beds::adapters::make_mariadb(name, all.rel_services.at(name));
+    });
+#endif
+#if BEDS_WITH_MONGODB
+    node.register_engine(engine::rec, [](const std::string& name, const settings& all) {
+        return beds::adapters::make_mongodb(name, all.rec_services.at(name));
+    });
+#endif
+}
+
+exit_code check(beds::node::node& node) {
+    bool good = true;
+    for (const auto& step : node.check()) {
+        std::cout << to_string(step) << '\n';
+        good = good && (step.state != beds::node::step_state::failed || !step.required);
+    }
+    return good ? exit_code::ok : exit_code::failure;
+}
+
+/// From start to orderly stop.
+exit_code serve(beds::node::node& node, const beds::config::admin_settings& admin,
+                const beds::observe::log_sink& log, const bedsd::signal_queue& signals) {
+    bedsd::service_notifier notifier;
+    notifier.status("starting");
+    node.start();
+    const auto give_up =
+        admin.start_timeout ? deadline::after(*admin.start_timeout) : deadline::never();
+    bool was_ready = false;
+    auto result = exit_code::ok;
+    for (int taken = 0; taken != SIGTERM && taken != SIGINT;
+         taken = signals.next(std::chrono::milliseconds{250})) {
+        if (taken == SIGHUP) {
+            log.write(level::warning, "BEDSD_HANGUP", "bedsd",
+                      "SIGHUP is reserved; restart to read the configuration again");
+        }
+        const auto status = node.status();
+        notifier.status(bedsd::status_text(status));
+        notifier.alive();
+        if (status.ready) {
+            notifier.ready();
+            was_ready = true;
+        } else if (!was_ready && give_up.expired()) {
+            log.write(level::error, "BEDSD_START_TIMEOUT", "bedsd",
+                      "admin.start_timeout is over, still missing: " + bedsd::missing_text(status));
+            result = exit_code::unreachable;
+            break;
+        }
+    }
+    notifier.stopping();
+    notifier.status("stopping");
+    log.write(level::info, "BEDSD_STOP", "bedsd", "finishing what is at hand");
+    bedsd::signal_queue::let_interrupt_through();
+    if (!node.stop(deadline::after(admin.drain_timeout))) {
+        log.write(level::warning, "BEDSD_DRAIN_TIMEOUT", "bedsd",
+                  "admin.drain_timeout is over; unfinished requests are delivered again");
+    }
+    return result;
+}
+
+exit_code run(const bedsd::options& options) {
+    const auto loaded = beds::config::load(
+        {.base = options.config, .overlay = options.overlay, .overrides = options.overrides});
+    if (!loaded.ok()) {
+        std::cerr << to_string(loaded.problems) << '\n';
+        return exit_code::bad_configuration;
+    }
+    if (options.task == bedsd::task::print_config) {
+        std::cout << print(loaded);
+        return exit_code::ok;
+    }
+    const bedsd::signal_queue signals; // before any thread is started
+    const auto log = bedsd::make_log(loaded.settings.log);
+    beds::node::node node{loaded.settings, log};
+    register_engines(node);
+    return options.task == bedsd::task::check ? check(node)
+                                              : serve(node, loaded.settings.admin, log, signals);
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+    try {
+        const auto parsed = bedsd::parse_options(argc, argv, std::cout, std::cerr);
+        const auto* code = std::get_if<exit_code>(&parsed);
+        return static_cast<int>(code != nullptr ? *code : run(std::get<bedsd::options>(parsed)));
+    } catch (const beds::core::error& error) {
+        std::cerr << "bedsd: " << error.message() << '\n';
+        return static_cast<int>(bedsd::exit_code_of(error));
+    } catch (const std::exception& error) {
+        std::cerr << "bedsd: " << error.what() << '\n';
+        return static_cast<int>(exit_code::failure);
+    }
+}

@@ -1,0 +1,22 @@
+#include "support/catch.hpp"
+
+#include <status.hpp>
+
+using namespace beds::node;
+
+TEST_CASE("the status names what is missing") {
+    node_status status;
+    CHECK(bedsd::status_text(status) == "stopped");
+    status.live = true;
+    CHECK(bedsd::status_text(status) == "live, not ready");
+    status.dependencies = {{"rabbitmq app_server", true, false, "connection refused"},
+                           {"database rel", true, true, ""},
+                           {"database rec", false, false, ""}};
+    CHECK(bedsd::status_text(status) == "live, not ready: rabbitmq app_server: connection refused");
+    CHECK(bedsd::missing_text(status) == "rabbitmq app_server: connection refused");
+    status.dependencies[0].ready = true;
+    status.ready = true;
+    CHECK(bedsd::status_text(status) == "ready; without database rec");
+    status.dependencies[2].ready = true;
+    CHECK(bedsd::status_text(status) == "ready");
+}
