@@ -1,0 +1,28 @@
+#pragma once
+
+#include <beds/amqp/settings.hpp>
+#include <beds/client/client.hpp>
+#include <beds/observe/log.hpp>
+
+#include <cstddef>
+#include <memory>
+#include <string>
+
+namespace beds::client {
+
+struct amqp_client_settings {
+    amqp::connection_settings amqp = {};
+    std::string queue_tag = {}; ///< as the service's
+    /// Requests that wait for a reply; more are answered OVERLOADED, effect none.
+    std::size_t max_outstanding = 65'536;
+    std::string name = "beds client"; ///< shown among RabbitMQ's connections
+    observe::log_sink log = {};
+};
+
+/// A client over RabbitMQ: one I/O thread, a publishing connection with confirms, a consuming connection
+/// with an exclusive reply queue. Reconnects by itself; requests that only read are sent again then,
+/// requests that write and were under way end as `unknown`. Does not wait for RabbitMQ; throws only for
+/// settings that cannot work.
+std::unique_ptr<client> make_amqp_client(amqp_client_settings settings);
+
+} // namespace beds::client
