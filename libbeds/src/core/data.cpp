@@ -57,10 +57,11 @@ content_hash finish(content_hash state, std::uint64_t length) {
     return state;
 }
 
-/// The kind of value is the seed, so that `1`, `"1"` and `true` differ.
+/// The kind of value is the seed, so that `1`, `"1"` and `true` differ. Spread over all bits,
+/// because a length is folded in the same way.
 content_hash seed(datum::kind kind) {
     const auto number = static_cast<std::uint64_t>(kind) + 1;
-    return {number, number};
+    return {mixed(number), mixed(~number)};
 }
 
 content_hash hash_text(content_hash state, std::string_view text) {

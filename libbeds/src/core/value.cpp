@@ -2,6 +2,7 @@
 
 #include <beds/core/arena.hpp>
 #include <beds/core/error.hpp>
+#include <beds/core/json.hpp>
 #include <beds/core/value.hpp>
 
 #include <algorithm>
@@ -309,51 +310,6 @@ mismatch to_uuid(const datum& from, arena& memory, value& to) {
     }
     to = value::of_text(value::kind::uuid, text);
     return std::nullopt;
-}
-
-constexpr std::uint8_t no_base64 = 0xFF;
-
-constexpr std::array<std::uint8_t, 256> make_base64_table() {
-    std::array<std::uint8_t, 256> table{};
-    table.fill(no_base64);
-    constexpr std::string_view alphabet =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (std::size_t i = 0; i < alphabet.size(); ++i) {
-        table[static_cast<unsigned char>(alphabet[i])] = static_cast<std::uint8_t>(i);
-    }
-    return table;
-}
-
-constexpr auto base64_table = make_base64_table();
-
-/// Decoded bytes in `memory`; nullopt when `text` is not base64 in its one canonical spelling.
-std::optional<std::string_view> decode_base64(std::string_view text, arena& memory) {
-    if (text.size() % 4 != 0) {
-        return std::nullopt;
-    }
-    const std::size_t padding = text.ends_with("==") ? 2 : text.ends_with('=') ? 1 : 0;
-    const std::size_t digits = text.size() - padding;
-    const auto decoded = memory.make_span<char>(text.size() / 4 * 3 - padding);
-    char* at = decoded.data();
-    std::uint32_t bits = 0;
-    unsigned held = 0;
-    for (std::size_t i = 0; i < digits; ++i) {
-        const std::uint8_t six = base64_table[static_cast<unsigned char>(text[i])];
-        if (six == no_base64) {
-            return std::nullopt;
-        }
-        bits = (bits << 6) | six;
-        held += 6;
-        if (held >= 8) {
-            held -= 8;
-            *at++ = static_cast<char>(static_cast<unsigned char>((bits >> held) & 0xFFU));
-            bits &= (1U << held) - 1;
-        }
-    }
-    if (bits != 0) {
-        return std::nullopt;
-    }
-    return std::string_view{decoded.data(), decoded.size()};
 }
 
 mismatch to_bytes(const datum& from, const field_type& type, arena& memory, value& to) {

@@ -53,6 +53,8 @@ struct datum {
     static datum of(std::uint64_t value);
     static datum of(std::string_view value);
     static datum of(const char* value) { return of(std::string_view{value}); }
+    /// From a number as JSON writes it, which decides the kind. Throws `std::invalid_argument` when
+    /// it is none. The token is kept as a view.
     static datum of_number(std::string_view token);
     static datum of(std::span<const datum> items);
     static datum of(std::span<const member> members);
@@ -73,6 +75,9 @@ struct content_hash {
     std::uint64_t low = 0;
     friend bool operator==(const content_hash&, const content_hash&) = default;
 };
+/// Recurses as deep as the value is nested. An integer has one hash, with its token or without; any
+/// other number is hashed by its token, so that `1.5` and `1.50` differ. The content of a string
+/// value and a plain text hash differently.
 content_hash hash(const datum& value);
 content_hash hash(std::string_view text);
 /// Folds `next` into `sum`; order matters.

@@ -15,18 +15,22 @@ public:
 
     [[nodiscard]] static deadline never() { return deadline{steady_time::max()}; }
     [[nodiscard]] static deadline at(steady_time when) { return deadline{when}; }
+    /// A span too long for the clock is `never()`; a negative one has expired.
     [[nodiscard]] static deadline after(duration span, const clock& source = machine_clock()) {
-        return deadline{source.steady_now() + span};
+        const steady_time now = source.steady_now();
+        return span >= steady_time::max() - now ? never() : deadline{now + span};
     }
     /// From an absolute time of day, such as the header `beds-deadline`. A later step of the system
-    /// clock does not move it.
+    /// clock does not move it. More than a year ahead is `never()`, more than a year ago is a year
+    /// ago, so that no number a client sends overflows a clock.
     [[nodiscard]] static deadline at(system_time when, const clock& source = machine_clock()) {
-        const auto left = when - source.system_now();
-        // A time of day far in the future must not overflow the steady clock.
-        if (left > std::chrono::hours{24 * 365}) {
+        constexpr std::chrono::hours year{24 * 365};
+        const system_time now = source.system_now();
+        if (when > now + year) {
             return never();
         }
-        return deadline{source.steady_now() + std::chrono::duration_cast<duration>(left)};
+        const system_time counted = std::max(when, now - year);
+        return after(std::chrono::duration_cast<duration>(counted - now), source);
     }
 
     [[nodiscard]] bool is_never() const { return when_ == steady_time::max(); }

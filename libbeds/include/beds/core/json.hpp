@@ -15,12 +15,12 @@ namespace beds::core {
 struct json_error {
     enum class reason { syntax, too_deep, duplicate_member, too_many_values };
     json_error::reason why = json_error::reason::syntax;
-    std::string_view what{};  ///< for people; static, never echoes the text
-    std::size_t offset = 0; ///< bytes from the start
+    std::string_view what{}; ///< for people; static, never echoes the text
+    std::size_t offset = 0;  ///< bytes from the start
 };
 
 struct json_limits {
-    std::size_t max_depth = 100;           ///< of nested arrays and objects
+    std::size_t max_depth = 100;              ///< of nested arrays and objects
     std::size_t max_values = 4 * 1024 * 1024; ///< values in one text, members included
 };
 

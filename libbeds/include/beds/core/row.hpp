@@ -76,7 +76,8 @@ public:
 
 struct outcome;
 
-/// A row_sink whose results can be finished, stored and answered again: what the factory works with.
+/// A row_sink whose results can be finished, stored and answered again: what the factory works
+/// with.
 class result_sink : public row_sink {
 public:
     /// The finished result as the bytes that an inbox stores. They live in `memory`.

@@ -106,21 +106,42 @@ struct type_mismatch {
     std::string_view expected{}; ///< lives in the arena or is static
 };
 
-/// Converts without loss or says why not: no rounding, no coercion between booleans, numbers and
-/// strings except the documented ones (int64 and uint64 as decimal strings, decimals as strings or
-/// integers or plain number tokens). Null is the caller's business and is refused here.
-/// Text that has to be written anew (canonical decimals, decoded base64) goes into `memory`.
+/// Converts without loss or says why not; nothing is rounded, cut or guessed. What each type takes:
+///
+/// | type | from |
+/// |---|---|
+/// | integers | an integer in range, or a string that spells one as JSON would (`"-12"`; not
+/// `"+1"`, `"007"`, `"-0"`, `" 1"`). A token with fraction or exponent is refused even if its value
+/// is whole (`1.0`, `1e3`) | | `double` | any number; nearest double. Refused when it would be
+/// infinite or vanish to zero | | `decimal(p,s)` | an integer, or a string or number token as JSON
+/// writes numbers, without exponent. Digits past the scale must be zeros. `-0` becomes `0` | |
+/// `bool` | true and false only | | `string` | UTF-8, U+0000 included; `max` counts code points |
+/// | `enum` | exactly one of the values, upper and lower case told apart |
+/// | `uuid` | the form 8-4-4-4-12, either case; the result is lower-case |
+/// | `bytes` | base64, standard alphabet, padded, unused bits zero, no white space; `max` counts
+/// bytes | | `date`, `time`, `datetime` | RFC 3339 (see `parse_datetime`) | | `json`, `document` |
+/// everything but null; the result points to `from`, which must live as long |
+///
+/// Null is the caller's business and is refused here. Text that has to be written anew (canonical
+/// decimals, lower-case UUIDs, decoded base64, the text of a mismatch) goes into `memory`; all
+/// other text points to where it was. On a mismatch `to` is unchanged.
 std::optional<type_mismatch> convert(const datum& from, const field_type& type, arena& memory,
                                      value& to);
 
 /// "2026-01-31", "23:59:59.000001", "2026-01-31T23:59:59.000001Z": fraction only when not zero,
 /// three or six digits as needed. Return the number of characters written; `out` must hold 32.
+/// Meant for the years 0001 to 9999 and one day; what lies outside stays readable (`838:59:59`,
+/// `10000-01-01`) but cannot be parsed again, and dates past 999,000 years are held there.
 std::size_t format_date(std::int64_t days, char* out);
 std::size_t format_time(std::int64_t microseconds, char* out);
 std::size_t format_datetime(std::int64_t microseconds, char* out);
+/// `YYYY-MM-DD`, years 0001 to 9999, days that the calendar has.
 std::optional<std::int64_t> parse_date(std::string_view text);
+/// `HH:MM:SS`, then a point and one to six digits if there is a fraction; no offset. Hour 24 and
+/// the leap second 60 are refused.
 std::optional<std::int64_t> parse_time(std::string_view text);
-/// RFC 3339; another offset than `Z` is converted to UTC. At most six digits of fraction.
+/// RFC 3339 with `T` or `t` between date and time, and `Z`, `z` or an offset, which is converted to
+/// UTC; the result must still be in the years 0001 to 9999. Fraction as for `parse_time`.
 std::optional<std::int64_t> parse_datetime(std::string_view text);
 
 /// Days since 1970-01-01 of a date of the Gregorian calendar, and back.
