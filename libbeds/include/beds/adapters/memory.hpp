@@ -1,6 +1,7 @@
 #pragma once
 
 #include <beds/adapters/adapter.hpp>
+#include <beds/core/arena.hpp>
 
 #include <cstddef>
 #include <functional>

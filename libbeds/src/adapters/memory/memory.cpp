@@ -169,7 +169,7 @@ public:
     [[nodiscard]] std::string_view engine_name() const override { return "memory"; }
     [[nodiscard]] const std::string& connection_name() const override { return name_; }
     [[nodiscard]] capabilities can() const override {
-        return {.transactions = true, .procedures = true, .pipelines = false};
+        return {.transactions = true, .procedures = true, .pipelines = false, .inbox = true};
     }
     [[nodiscard]] std::unique_ptr<session> open_session(session_context context) override {
         return std::make_unique<memory_session>(store_, std::move(context));

@@ -550,6 +550,12 @@ void unit::keep() {
     undo_.clear();
 }
 
+void unit::make_room() {
+    if (undo_.size() == undo_.capacity()) {
+        undo_.reserve(2 * undo_.capacity() + 16);
+    }
+}
+
 /// The view of a unit that a procedure gets.
 class call_in_unit final : public memory_call {
 public:
