@@ -19,6 +19,7 @@ namespace {
 using core::type_kind;
 using namespace std::chrono_literals;
 
+constexpr std::string_view default_service = "app_server";
 constexpr std::size_t most_fields = 1000;
 // MariaDB and MongoDB take up to 32 columns in an index, MySQL 16.
 constexpr std::size_t most_index_fields = 16;
@@ -134,15 +135,12 @@ public:
     builder(const node& root, const load_settings& settings, complaints& out)
         : settings_(settings), out_(out), root_(&root, keys::root, {}, out) {}
 
-    std::optional<template_def> build() {
+    template_def build() {
         const auto about = section("template", keys::about);
         if (!root_.has("template")) {
             out_.add(1, "template", "missing; expected the table [template] with the name");
         }
         service(about);
-        if (!settings_.service.empty() && made_.service != settings_.service) {
-            return std::nullopt;
-        }
         identity(about);
         fields();
         key(about);
@@ -167,7 +165,7 @@ private:
     // [template]
 
     void service(const table_reader& about) {
-        made_.service = "app_server";
+        made_.service = default_service;
         const auto given = about.text("service");
         if (!given) {
             return;
@@ -544,7 +542,8 @@ private:
                 out_.add(known.line, known.path + ".required",
                          "a protected field cannot be required: no client can give it");
             }
-            if (each.source == generated::database) {
+            if (each.source == generated::database && is_integer(each.type.kind) &&
+                made_.store == engine::rel) {
                 ++by_database;
                 if (!each.in_key && key_known_) {
                     out_.add(known.line, known.path + ".generated",
@@ -1080,8 +1079,22 @@ private:
 
 } // namespace
 
-std::optional<template_def> build(const node& root, const load_settings& settings,
-                                  complaints& out) {
+bool serves_other(const node& root, const load_settings& settings) {
+    if (settings.service.empty()) {
+        return false;
+    }
+    const node* about = root.find("template");
+    const node* service = about == nullptr ? nullptr : about->find("service");
+    if (service == nullptr) {
+        return settings.service != default_service;
+    }
+    const auto& known = settings.services;
+    return service->is(node::kind::text) && service->text != settings.service &&
+           is_name(service->text) &&
+           (known.empty() || std::find(known.begin(), known.end(), service->text) != known.end());
+}
+
+template_def build(const node& root, const load_settings& settings, complaints& out) {
     return builder{root, settings, out}.build();
 }
 

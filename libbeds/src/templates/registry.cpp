@@ -7,6 +7,8 @@
 #include <fstream>
 #include <iterator>
 #include <system_error>
+#include <utility>
+#include <variant>
 
 namespace beds::templates {
 namespace {
@@ -27,13 +29,18 @@ void sort_by_line(std::vector<problem>& problems) {
 std::optional<std::string> read_file(const std::filesystem::path& path,
                                      std::vector<problem>& problems) {
     std::error_code failure;
+    if (!std::filesystem::is_regular_file(path, failure)) {
+        problems.push_back({path, 0, {}, "is not a file that can be read"});
+        return std::nullopt;
+    }
     const auto size = std::filesystem::file_size(path, failure);
     if (!failure && size > largest_file) {
         problems.push_back({path, 0, {}, "larger than 1 MiB, which no template is"});
         return std::nullopt;
     }
+    std::string text(failure ? 0 : static_cast<std::size_t>(size), '\0');
     std::ifstream in{path, std::ios::binary};
-    std::string text{std::istreambuf_iterator<char>{in}, {}};
+    in.read(text.data(), static_cast<std::streamsize>(text.size()));
     if (failure || !in) {
         problems.push_back({path, 0, {}, "cannot be read"});
         return std::nullopt;
@@ -59,6 +66,36 @@ std::vector<std::filesystem::path> template_files(const std::filesystem::path& d
     }
     std::sort(files.begin(), files.end());
     return files;
+}
+
+struct located_result {
+    parse_result result;
+    std::uint32_t name_line = 0; ///< of `template.name`, for what is wrong between files
+};
+
+located_result parse_located(std::string_view toml, const load_settings& settings,
+                             const std::filesystem::path& file) {
+    located_result found;
+    auto& [parsed, problems] = found.result;
+    const auto text = toml_text::parse(toml);
+    if (const auto* wrong = std::get_if<toml_text::syntax_error>(&text)) {
+        problems.push_back({file, wrong->line, {}, "not TOML: " + wrong->message});
+        return found;
+    }
+    const node& root = std::get<node>(text);
+    if (serves_other(root, settings)) {
+        return found;
+    }
+    complaints out{file, problems};
+    template_def made = build(root, settings, out);
+    if (!problems.empty()) {
+        sort_by_line(problems);
+        return found;
+    }
+    made.file = file;
+    parsed = std::move(made);
+    found.name_line = root.find("template")->find("name")->line;
+    return found;
 }
 
 } // namespace
@@ -104,21 +141,7 @@ std::string registry::suggest(std::string_view name) const {
 
 parse_result parse(std::string_view toml, const load_settings& settings,
                    const std::filesystem::path& file) {
-    parse_result result;
-    const auto text = toml_text::parse(toml);
-    if (const auto* wrong = std::get_if<toml_text::syntax_error>(&text)) {
-        result.problems.push_back({file, wrong->line, {}, "not TOML: " + wrong->message});
-        return result;
-    }
-    complaints out{file, result.problems};
-    result.parsed = build(std::get<toml_text::node>(text), settings, out);
-    if (!result.problems.empty()) {
-        result.parsed.reset();
-        sort_by_line(result.problems);
-    } else if (result.parsed) {
-        result.parsed->file = file;
-    }
-    return result;
+    return parse_located(toml, settings, file).result;
 }
 
 load_result load(const load_settings& settings) {
@@ -129,18 +152,19 @@ load_result load(const load_settings& settings) {
         if (!text) {
             continue;
         }
-        auto one = parse(*text, settings, file);
+        auto [one, name_line] = parse_located(*text, settings, file);
         std::move(one.problems.begin(), one.problems.end(), std::back_inserter(result.problems));
         if (!one.parsed) {
             continue;
         }
+        const std::string& name = one.parsed->name;
         const auto same = std::find_if(good.begin(), good.end(), [&](const template_def& other) {
-            return other.name == one.parsed->name;
+            return other.name == name;
         });
         if (same != good.end()) {
             result.problems.push_back(
-                {file, 0, "template.name",
-                 "template '" + one.parsed->name + "' is already in " + same->file.string()});
+                {file, name_line, "template.name",
+                 "template '" + name + "' is already in " + same->file.string()});
             continue;
         }
         good.push_back(std::move(*one.parsed));

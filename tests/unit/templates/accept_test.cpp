@@ -355,3 +355,20 @@ TEST_CASE("a registry refuses two templates of one name") {
         CHECK(failure.message() == "two templates are called 'accounts'");
     }
 }
+
+TEST_CASE("a damaged file gets an answer whatever the damage") {
+    const auto with_answer = [](std::string_view text) {
+        const auto result = templates::parse(text);
+        return result.parsed.has_value() == result.problems.empty();
+    };
+    std::size_t without = 0;
+    for (std::size_t i = 0; i < accounts.size(); ++i) {
+        without += with_answer(accounts.substr(0, i)) ? 0U : 1U;
+        for (const char c : {'[', '"', '\0', '=', '{', '\xc3'}) {
+            std::string damaged{accounts};
+            damaged[i] = c;
+            without += with_answer(damaged) ? 0U : 1U;
+        }
+    }
+    CHECK(without == 0);
+}

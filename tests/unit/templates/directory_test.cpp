@@ -1,1 +1,125 @@
 #include "support/catch.hpp"
+
+#include <beds/templates/registry.hpp>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <string_view>
+#include <unistd.h>
+
+using namespace beds;
+
+namespace {
+
+namespace fs = std::filesystem;
+
+class scratch_directory {
+public:
+    scratch_directory() {
+        std::string pattern = (fs::temp_directory_path() / "beds-templates-XXXXXX").string();
+        REQUIRE(::mkdtemp(pattern.data()) != nullptr);
+        path_ = pattern;
+    }
+    ~scratch_directory() {
+        std::error_code ignored;
+        fs::remove_all(path_, ignored);
+    }
+    scratch_directory(const scratch_directory&) = delete;
+    scratch_directory& operator=(const scratch_directory&) = delete;
+
+    [[nodiscard]] const fs::path& path() const { return path_; }
+    void write(std::string_view name, std::string_view text) const {
+        std::ofstream{path_ / name, std::ios::binary} << text;
+    }
+
+private:
+    fs::path path_;
+};
+
+std::string simple(std::string_view name, std::string_view service = "app_server") {
+    return "[template]\nname = \"" + std::string{name} + "\"\nservice = \"" + std::string{service} +
+           "\"\nstore = \"rel\"\nobject = \"t\"\nkey = [\"id\"]\n[fields]\nid = { type = \"int64\" "
+           "}\n";
+}
+
+templates::load_settings from(const scratch_directory& directory) {
+    templates::load_settings settings;
+    settings.directory = directory.path();
+    return settings;
+}
+
+} // namespace
+
+TEST_CASE("all good templates of a directory stand in the registry, whatever the others are") {
+    const scratch_directory directory;
+    directory.write("b.toml", simple("beta"));
+    directory.write("a.toml", simple("alpha"));
+    directory.write("notes.txt", "not a template");
+    directory.write(".hidden.toml", "not a template");
+    directory.write("x.toml", "[template]\nnmae = 1\n");
+    directory.write("y.toml", "[[[\n");
+    const auto loaded = templates::load(from(directory));
+    REQUIRE(loaded.templates);
+    CHECK(loaded.templates->all().size() == 2);
+    REQUIRE(loaded.templates->find("alpha") != nullptr);
+    CHECK(loaded.templates->find("alpha")->file == directory.path() / "a.toml");
+    CHECK(loaded.templates->find("beta") != nullptr);
+    REQUIRE(loaded.problems.size() > 2);
+    CHECK(loaded.problems.front().file == directory.path() / "x.toml");
+    CHECK(loaded.problems.back().file == directory.path() / "y.toml");
+    CHECK(loaded.problems.back().line == 1);
+}
+
+TEST_CASE("a name that two files have is refused, and both files are named") {
+    const scratch_directory directory;
+    directory.write("a.toml", simple("same"));
+    directory.write("b.toml", simple("same"));
+    const auto loaded = templates::load(from(directory));
+    REQUIRE(loaded.problems.size() == 1);
+    CHECK(templates::to_string(loaded.problems[0]) ==
+          (directory.path() / "b.toml").string() +
+              ":2: template.name: template 'same' is already in " +
+              (directory.path() / "a.toml").string());
+    REQUIRE(loaded.templates->find("same") != nullptr);
+    CHECK(loaded.templates->find("same")->file == directory.path() / "a.toml");
+}
+
+TEST_CASE("a node keeps the templates of its service and does not judge the others") {
+    const scratch_directory directory;
+    directory.write("a.toml", simple("mine"));
+    directory.write("b.toml", simple("theirs", "admin") + "[zzz]\n");
+    auto settings = from(directory);
+    settings.service = "app_server";
+    const auto loaded = templates::load(settings);
+    CHECK(loaded.problems.empty());
+    CHECK(loaded.templates->all().size() == 1);
+    CHECK(loaded.templates->find("mine") != nullptr);
+    settings.service.clear();
+    CHECK(templates::load(settings).problems.size() == 1);
+}
+
+TEST_CASE("a directory that is missing or empty is a problem, not an exception") {
+    const scratch_directory directory;
+    auto settings = from(directory);
+    const auto empty = templates::load(settings);
+    REQUIRE(empty.problems.size() == 1);
+    CHECK(empty.problems[0].message == "there is no template (*.toml) in this directory");
+    CHECK(empty.templates->all().empty());
+    settings.directory /= "nowhere";
+    const auto missing = templates::load(settings);
+    REQUIRE(missing.problems.size() == 1);
+    CHECK(missing.problems[0].message.starts_with("cannot be read"));
+    CHECK(missing.templates->all().empty());
+}
+
+TEST_CASE("a file that cannot be a template is not read") {
+    const scratch_directory directory;
+    directory.write("big.toml", std::string((std::size_t{1} << 20) + 1, '#'));
+    fs::create_directory(directory.path() / "folder.toml");
+    const auto loaded = templates::load(from(directory));
+    REQUIRE(loaded.problems.size() == 2);
+    CHECK(loaded.problems[0].message == "larger than 1 MiB, which no template is");
+    CHECK(loaded.problems[1].message == "is not a file that can be read");
+}

@@ -1,9 +1,15 @@
 #include "templates/toml/document.hpp"
 
-// The order of these lines matters: a packaged toml++ may ask to be linked instead.
+// Header-only, whatever the package asks for. Some of the parser's asserts (and, with NDEBUG, its
+// assumptions) do not hold for files like "[[[": without them the parser reports a proper error.
+// The form without exceptions has symbols of its own, which no other use of the library can
+// replace.
 #undef TOML_HEADER_ONLY
 #undef TOML_SHARED_LIB
+#undef NDEBUG
 #define TOML_HEADER_ONLY 1
+#define TOML_EXCEPTIONS 0
+#define TOML_ASSERT(expression) static_cast<void>(0)
 #include <toml++/toml.h>
 
 #include <algorithm>
@@ -120,12 +126,12 @@ std::string_view describe(node::kind type) {
 }
 
 std::variant<node, syntax_error> parse(std::string_view text) {
-    try {
-        const toml::table root = toml::parse(text);
-        return make(root);
-    } catch (const toml::parse_error& failure) {
+    const toml::parse_result result = toml::parse(text);
+    if (!result) {
+        const toml::parse_error& failure = result.error();
         return syntax_error{failure.source().begin.line, std::string{failure.description()}};
     }
+    return make(result.table());
 }
 
 } // namespace beds::templates::toml_text
