@@ -21,7 +21,7 @@ public:
     template <class Unsigned>
     void number(Unsigned value) {
         for (int shift = static_cast<int>(sizeof(Unsigned) - 1) * 8; shift >= 0; shift -= 8) {
-            *position_++ = static_cast<char>((value >> shift) & 0xFFU);
+            *position_++ = static_cast<char>((std::uint64_t{value} >> shift) & 0xFFU);
         }
     }
     void octet(char value) { *position_++ = value; }

@@ -151,6 +151,9 @@ TEST_CASE("what RabbitMQ does to its clients in trouble") {
         servers.start(test::server::rabbitmq);
         in = amqp::consumer_connection{settings, soon()};
         out = amqp::publisher_connection{settings, soon()};
+        // A queue that was declared moments before a kill may be forgotten: topology is declared again
+        // on every connection.
+        make_queue(in, queue);
         in.consume(queue, {}, soon());
         out.publish("", queue.str(), {.mode = amqp::delivery_mode::persistent}, "2",
                     amqp::mandatory::yes, soon());

@@ -123,15 +123,15 @@ void set_up_tls(amqp_socket_t* socket, const std::string& host, const tls_settin
     }
 }
 
-amqp_table_entry_t entry(const char* key, bool value) {
+amqp_table_entry_t capability(const char* key) {
     amqp_table_entry_t made{};
     made.key = to_bytes(key);
     made.value.kind = AMQP_FIELD_KIND_BOOLEAN;
-    made.value.value.boolean = value ? 1 : 0;
+    made.value.value.boolean = 1;
     return made;
 }
 
-amqp_table_entry_t entry(const char* key, std::string_view value) {
+amqp_table_entry_t text_entry(const char* key, std::string_view value) {
     amqp_table_entry_t made{};
     made.key = to_bytes(key);
     made.value.kind = AMQP_FIELD_KIND_UTF8;
@@ -213,17 +213,16 @@ void link::login(const connection_settings& settings, milliseconds budget) {
     const auto timeout = to_timeval(budget);
     amqp_set_handshake_timeout(handle(), &timeout);
 
-    std::array capabilities{
-        entry("publisher_confirms", true), entry("consumer_cancel_notify", true),
-        entry("connection.blocked", true), entry("authentication_failure_close", true),
-        entry("basic.nack", true)};
+    std::array capabilities{capability("publisher_confirms"), capability("consumer_cancel_notify"),
+                            capability("connection.blocked"),
+                            capability("authentication_failure_close"), capability("basic.nack")};
     amqp_table_entry_t capability_table{};
     capability_table.key = to_bytes("capabilities");
     capability_table.value.kind = AMQP_FIELD_KIND_TABLE;
     capability_table.value.value.table = {static_cast<int>(capabilities.size()),
                                           capabilities.data()};
-    std::array client{entry("product", "BEDS"), capability_table,
-                      entry("connection_name", settings.connection_name)};
+    std::array client{text_entry("product", "BEDS"), capability_table,
+                      text_entry("connection_name", settings.connection_name)};
     const auto used = client.size() - (settings.connection_name.empty() ? 1 : 0);
     const amqp_table_t client_properties{static_cast<int>(used), client.data()};
 
