@@ -42,7 +42,9 @@ void register_engines([[maybe_unused]] beds::node::node& node) {
 #endif
 }
 
-exit_code check(beds::node::node& node) {
+exit_code check_only(const beds::config::settings& settings) {
+    beds::node::node node{settings}; // without a log: the report says it all
+    register_engines(node);
     bool good = true;
     for (const auto& step : node.check()) {
         std::cout << to_string(step) << '\n';
@@ -103,11 +105,13 @@ exit_code run(const bedsd::options& options) {
         return exit_code::ok;
     }
     const bedsd::signal_queue signals; // before any thread is started
+    if (options.task == bedsd::task::check) {
+        return check_only(loaded.settings);
+    }
     const auto log = bedsd::make_log(loaded.settings.log);
     beds::node::node node{loaded.settings, log};
     register_engines(node);
-    return options.task == bedsd::task::check ? check(node)
-                                              : serve(node, loaded.settings.admin, log, signals);
+    return serve(node, loaded.settings.admin, log, signals);
 }
 
 } // namespace

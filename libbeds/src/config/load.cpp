@@ -1,13 +1,8 @@
 #include "config/schema.hpp"
+#include "core/toml_include.hpp"
 
 #include <beds/config/load.hpp>
 #include <beds/core/error.hpp>
-
-// The header-only form: a program that links this library needs no toml++ at run time.
-#undef TOML_HEADER_ONLY
-#undef TOML_SHARED_LIB
-#define TOML_HEADER_ONLY 1
-#include <toml++/toml.h>
 
 #include <algorithm>
 #include <cctype>
@@ -168,15 +163,16 @@ void loader::read_file(const fs::path& file, std::size_t rank) {
         return;
     }
     result_.files.push_back(file);
-    try {
-        const toml::table document = toml::parse(stream, from.name);
-        walk(from, document, {});
-    } catch (const toml::parse_error& error) {
+    const auto parsed = toml::parse(stream, from.name);
+    if (!parsed) {
+        const auto& error = parsed.error();
         complain(from, position_of(error.source()), "", "TOML",
                  "is not valid TOML: " + safe_description(error.description()) +
                      " (text is written in quotes)");
         whole_ = false;
+        return;
     }
+    walk(from, parsed.table(), {});
 }
 
 /// A value of an override, by what the key wants: text needs no quotes.
@@ -202,17 +198,17 @@ std::optional<toml::table> parse_override(std::string_view value, const schema::
         made.insert("value", std::string{value});
         return made;
     }
-    try {
-        return toml::parse("value = " + std::string{value});
-    } catch (const toml::parse_error&) {
-        if (quoted) {
-            return std::nullopt;
-        }
-        // Text where a number is wanted: the type check says what was expected.
-        toml::table made;
-        made.insert("value", std::string{value});
-        return made;
+    auto parsed = toml::parse("value = " + std::string{value});
+    if (parsed) {
+        return std::move(parsed).table();
     }
+    if (quoted) {
+        return std::nullopt;
+    }
+    // Text where a number is wanted: the type check says what was expected.
+    toml::table made;
+    made.insert("value", std::string{value});
+    return made;
 }
 
 std::vector<std::string> split(std::string_view text) {

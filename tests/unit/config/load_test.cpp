@@ -404,3 +404,20 @@ TEST_CASE("overrides that do not fit are problems") {
     check("=x", "section.key=value");
     check("", "section.key=value");
 }
+
+TEST_CASE("a damaged file is a problem, never a crash") {
+    const files room;
+    for (const auto* text :
+         {"[[[", "[", "=", "a.b.c", "\xff\xfe", "[id]\n\"", "x = [[[[[", "\"\\u"}) {
+        INFO(text);
+        CHECK_FALSE(room.load(text).ok());
+    }
+    std::size_t refused = 0;
+    for (std::size_t length = 0; length < minimal.size(); ++length) {
+        refused += room.load(minimal.substr(0, length)).ok() ? 0 : 1;
+        auto changed = std::string{minimal};
+        changed[length] = '[';
+        refused += room.load(changed).ok() ? 0 : 1;
+    }
+    CHECK(refused > minimal.size());
+}

@@ -1,16 +1,6 @@
 #include "templates/toml/document.hpp"
 
-// Header-only, whatever the package asks for. Some of the parser's asserts (and, with NDEBUG, its
-// assumptions) do not hold for files like "[[[": without them the parser reports a proper error.
-// The form without exceptions has symbols of its own, which no other use of the library can
-// replace.
-#undef TOML_HEADER_ONLY
-#undef TOML_SHARED_LIB
-#undef NDEBUG
-#define TOML_HEADER_ONLY 1
-#define TOML_EXCEPTIONS 0
-#define TOML_ASSERT(expression) static_cast<void>(0)
-#include <toml++/toml.h>
+#include "core/toml_include.hpp"
 
 #include <algorithm>
 #include <sstream>

@@ -1,0 +1,145 @@
+#include "daemon/bedsd/process.hpp"
+#include "support/catch.hpp"
+
+using namespace daemon_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr auto soon = 10s;
+constexpr std::string_view canary = "c4n4ry-S3cret";
+
+bool contains(std::string_view text, std::string_view part) {
+    return text.find(part) != std::string_view::npos;
+}
+
+/// Servers on a port where nobody listens.
+constexpr std::string_view nobody_there = R"([id]
+wbid = "ms"
+[broker_services.app_server]
+host = "127.0.0.1"
+port = 1
+user = "beds"
+pass = "c4n4ry-S3cret"
+instances.rel = { read = 1 }
+[rel_services.rel]
+host = "127.0.0.1"
+port = 1
+user = "beds"
+pass = "c4n4ry-S3cret"
+database = "beds"
+[admin]
+drain_timeout = "1s"
+)";
+
+constexpr std::string_view countries = R"([template]
+name = "countries"
+version = 1
+service = "app_server"
+store = "rel"
+object = "ms_countries"
+key = ["alpha2"]
+[fields]
+alpha2 = { type = "string", max = 2 }
+name = { type = "string", max = 100 }
+)";
+
+struct node_files : folder {
+    node_files() {
+        write("beds.toml", nobody_there);
+        write("templates/countries.toml", countries);
+    }
+    [[nodiscard]] std::vector<std::string> command(std::vector<std::string> more) const {
+        std::vector<std::string> all{BEDSD_PROGRAM, "--config", path("beds.toml").string()};
+        all.insert(all.end(), more.begin(), more.end());
+        return all;
+    }
+    [[nodiscard]] int run(const std::vector<std::string>& more) const {
+        return process{*this, command(more)}.wait(soon);
+    }
+    [[nodiscard]] std::string out() const { return read("out"); }
+    [[nodiscard]] std::string err() const { return read("err"); }
+};
+
+} // namespace
+
+TEST_CASE("--version and --help end with 0") {
+    const node_files node;
+    CHECK(node.run({"--version"}) == 0);
+    CHECK(node.out().find("bedsd ") == 0);
+    CHECK(node.run({"--help"}) == 0);
+    CHECK(contains(node.out(), "Exit codes:"));
+}
+
+TEST_CASE("a wrong command line ends with 2") {
+    const node_files node;
+    CHECK(node.run({"--chekc"}) == 2);
+    CHECK(contains(node.err(), "--chekc"));
+}
+
+TEST_CASE("a bad configuration ends with 3 and names every problem") {
+    const node_files node;
+    node.write("beds.toml", "[id]\nwbdi = \"ms\"\n[log]\nlevel = \"loud\"\n");
+    const auto task = GENERATE(std::string{"--check"}, std::string{"--print-config"},
+                               std::string{"--set=admin.listen="});
+    CHECK(node.run({task}) == 3);
+    CHECK(
+        contains(node.err(), "beds.toml:2:1: id.wbdi: is not a key of [id]; did you mean 'wbid'?"));
+    CHECK(contains(node.err(), "beds.toml:4:1: log.level:"));
+    CHECK(node.out().empty());
+}
+
+TEST_CASE("--print-config shows values and no secret") {
+    const node_files node;
+    CHECK(node.run({"--print-config", "--set", "log.level=debug"}) == 0);
+    CHECK(contains(node.out(), "port = 1  # "));
+    CHECK(contains(node.out(), "level = \"debug\"  # --set"));
+    CHECK(contains(node.out(), "pass = \"***\""));
+    CHECK_FALSE(contains(node.out(), canary));
+    CHECK(node.err().empty());
+}
+
+TEST_CASE("--check needs no server") {
+    const node_files node;
+    CHECK(node.run({"--check"}) == 0);
+    INFO(node.err());
+    CHECK(contains(node.out(), "templates"));
+}
+
+TEST_CASE("a bad template ends with 4 and names file and line") {
+    const node_files node;
+    node.write("templates/bad.toml", "[template]\nname = \"bad\"\nversoin = 1\n");
+    for (const auto& task : std::vector<std::vector<std::string>>{{"--check"}, {}}) {
+        CHECK(node.run(task) == 4);
+        CHECK(contains(node.err(), "bad.toml:3"));
+    }
+}
+
+TEST_CASE("start_timeout ends the wait for servers with 5") {
+    const node_files node;
+    CHECK(node.run({"--set", "admin.start_timeout=300ms"}) == 5);
+    INFO(node.err());
+    CHECK(contains(node.err(), "BEDSD_START_TIMEOUT"));
+    CHECK(contains(node.err(), "rabbitmq app_server"));
+    CHECK_FALSE(contains(node.err(), canary));
+}
+
+TEST_CASE("without servers the node is live, says what is missing, and stops in order") {
+    const node_files node;
+    const notify_socket manager{node.path("notify")};
+    process bedsd{node, node.command({"--set", "log.level=debug"}), {manager.variable()}};
+    if (BEDSD_WITH_SYSTEMD != 0) {
+        const auto status = manager.wait_for("STATUS=live, not ready: ", soon);
+        CHECK(contains(status, "rabbitmq app_server"));
+        CHECK_FALSE(contains(status, canary));
+        bedsd.signal(SIGHUP);
+        bedsd.signal(SIGTERM);
+        CHECK(contains(manager.wait_for("STOPPING=1", soon), "STOPPING=1"));
+    } else {
+        CHECK(bedsd.wait(1s) == -1);
+        bedsd.signal(SIGTERM);
+    }
+    CHECK(bedsd.wait(soon) == 0);
+    CHECK(contains(node.err(), "BEDSD_STOP"));
+    CHECK_FALSE(contains(node.err(), canary));
+}
