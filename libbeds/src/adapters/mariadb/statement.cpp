@@ -187,8 +187,14 @@ bool statement::finish() {
 }
 
 server_error statement::error() const {
-    return {mysql_stmt_errno(handle_.get()), mysql_stmt_sqlstate(handle_.get()),
-            mysql_stmt_error(handle_.get())};
+    if (mysql_stmt_errno(handle_.get()) != 0 || handle_->mysql == nullptr) {
+        return {mysql_stmt_errno(handle_.get()), mysql_stmt_sqlstate(handle_.get()),
+                mysql_stmt_error(handle_.get())};
+    }
+    // What ends a result in the middle (INSERT … RETURNING met a duplicate) is told to the connection
+    // only.
+    return {mysql_errno(handle_->mysql), mysql_sqlstate(handle_->mysql),
+            mysql_error(handle_->mysql)};
 }
 
 } // namespace beds::adapters::mariadb
