@@ -1,0 +1,520 @@
+#include "adapters/mongodb/session.hpp"
+
+#include <beds/core/error.hpp>
+#include <beds/core/operation.hpp>
+#include <beds/core/supervisor.hpp>
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+namespace beds::adapters::mongodb {
+namespace {
+
+constexpr std::int32_t wire_4_4 = 9; ///< from here on `comment` is taken by every command
+constexpr auto retry_soon = std::chrono::milliseconds{500};
+
+std::int32_t server_code(const bson_t& reply) {
+    bson_iter_t found;
+    return bson_iter_init_find(&found, &reply, "code") ? static_cast<std::int32_t>(
+                                                             bson_iter_as_int64(&found))
+                                                       : 0;
+}
+
+std::string_view server_text(const bson_t& reply) {
+    bson_iter_t found;
+    if (!bson_iter_init_find(&found, &reply, "errmsg") || !BSON_ITER_HOLDS_UTF8(&found)) {
+        return {};
+    }
+    std::uint32_t size = 0;
+    const char* const text = bson_iter_utf8(&found, &size);
+    return {text, size};
+}
+
+/// 1: success. 0: the server says no. -1: the reply is none of the server's.
+int said_ok(const bson_t& reply) {
+    bson_iter_t found;
+    if (!bson_iter_init_find(&found, &reply, "ok")) {
+        return -1;
+    }
+    return bson_iter_as_bool(&found) ? 1 : 0;
+}
+
+} // namespace
+
+mongodb_session::mongodb_session(std::shared_ptr<const service> shared, session_context context)
+    : shared_(std::move(shared)), context_(std::move(context)),
+      tls_options_(shared_->tls_options()) {
+    control_.connect_timeout = shared_->connect_timeout();
+    control_.tls = shared_->tls();
+    control_.tls_options = &tls_options_;
+}
+
+mongodb_session::~mongodb_session() {
+    close();
+}
+
+void mongodb_session::close() {
+    // Saying goodbye to a frozen server must not take longer than anything else.
+    client_.reset();
+}
+
+void mongodb_session::log(observe::level severity, std::string_view id, std::string text) const {
+    context_.log.write(severity, id, context_.name, text);
+}
+
+void mongodb_session::connect(core::deadline until) {
+    close();
+    const auto uri = shared_->uri(context_.name);
+    client_.reset(mongoc_client_new_from_uri(uri.get()));
+    if (!client_) {
+        throw core::error(core::errc::invalid_configuration,
+                          shared_->connection() + ": the driver cannot use the connection string",
+                          {.origin = core::error_origin::mongodb,
+                           .handle = core::handle_state::broken});
+    }
+    mongoc_client_set_error_api(client_.get(), MONGOC_ERROR_API_VERSION_2);
+#ifdef MONGOC_ENABLE_SSL
+    if (control_.tls) {
+        mongoc_client_set_ssl_opts(client_.get(), &tls_options_);
+    }
+#endif
+    mongoc_client_set_stream_initiator(client_.get(), open_stream, &control_);
+    control_.until = until;
+    control_.problem.clear();
+    control_.timed_out = false;
+
+    // A command on the database itself: server choice, TLS and credentials, all at once.
+    command_.clear();
+    command_.int32("ping", 1);
+    bson_t ping;
+    const auto bytes = command_.finish();
+    view_bson(ping, bytes.data(), bytes.size());
+    bson_error_t error{};
+    const bool reached =
+        mongoc_client_command_simple(client_.get(), shared_->database().c_str(), &ping, nullptr,
+                                     reply_.give(), &error);
+    if (!reached) {
+        const auto text = control_.problem.empty() ? std::string{error.message}
+                                                   : control_.problem;
+        const auto code = static_cast<std::int32_t>(error.code);
+        const bool no_entry =
+            (error.domain == MONGOC_ERROR_CLIENT && code == MONGOC_ERROR_CLIENT_AUTHENTICATE) ||
+            said_ok(*reply_.get()) == 0;
+        close();
+        throw core::error(no_entry ? core::errc::refused : core::errc::unreachable,
+                          shared_->connection() +
+                              (no_entry ? ": MongoDB refuses the session"
+                                        : ": MongoDB cannot be reached") +
+                              " (" + text + ")",
+                          {.origin = core::error_origin::mongodb,
+                           .handle = core::handle_state::broken,
+                           .native_code = code,
+                           .server_message = error.message});
+    }
+    wire_version_ = 0;
+    most_writes_ = 1000;
+    const server_handle server{
+        mongoc_client_select_server(client_.get(), true, nullptr, &error)};
+    if (server) {
+        const bson_t* const hello = mongoc_server_description_hello_response(server.get());
+        bson_iter_t found;
+        if (bson_iter_init_find(&found, hello, "maxWireVersion")) {
+            wire_version_ = static_cast<std::int32_t>(bson_iter_as_int64(&found));
+        }
+        if (bson_iter_init_find(&found, hello, "maxWriteBatchSize")) {
+            most_writes_ = static_cast<std::size_t>(
+                std::clamp<std::int64_t>(bson_iter_as_int64(&found), 1, 1000));
+        }
+    }
+}
+
+bool mongodb_session::alive(core::deadline until) {
+    if (!client_) {
+        return false;
+    }
+    until_ = until;
+    command_.clear();
+    command_.int32("ping", 1);
+    return execute(aim::read) == ending::answered;
+}
+
+step_result mongodb_session::begin(work_kind, core::deadline until,
+                                   std::span<const operation_identity>, lookup, core::arena&,
+                                   std::vector<stored_reply>&) {
+    until_ = until;
+    touched_ = false;
+    return client_ ? step_result::done : step_result::broken;
+}
+
+step_result mongodb_session::seal(std::span<const sealed_reply>) {
+    return step_result::done;
+}
+
+commit_result mongodb_session::commit() {
+    return commit_result::applied;
+}
+
+void mongodb_session::rollback() {}
+
+mongodb_session::ending mongodb_session::execute(aim what) {
+    return execute_on(shared_->database().c_str(), what);
+}
+
+mongodb_session::ending mongodb_session::execute_on(const char* database, aim what) {
+    error_ = {};
+    control_.asked = false;
+    control_.timed_out = false;
+    if (!client_) {
+        return ending::not_sent;
+    }
+    if (until_.expired()) {
+        control_.timed_out = true;
+        return ending::not_sent;
+    }
+    // The server's own limit ends a read first.
+    control_.until = until_.is_never()
+                         ? until_
+                         : core::deadline::at(until_.when() + core::supervisor::grace);
+    const auto bytes = command_.finish();
+    bson_t command;
+    if (!view_bson(command, bytes.data(), bytes.size())) {
+        close();
+        return ending::not_sent;
+    }
+    const auto* const preference =
+        what == aim::read ? mongoc_uri_get_read_prefs_t(shared_->uri()) : nullptr;
+    bson_error_t error{};
+    mongoc_client_command_simple(client_.get(), database, &command, preference, reply_.give(),
+                                 &error);
+    const int ok = said_ok(*reply_.get());
+    if (ok > 0) {
+        return ending::answered;
+    }
+    if (ok == 0) {
+        error_.code = server_code(*reply_.get());
+        error_.message = server_text(*reply_.get());
+        if (!server_is_leaving(error_.code)) {
+            return ending::refused;
+        }
+        close();
+        return certainly_nothing_done(error_.code) ? ending::not_sent : ending::lost;
+    }
+    if (control_.problem.empty()) {
+        log(observe::level::warning, "BEDS_MONGODB_LOST",
+            std::string{"the connection broke: "} + error.message);
+    }
+    close();
+    return control_.asked ? ending::lost : ending::not_sent;
+}
+
+bool mongodb_session::is_late() const {
+    return control_.timed_out || until_.expired();
+}
+
+void mongodb_session::begin_command(std::string_view verb, std::string_view collection,
+                                    const bound_operation& op, aim what) {
+    command_.clear();
+    command_.string(verb, collection);
+    if (what == aim::read || wire_version_ >= wire_4_4) {
+        std::string comment = "beds " + op.target->name + '.';
+        comment += core::to_string(op.op);
+        if (op.call != nullptr) {
+            comment += '.' + op.call->name;
+        }
+        command_.string("comment", comment);
+    }
+    command_.elements_of(what == aim::read ? shared_->read_members() : shared_->write_members());
+    if (what == aim::read) {
+        append_time_limit();
+    }
+}
+
+void mongodb_session::append_time_limit() {
+    if (until_.is_never()) {
+        return;
+    }
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(until_.remaining()).count();
+    command_.int64("maxTimeMS", std::clamp<std::int64_t>(
+                                    left, 1, std::numeric_limits<std::int32_t>::max()));
+}
+
+step_result mongodb_session::give_up(run_scope& scope, operation_list rest) {
+    const bool late = is_late();
+    if (!touched_) {
+        return late ? step_result::expired : step_result::broken;
+    }
+    for (const auto* op : rest) {
+        auto& outcome = scope.results[op->index];
+        outcome = late ? core::outcome::failure(core::code::deadline_exceeded,
+                                                "the deadline passed before it was sent")
+                       : core::outcome::failure(core::code::backend_unavailable,
+                                                "the connection to the database broke before it "
+                                                "was sent");
+        if (!late) {
+            outcome.retry_after = retry_soon;
+        }
+    }
+    return step_result::done;
+}
+
+void mongodb_session::in_doubt(run_scope& scope, operation_list sent) {
+    if (is_late()) {
+        in_doubt(scope, sent, core::code::deadline_exceeded,
+                 "the deadline passed before the database answered");
+    } else {
+        in_doubt(scope, sent, core::code::backend_unavailable,
+                 "the connection to the database broke before it answered");
+    }
+}
+
+void mongodb_session::in_doubt(run_scope& scope, operation_list sent, core::code code,
+                               std::string_view detail) {
+    touched_ = true;
+    for (const auto* op : sent) {
+        auto& outcome = scope.results[op->index];
+        outcome = core::outcome::failure(code, detail, {}, core::effect::unknown);
+        outcome.at_least_once = true;
+        if (code == core::code::backend_unavailable) {
+            outcome.retry_after = retry_soon;
+        }
+    }
+}
+
+std::string_view mongodb_session::field_name(const bound_operation& op, field_id field) const {
+    return op.target->fields[field].name; // the template outlives the batch
+}
+
+core::outcome mongodb_session::invalid(run_scope& scope, const bound_operation& op,
+                                       std::string_view why, std::optional<field_id> field) {
+    std::string detail;
+    if (field) {
+        detail = "field '" + op.target->fields[*field].name + "': ";
+    }
+    detail += why;
+    return core::outcome::failure(core::code::invalid_field,
+                                  scope.memory.copy(std::string_view{detail}),
+                                  field ? field_name(op, *field) : std::string_view{});
+}
+
+core::outcome mongodb_session::failure(run_scope&, const bound_operation& op,
+                                       const server_error& error, core::effect effect) {
+    const auto means = meaning_of(error.code);
+    auto outcome = core::outcome::failure(means.code, means.detail, {}, effect);
+    outcome.at_least_once = effect != core::effect::none;
+    if (means.code == core::code::duplicate_key) {
+        if (const auto field = duplicate_field(*op.target, error)) {
+            outcome.field = field_name(op, *field);
+        }
+    } else if (means.code == core::code::constraint) {
+        if (const auto column = column_at_fault(error)) {
+            if (const auto field = field_of_column(*op.target, *column)) {
+                outcome.field = field_name(op, *field);
+            }
+        }
+    } else if (means.code == core::code::internal) {
+        log(observe::level::error, "BEDS_MONGODB_REFUSED",
+            op.target->name + "." + std::string{core::to_string(op.op)} + ": error " +
+                std::to_string(error.code) + ": " + std::string{error.message});
+    } else if (means.code == core::code::backend_permission_denied ||
+               means.code == core::code::backend_storage_full) {
+        log(observe::level::error, "BEDS_MONGODB_DENIED",
+            op.target->name + "." + std::string{core::to_string(op.op)} + ": error " +
+                std::to_string(error.code));
+    }
+    return outcome;
+}
+
+std::optional<field_id>
+mongodb_session::duplicate_field(const templates::template_def& target, const server_error& error) {
+    if (const auto column = column_at_fault(error)) {
+        return field_of_column(target, *column);
+    }
+    const auto index = index_of_duplicate(error.message);
+    if (index == "_id_") {
+        return field_of_column(target, "_id");
+    }
+    if (index.empty()) {
+        return std::nullopt;
+    }
+    // The look-up reuses the memory of the reply, which `index` and `error` may be views of.
+    const std::string name{index};
+    const auto* const columns = index_columns(target.object, name);
+    if (columns == nullptr) {
+        return std::nullopt;
+    }
+    for (const auto& column : *columns) {
+        if (const auto field = field_of_column(target, column)) {
+            return field;
+        }
+    }
+    return std::nullopt;
+}
+
+const std::vector<std::string>* mongodb_session::index_columns(const std::string& collection,
+                                                               std::string_view index) {
+    const auto key = collection + '\0' + std::string{index};
+    if (const auto known = indexes_.find(key); known != indexes_.end()) {
+        return &known->second;
+    }
+    // Apart from the reply that is being read and the command that is being written.
+    if (!client_ || until_.expired()) {
+        return nullptr;
+    }
+    bson_writer question;
+    question.string("listIndexes", collection);
+    question.begin_document("cursor");
+    question.end();
+    const auto bytes = question.finish();
+    bson_t command;
+    view_bson(command, bytes.data(), bytes.size());
+    owned_bson reply;
+    bson_error_t error{};
+    if (!mongoc_client_command_simple(client_.get(), shared_->database().c_str(), &command,
+                                      nullptr, reply.give(), &error)) {
+        if (said_ok(*reply.get()) < 0) {
+            close();
+        }
+        return nullptr;
+    }
+    bson_iter_t top;
+    bson_iter_t batch;
+    bson_iter_t item;
+    if (!bson_iter_init(&top, reply.get()) ||
+        !bson_iter_find_descendant(&top, "cursor.firstBatch", &batch) ||
+        !bson_iter_recurse(&batch, &item)) {
+        return nullptr;
+    }
+    while (bson_iter_next(&item)) {
+        bson_iter_t member;
+        std::string name;
+        std::vector<std::string> columns;
+        if (!bson_iter_recurse(&item, &member)) {
+            continue;
+        }
+        while (bson_iter_next(&member)) {
+            const std::string_view what = bson_iter_key(&member);
+            bson_iter_t column;
+            if (what == "name" && BSON_ITER_HOLDS_UTF8(&member)) {
+                name = bson_iter_utf8(&member, nullptr);
+            } else if (what == "key" && bson_iter_recurse(&member, &column)) {
+                while (bson_iter_next(&column)) {
+                    columns.emplace_back(bson_iter_key(&column));
+                }
+            }
+        }
+        indexes_[collection + '\0' + name] = std::move(columns);
+    }
+    const auto found = indexes_.find(key);
+    return found == indexes_.end() ? nullptr : &found->second;
+}
+
+step_result mongodb_session::run(const group& work, core::row_sink& rows, outcomes results,
+                                 core::arena& memory) {
+    run_scope scope{rows, results, memory};
+    const auto ops = work.operations;
+    if (ops.empty()) {
+        return step_result::done;
+    }
+    if (work.mode == group_mode::atomic) {
+        for (const auto* op : ops) {
+            results[op->index] = core::outcome::failure(
+                core::code::unsupported, "this database has no transactions for BEDS");
+        }
+        return step_result::done;
+    }
+    const auto each = [&](step_result (mongodb_session::*step)(run_scope&,
+                                                               const bound_operation&)) {
+        for (const auto* op : ops) {
+            const auto result = (this->*step)(scope, *op);
+            if (result != step_result::done) {
+                return result;
+            }
+        }
+        return step_result::done;
+    };
+    switch (ops.front()->op) {
+    case core::verb::fetch:
+        return fetch(scope, ops);
+    case core::verb::find:
+        return each(&mongodb_session::find);
+    case core::verb::count:
+        return each(&mongodb_session::count);
+    case core::verb::exists:
+        return each(&mongodb_session::exists);
+    case core::verb::call:
+        return each(&mongodb_session::call);
+    case core::verb::insert:
+        return insert(scope, ops);
+    case core::verb::update:
+        return update(scope, ops);
+    case core::verb::remove:
+        return remove(scope, ops);
+    case core::verb::describe:
+        break;
+    }
+    for (const auto* op : ops) {
+        results[op->index] = core::outcome::failure(core::code::unsupported,
+                                                    "not an operation of a database");
+    }
+    return step_result::done;
+}
+
+void mongodb_session::inspect(std::span<const templates::template_def* const> targets,
+                              core::deadline until) {
+    until_ = until;
+    for (const auto* target : targets) {
+        command_.clear();
+        command_.string("listIndexes", target->object);
+        command_.begin_document("cursor");
+        command_.end();
+        const auto how = execute(aim::write);
+        if (how == ending::not_sent || how == ending::lost) {
+            return;
+        }
+        bool unique = false;
+        bson_iter_t top;
+        bson_iter_t batch;
+        bson_iter_t item;
+        if (how == ending::answered && bson_iter_init(&top, reply_.get()) &&
+            bson_iter_find_descendant(&top, "cursor.firstBatch", &batch) &&
+            bson_iter_recurse(&batch, &item)) {
+            while (!unique && bson_iter_next(&item)) {
+                bson_iter_t member;
+                std::vector<std::string> columns;
+                bool one_each = false;
+                if (!bson_iter_recurse(&item, &member)) {
+                    continue;
+                }
+                while (bson_iter_next(&member)) {
+                    const std::string_view what = bson_iter_key(&member);
+                    bson_iter_t column;
+                    if (what == "unique") {
+                        one_each = bson_iter_as_bool(&member);
+                    } else if (what == "key" && bson_iter_recurse(&member, &column)) {
+                        while (bson_iter_next(&column)) {
+                            columns.emplace_back(bson_iter_key(&column));
+                        }
+                    }
+                }
+                one_each = one_each || columns == std::vector<std::string>{"_id"};
+                // Unique in fewer fields is unique in the key.
+                unique = one_each && !columns.empty() &&
+                         std::all_of(columns.begin(), columns.end(), [&](const auto& column) {
+                             return std::any_of(target->key.begin(), target->key.end(),
+                                                [&](field_id id) {
+                                                    return target->fields[id].column == column;
+                                                });
+                         });
+            }
+        }
+        if (!unique && target->read_view.empty()) {
+            log(observe::level::warning, "BEDS_MONGODB_NO_KEY_INDEX",
+                "template '" + target->name +
+                    "': the collection has no unique index on the key, so two rows with one key "
+                    "can get in, and every fetch reads the whole collection");
+        }
+    }
+}
+
+} // namespace beds::adapters::mongodb

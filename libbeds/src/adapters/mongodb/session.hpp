@@ -1,0 +1,158 @@
+#pragma once
+
+#include "adapters/mongodb/bson_writer.hpp"
+#include "adapters/mongodb/errors.hpp"
+#include "adapters/mongodb/mongoc_include.hpp"
+#include "adapters/mongodb/pipeline.hpp"
+#include "adapters/mongodb/service.hpp"
+#include "adapters/mongodb/stream.hpp"
+
+#include <beds/adapters/adapter.hpp>
+#include <beds/core/arena.hpp>
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace beds::adapters::mongodb {
+
+/// One client of the driver, single-threaded, with one connection.
+class mongodb_session final : public session {
+public:
+    mongodb_session(std::shared_ptr<const service> shared, session_context context);
+    ~mongodb_session() override;
+
+    void connect(core::deadline until) override;
+    [[nodiscard]] bool usable() const override { return client_ != nullptr; }
+    bool alive(core::deadline until) override;
+    step_result begin(work_kind kind, core::deadline until,
+                      std::span<const operation_identity> ids, lookup how, core::arena& memory,
+                      std::vector<stored_reply>& known) override;
+    step_result run(const group& work, core::row_sink& rows, outcomes results,
+                    core::arena& memory) override;
+    step_result seal(std::span<const sealed_reply> replies) override;
+    commit_result commit() override;
+    void rollback() override;
+
+    /// Warns about templates whose collection does not fit: no unique index on the key.
+    void inspect(std::span<const templates::template_def* const> targets, core::deadline until);
+
+private:
+    using operation_list = std::span<const bound_operation* const>;
+    using fields = std::vector<field_id>;
+
+    /// How a command ended.
+    enum class ending : std::uint8_t {
+        answered, ///< with success; writes may have failed one by one
+        refused,  ///< the server's error is in `error_`
+        not_sent, ///< the connection is gone; the server certainly did nothing
+        lost,     ///< the connection is gone; nobody knows
+    };
+    enum class aim : std::uint8_t { read, write };
+
+    struct write_answer {
+        std::uint64_t matched = 0;
+        bool concern_failed = false;               ///< done, but not kept as it was asked for
+        std::map<std::size_t, server_error> errors; ///< by position
+    };
+
+    /// The steps of one run; each sees what `run` was given.
+    struct run_scope {
+        core::row_sink& rows;
+        outcomes results;
+        core::arena& memory;
+    };
+
+    // session.cpp
+    ending execute(aim what);
+    ending execute_on(const char* database, aim what);
+    void close();
+    [[nodiscard]] bool is_late() const;
+    void begin_command(std::string_view verb, std::string_view collection,
+                       const bound_operation& op, aim what);
+    void append_time_limit();
+    /// Ends what was not run because the connection is gone: the step's result, or outcomes when
+    /// something of this unit may have been applied.
+    step_result give_up(run_scope& scope, operation_list rest);
+    /// Operations that were sent and got no answer.
+    void in_doubt(run_scope& scope, operation_list sent);
+    /// Operations whose effect nobody can tell, though the server answered.
+    void in_doubt(run_scope& scope, operation_list sent, core::code code, std::string_view detail);
+    core::outcome failure(run_scope& scope, const bound_operation& op, const server_error& error,
+                          core::effect effect);
+    core::outcome invalid(run_scope& scope, const bound_operation& op, std::string_view why,
+                          std::optional<field_id> field = std::nullopt);
+    std::string_view field_name(const bound_operation& op, field_id field) const;
+    std::optional<field_id> duplicate_field(const templates::template_def& target,
+                                            const server_error& error);
+    const std::vector<std::string>* index_columns(const std::string& collection,
+                                                  std::string_view index);
+    void log(observe::level severity, std::string_view id, std::string text) const;
+
+    // reads.cpp
+    step_result fetch(run_scope& scope, operation_list ops);
+    step_result fetch_chunk(run_scope& scope, operation_list ops);
+    step_result find(run_scope& scope, const bound_operation& op);
+    step_result count(run_scope& scope, const bound_operation& op);
+    step_result exists(run_scope& scope, const bound_operation& op);
+    step_result call(run_scope& scope, const bound_operation& op);
+    void append_projection(const templates::template_def& target, std::span<const field_id> wanted);
+    /// Every document of the answer, batches fetched as needed. `each` says whether to go on.
+    ending each_document(aim what, const std::function<bool(const bson_iter_t&)>& each);
+    /// Cells of one document; the field that does not fit, if any.
+    std::optional<field_id> read_row(const bson_iter_t& document,
+                                     const templates::template_def& target,
+                                     std::span<const field_id> wanted,
+                                     std::vector<core::value>& cells);
+    core::outcome misfit(run_scope& scope, const bound_operation& op, std::string_view field);
+    const pipeline& prepared(const templates::call& called);
+
+    // writes.cpp
+    step_result insert(run_scope& scope, operation_list ops);
+    step_result insert_rows(run_scope& scope, const bound_operation& op);
+    encode_problem append_row(run_scope& scope, const bound_operation& op,
+                              std::span<const assignment> row, std::optional<field_id>& field);
+    void inserted(run_scope& scope, const bound_operation& op);
+    std::optional<core::outcome> key_taken(run_scope& scope, const bound_operation& op,
+                                           ending& how);
+    step_result update(run_scope& scope, operation_list ops);
+    step_result update_group(run_scope& scope, operation_list ops);
+    step_result update_one(run_scope& scope, const bound_operation& op);
+    encode_problem append_changes(run_scope& scope, const bound_operation& op,
+                                  std::optional<field_id>& field);
+    step_result remove(run_scope& scope, operation_list ops);
+    step_result remove_group(run_scope& scope, operation_list ops);
+    step_result remove_one(run_scope& scope, const bound_operation& op);
+    /// Why a write of one row by key matched nothing.
+    step_result explain_miss(run_scope& scope, const bound_operation& op);
+    /// Which of the operations' keys are there; positions in `ops`.
+    ending find_keys(run_scope& scope, operation_list ops, std::vector<bool>& there);
+    write_answer read_answer() const;
+
+    std::shared_ptr<const service> shared_;
+    session_context context_;
+    mongoc_ssl_opt_t tls_options_{};
+    stream_control control_;
+    client_handle client_; ///< after what it points to
+    std::int32_t wire_version_ = 0;
+    std::size_t most_writes_ = 1000; ///< in one command
+
+    core::deadline until_ = core::deadline::never();
+    bool touched_ = false; ///< a write of this unit may have been applied
+
+    bson_writer command_;
+    owned_bson reply_;
+    server_error error_;
+    core::arena row_memory_{4096};
+    std::vector<core::value> cells_;
+    std::map<const templates::call*, std::unique_ptr<pipeline>> pipelines_;
+    std::map<std::string, std::vector<std::string>, std::less<>> indexes_; ///< by collection/index
+};
+
+} // namespace beds::adapters::mongodb
