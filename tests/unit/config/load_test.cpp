@@ -414,10 +414,10 @@ TEST_CASE("a damaged file is a problem, never a crash") {
     }
     std::size_t refused = 0;
     for (std::size_t length = 0; length < minimal.size(); ++length) {
-        refused += room.load(minimal.substr(0, length)).ok() ? 0 : 1;
+        refused += room.load(minimal.substr(0, length)).ok() ? 0U : 1U;
         auto changed = std::string{minimal};
         changed[length] = '[';
-        refused += room.load(changed).ok() ? 0 : 1;
+        refused += room.load(changed).ok() ? 0U : 1U;
     }
     CHECK(refused > minimal.size());
 }
