@@ -493,6 +493,30 @@ TEST_CASE("an oversized body is skipped and can be rejected") {
     got[1].ack();
 }
 
+TEST_CASE("large bodies are not read ahead without bound") {
+    fixture f;
+    const auto queue = f.queue();
+    amqp::publisher_connection out{f.settings, soon()};
+    const std::string body(1024 * 1024, 'x');
+    for (int i = 0; i < 40; ++i) {
+        out.publish("", queue.str(), {}, body, amqp::mandatory::yes, soon());
+    }
+    REQUIRE(out.wait_confirms(deadline::after(30s)));
+    f.in.consume(queue, {}, soon());
+    for (int i = 0; i < 20; ++i) {
+        f.in.pump();
+        std::this_thread::sleep_for(50ms);
+    }
+    std::vector<amqp::delivery> got;
+    CHECK(f.in.drain(got, 100, 0ms) <= 33);
+    const auto end = std::chrono::steady_clock::now() + 10s;
+    while (got.size() < 40 && std::chrono::steady_clock::now() < end) {
+        f.in.drain(got, 100, 200ms);
+    }
+    REQUIRE(got.size() == 40);
+    f.in.ack_up_to(got.back());
+}
+
 TEST_CASE("replies consumed without acknowledgement outlive their connection") {
     fixture f;
     const auto unique = test::unique_name("u");

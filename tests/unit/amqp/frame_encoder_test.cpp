@@ -1,15 +1,38 @@
 #include "amqp/frame_encoder.hpp"
 
+#include "amqp/confirm_tracker.hpp"
 #include "amqp/rabbitmqc/message_reader.hpp"
 
 #include "support/catch.hpp"
 
+#include <atomic>
+#include <cstdlib>
+#include <limits>
 #include <memory>
+#include <new>
 #include <string>
 #include <vector>
 
 using namespace beds;
 using namespace beds::amqp::detail;
+
+namespace {
+std::atomic<long> allocations{0};
+} // namespace
+
+void* operator new(std::size_t size) {
+    ++allocations;
+    if (void* memory = std::malloc(size != 0 ? size : 1)) {
+        return memory;
+    }
+    throw std::bad_alloc{};
+}
+void operator delete(void* memory) noexcept {
+    std::free(memory);
+}
+void operator delete(void* memory, std::size_t) noexcept {
+    std::free(memory);
+}
 
 namespace {
 
@@ -158,4 +181,31 @@ TEST_CASE("the buffer grows and keeps what is in it") {
     for (std::size_t i = 2; i < frames.size(); ++i) {
         CHECK((to_view(frames[i].payload.body_fragment) == part));
     }
+}
+
+TEST_CASE("encoding and tracking allocate nothing once the buffer has its size") {
+    const amqp::header headers[] = {amqp::header::of("beds-event", "ms.dev.0198f1c2")};
+    const std::string body(2000, 'b');
+    out_buffer buffer;
+    confirm_tracker tracker;
+    const auto burst = [&] {
+        buffer.clear();
+        for (std::uint64_t i = 0; i < 200; ++i) {
+            encode_publish(buffer, 1, frame_max, "", "reply.app.0198f1c2",
+                           {.correlation_id = "0198f1c2-0000-7000-8000-000000000000",
+                            .type = "beds.reply",
+                            .content_type = "application/json",
+                            .headers = headers},
+                           true, body.size());
+            encode_body(buffer, 1, body);
+            tracker.published(i);
+        }
+        tracker.ack(0, true);
+    };
+    burst();
+    const long before = allocations;
+    for (int i = 0; i < 20; ++i) {
+        burst();
+    }
+    CHECK(allocations == before);
 }

@@ -66,8 +66,8 @@ public:
     [[nodiscard]] const std::string& blocked_reason() const;
 
     /// The socket, for `poll(2)` and for a supervisor's `shutdown(2)`; -1 when not open. Never read,
-    /// write or close it. The number may be in use for something else once the connection is destroyed
-    /// or broken, so a supervisor is disarmed first.
+    /// write or close it. The number stays the connection's own until it is destroyed, even when it
+    /// breaks before; so a supervisor is told before the connection is destroyed or assigned to.
     [[nodiscard]] int native_socket() const;
     /// Something was read that no call has looked at yet, so that `poll(2)` would wait in vain.
     [[nodiscard]] bool buffered() const;
@@ -137,7 +137,7 @@ public:
     [[nodiscard]] std::vector<queue_name> take_cancelled();
 
     /// Appends what has been delivered. Waits up to `wait` for the first, then takes all that is
-    /// there without waiting, `max` at most. Returns how many; 0 also when something else happened
+    /// there without waiting, `max` at most, and no more once its bodies exceed 32 MiB. Returns how many; 0 also when something else happened
     /// (a cancelled consumer, blocked).
     std::size_t drain(std::vector<delivery>& into, std::size_t max, std::chrono::milliseconds wait);
 
@@ -204,6 +204,7 @@ public:
     /// Encodes one message behind the others of the burst and returns its sequence number: 1, 2, 3 …
     /// The bytes go out with `flush()` or `wait_confirms()`, or when 128 KiB have gathered. Nothing
     /// is kept of the arguments and nothing is allocated once the buffer has its size.
+    /// Over TLS each message is written at once, and only `shutdown(2)` from outside bounds the write.
     /// Throws `unsupported` when a property or name is longer than AMQP can carry (nothing was
     /// written), else as `flush`.
     std::uint64_t publish(std::string_view exchange, std::string_view key,

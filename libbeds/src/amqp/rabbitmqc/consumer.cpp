@@ -12,6 +12,8 @@ namespace {
 
 /// Deliveries that `pump` reads ahead; the rest stays in the socket.
 constexpr std::size_t read_ahead = 1024;
+/// Bytes of bodies that are read at a time, however many messages that is.
+constexpr std::size_t read_ahead_bytes = 32 * 1024 * 1024;
 constexpr std::string_view tag_prefix = "beds.";
 
 } // namespace
@@ -125,6 +127,7 @@ bool consumer::on_frame(const amqp_frame_t& frame) {
         message->tag = incoming_tag_;
         message->consumer = incoming_source_;
         message->redelivered = incoming_redelivered_;
+        ready_bytes_ += message->stored;
         message->resolved = sources_[incoming_source_].mode == acknowledge::automatic;
         ready_.push_back(std::move(message));
     }
@@ -137,7 +140,7 @@ void consumer::fill(std::size_t max, std::chrono::milliseconds wait) {
     amqp_frame_t frame;
     const auto end = std::chrono::steady_clock::now() + wait;
     std::chrono::microseconds left = wait;
-    while (ready_.size() - first_ready_ < max) {
+    while (ready_.size() - first_ready_ < max && ready_bytes_ < read_ahead_bytes) {
         if (!link_.read_frame(frame, left)) {
             return;
         }
@@ -159,6 +162,7 @@ std::size_t consumer::drain(std::vector<delivery>& into, std::size_t max,
     const auto count = std::min(max, ready_.size() - first_ready_);
     for (std::size_t i = 0; i < count; ++i) {
         auto& message = ready_[first_ready_];
+        ready_bytes_ -= message->stored;
         auto channel = message->resolved ? nullptr : channel_;
         into.push_back(delivery{std::move(message), std::move(channel)});
         ++first_ready_;
@@ -202,6 +206,7 @@ void consumer::reopen_channel(core::deadline until) {
     reader_.reset();
     ready_.clear();
     first_ready_ = 0;
+    ready_bytes_ = 0;
     sources_.clear();
     link_.open_channel(until);
 }

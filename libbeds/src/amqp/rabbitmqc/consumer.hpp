@@ -67,6 +67,7 @@ private:
     bool incoming_redelivered_ = false;
     std::vector<message_ptr> ready_;
     std::size_t first_ready_ = 0;
+    std::size_t ready_bytes_ = 0;
 
     friend class amqp::consumer_connection;
 };
