@@ -57,11 +57,14 @@ TEST_CASE("nacked messages are named once, returned ones not again") {
         t.published(i);
     }
     CHECK(t.returned(2) == 2);
+    CHECK_FALSE(t.settled(2)); // its confirm is still to come
+    CHECK(t.outstanding() == 5);
     t.ack(3, false);
     numbers nacked;
     t.nack(4, true, nacked);
     CHECK(nacked == numbers{1, 4});
     CHECK(t.settled_up_to() == 4);
+    CHECK(t.outstanding() == 1);
     CHECK_FALSE(t.settled(5));
 }
 
