@@ -1,6 +1,6 @@
-#include <beds/adapters/mariadb.hpp>
-
 #include "adapters/mariadb/session.hpp"
+
+#include <beds/adapters/mariadb.hpp>
 
 #include <utility>
 
@@ -18,7 +18,10 @@ public:
     [[nodiscard]] std::string_view engine_name() const override { return "mariadb"; }
     [[nodiscard]] const std::string& connection_name() const override { return connection_name_; }
     [[nodiscard]] capabilities can() const override {
-        return {.transactions = true, .procedures = true, .pipelines = false};
+        return {.transactions = true,
+                .procedures = true,
+                .pipelines = false,
+                .inbox = settings_->inbox};
     }
     [[nodiscard]] std::unique_ptr<session> open_session(session_context context) override {
         return std::make_unique<mariadb_session>(settings_, catalog_, std::move(context));

@@ -81,14 +81,14 @@ void statement::bind(const parameter& from, MYSQL_BIND& to, slot& room, core::ar
         text(MYSQL_TYPE_NEWDECIMAL, value.text);
         return;
     case kind::string:
-        text(MYSQL_TYPE_STRING, value.text);
+        text(MYSQL_TYPE_VAR_STRING, value.text);
         return;
     case kind::uuid:
         if (from.how == encoding::uuid_bytes) {
             parse_uuid(value.text, room.bytes);
             text(MYSQL_TYPE_BLOB, {reinterpret_cast<const char*>(room.bytes), sizeof room.bytes});
         } else {
-            text(MYSQL_TYPE_STRING, value.text);
+            text(MYSQL_TYPE_VAR_STRING, value.text);
         }
         return;
     case kind::bytes:
@@ -125,7 +125,7 @@ void statement::bind(const parameter& from, MYSQL_BIND& to, slot& room, core::ar
     }
     case kind::json:
     case kind::document:
-        text(MYSQL_TYPE_STRING, json_text(value, memory));
+        text(MYSQL_TYPE_VAR_STRING, json_text(value, memory));
         return;
     }
 }
