@@ -109,6 +109,7 @@ void one_insert_of_a_key_wins(conformance_fixture& fixture) {
             for (std::size_t i = first; i < first + 6; ++i) {
                 made.push_back(ops.insert(on.target, {{"id", order[i] * threads + thread},
                                                       {"email", std::to_string(order[i])},
+                                                      {"a", order[i] * threads + thread},
                                                       {"note", std::to_string(thread)}}));
             }
             const auto got = sessions[own]->run(ops);

@@ -289,6 +289,13 @@ void driver::check(const operations& ops, const answer& got, where at) const {
     }
 }
 
+void stage::inspect(const template_def& prepared) {
+    const auto problems = fixture.adapter().check(prepared);
+    require(problems.empty(), problems.empty() ? "" : "the template is taken: " + problems.front());
+    const template_def* const targets[] = {&prepared};
+    fixture.adapter().inspect(run_by.session(), targets, run_by.until());
+}
+
 std::vector<std::string> stage::rows(std::vector<std::string> fields) {
     operations ops;
     auto all = ops.find(target);

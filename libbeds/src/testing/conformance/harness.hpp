@@ -109,7 +109,13 @@ strict(const conformance_fixture& fixture); ///< id, name string:5 required, n i
 /// A prepared template and a session.
 struct stage {
     stage(conformance_fixture& given, template_def made)
-        : fixture(given), target(std::move(made)), run_by((fixture.prepare(target), given)) {}
+        : fixture(given), target(std::move(made)), run_by((fixture.prepare(target), given)) {
+        inspect(target);
+    }
+    stage(const stage&) = delete;
+    stage& operator=(const stage&) = delete;
+    /// As a node does before it serves a template.
+    void inspect(const template_def& prepared);
     answer run(operations& ops, where at = where::current()) { return run_by.run(ops, at); }
     /// All rows in key order, as texts.
     std::vector<std::string> rows(std::vector<std::string> fields = {});

@@ -223,6 +223,7 @@ void atomic_all_or_nothing(conformance_fixture& fixture) {
     stage on{fixture, things(fixture)};
     const auto accounts = uniques(fixture);
     fixture.prepare(accounts);
+    on.inspect(accounts);
     operations first;
     const auto one = first.insert(on.target, {{"id", 1}, {"n", 1}});
     auto add = first.update(on.target, {1});

@@ -13,9 +13,9 @@ void insert_several_rows(conformance_fixture& fixture) {
     stage on{fixture, uniques(fixture)};
     operations in;
     auto three = in.insert(on.target);
-    three.row({{"id", 3}, {"email", "c"}})
-        .row({{"id", 1}, {"email", "a"}})
-        .row({{"id", 2}, {"email", "b"}});
+    three.row({{"id", 3}, {"email", "c"}, {"a", 3}})
+        .row({{"id", 1}, {"email", "a"}, {"a", 1}})
+        .row({{"id", 2}, {"email", "b"}, {"a", 2}});
     const auto got = on.run(in);
     got.require_count(three, 3);
     const auto& keys = got.of(three).keys;
@@ -93,7 +93,8 @@ void duplicates_within_a_group(conformance_fixture& fixture) {
     stage on{fixture, uniques(fixture)};
     operations in;
     for (int i = 0; i < 20; ++i) {
-        in.insert(on.target, {{"id", i / 2}, {"email", std::to_string(i)}, {"note", "x"}});
+        in.insert(on.target,
+                  {{"id", i / 2}, {"email", std::to_string(i)}, {"a", i}, {"note", "x"}});
     }
     const auto got = on.run(in);
     std::vector<int> applied(10);
