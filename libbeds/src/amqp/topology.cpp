@@ -19,7 +19,8 @@ void append(Values& to, Values&& from) {
 queue classic_request_queue(queue_name name, std::string_view tag, const queue_policy& policy) {
     return {std::move(name),
             queue_kind::durable,
-            {{"x-max-length", policy.max_length},
+            {{"x-queue-type", "classic"}, // a vhost can have another default
+             {"x-max-length", policy.max_length},
              {"x-overflow", "reject-publish"},
              {"x-dead-letter-exchange", dead_exchange(tag).str()}}};
 }
@@ -153,7 +154,9 @@ topology request_topology(std::string_view tag, std::string_view connection,
     topology made;
     auto name = request_queue_name(tag, connection, op_class);
     made.bindings = {{events_exchange(tag), name, request_key(connection, op_class)}};
-    made.queues = {op_class == core::op_class::read
+    const bool classic =
+        op_class == core::op_class::read || policy.write_queues == queue_type::classic;
+    made.queues = {classic
                        ? classic_request_queue(std::move(name), tag, policy)
                        : quorum_request_queue(std::move(name), tag, policy)};
     return made;

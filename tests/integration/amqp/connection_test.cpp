@@ -330,6 +330,15 @@ TEST_CASE("topology: declared twice is fine, other arguments name the argument")
         f.in.declare(objects, amqp::declare_mode::active, soon());
         f.in.declare(objects, amqp::declare_mode::passive, soon());
     }
+    // Queues from before the type was said are the same.
+    auto untyped = amqp::request_topology(f.tag, "rel", core::op_class::read);
+    untyped.queues[0].name = amqp::queue_name{f.tag + "untyped"};
+    untyped.bindings.clear();
+    auto typed = untyped;
+    untyped.queues[0].arguments.erase(untyped.queues[0].arguments.begin());
+    f.declare(untyped);
+    f.in.declare(typed, amqp::declare_mode::active, soon());
+
     // Consumers of the connection go on across a conflict.
     f.in.consume(amqp::catalog_queue(f.tag), {}, soon());
 

@@ -69,7 +69,12 @@ TEST_CASE("writes and bulk go to quorum queues, reads to classic ones") {
         CHECK(text(arguments, "x-dead-letter-exchange") == "t_beds.dead");
         CHECK(text(arguments, "x-dead-letter-strategy") == "at-least-once");
     }
+    const auto by_policy =
+        amqp::request_topology("t_", "rel", op_class::write, {.write_queues = amqp::queue_type::classic});
+    CHECK(text(by_policy.queues[0].arguments, "x-queue-type") == "classic");
+    CHECK(find(by_policy.queues[0].arguments, "x-delivery-limit") == nullptr);
     const auto made = amqp::request_topology("t_", "rel", op_class::read);
+    CHECK(text(made.queues[0].arguments, "x-queue-type") == "classic");
     CHECK(made.queues[0].name.str() == "t_rel.read");
     CHECK(find(made.queues[0].arguments, "x-delivery-limit") == nullptr);
     CHECK(text(made.queues[0].arguments, "x-overflow") == "reject-publish");

@@ -83,15 +83,22 @@ struct declare_conflict {
 /// From the server's text of a PRECONDITION_FAILED; nullopt when it says something else.
 std::optional<declare_conflict> parse_conflict(std::string_view server_text);
 
+enum class queue_type {
+    classic, ///< on one node; has no delivery limit
+    quorum,  ///< replicated where there is a cluster, with a delivery limit
+};
+
 /// How request queues are made. Changing one of these for queues that exist is a conflict that names
 /// the argument; the operator deletes the queue or keeps the old value.
 struct queue_policy {
     /// Messages a request queue holds before RabbitMQ refuses more (`reject-publish`). Quorum queues
     /// take a few more before they refuse. Greater than 0.
     std::int64_t max_length = 100'000;
-    /// Failed deliveries of one message before a quorum queue dead-letters it: 5 means six deliveries.
+    /// Failed deliveries of one message before a quorum queue dead-letters it: 20 means 21 deliveries.
     /// RabbitMQ 3.10 has no limit of its own. Greater than 0.
-    std::int64_t delivery_limit = 5;
+    std::int64_t delivery_limit = 20;
+    /// Of `*.write` and `*.bulk`; `*.read` is always classic.
+    queue_type write_queues = queue_type::quorum;
 };
 
 /// Names of one service's objects. `tag` is `queue_tag` of the configuration, a prefix of every name.
@@ -117,8 +124,8 @@ routing_key catalog_key();
 topology service_topology(std::string_view tag, const queue_policy& policy = {});
 
 /// What a broker declares when it starts: the request queue of one connection and class with its
-/// binding `{connection}.{class}`. Writes and bulk: a quorum queue with a delivery limit; reads: a
-/// classic one. All durable, bounded with `reject-publish`, dead letters to `beds.dead` (at least once
+/// binding `{connection}.{class}`. Writes and bulk: a quorum queue with a delivery limit (unless the
+/// policy says otherwise); reads: a classic one. All durable, bounded with `reject-publish`, dead letters to `beds.dead` (at least once
 /// from quorum queues).
 topology request_topology(std::string_view tag, std::string_view connection,
                           core::op_class op_class, const queue_policy& policy = {});
