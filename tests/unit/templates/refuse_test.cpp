@@ -455,6 +455,20 @@ TEST_CASE("each mistake in a pipeline is refused") {
     }
 }
 
+TEST_CASE("each argument of a pipeline is used") {
+    const auto result = templates::parse(std::string{rec_base} + R"toml([calls.top]
+class = "read"
+args = [["x", "string"], ["y", "string"]]
+pipeline = '[{"$match":{"country":{"$arg":"x"}}}]'
+[[calls.top.returns]]
+name = "rows"
+fields = [["n", "int64"]]
+)toml",
+                                         settings());
+    REQUIRE(result.problems.size() == 1);
+    CHECK(result.problems[0].message == "argument 'y' is not used in the pipeline");
+}
+
 TEST_CASE("a pipeline only reads, into one set") {
     const std::string text = std::string{rec_base} + R"toml([calls.top]
 class = "write"
