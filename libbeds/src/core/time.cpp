@@ -2,7 +2,6 @@
 
 #include <beds/core/value.hpp>
 
-#include <charconv>
 #include <limits>
 
 namespace beds::core {
@@ -84,14 +83,17 @@ std::optional<std::int64_t> parse_offset(std::string_view text) {
 }
 
 char* put_padded(char* out, std::uint64_t number, std::size_t width) {
-    char text[20];
-    const auto end = std::to_chars(text, text + sizeof text, number).ptr;
-    const auto length = static_cast<std::size_t>(end - text);
-    for (std::size_t i = length; i < width; ++i) {
+    char reversed[20];
+    std::size_t length = 0;
+    do {
+        reversed[length++] = static_cast<char>('0' + number % 10);
+        number /= 10;
+    } while (number != 0);
+    for (; width > length; --width) {
         *out++ = '0';
     }
-    for (const char* at = text; at != end; ++at) {
-        *out++ = *at;
+    while (length > 0) {
+        *out++ = reversed[--length];
     }
     return out;
 }

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <limits>
 #include <set>
 #include <stdexcept>
@@ -168,6 +169,7 @@ TEST_CASE("the order of members does not count, the order of items does", "[data
     beds::test::seeded random;
     INFO(random.note());
     std::vector<std::string> names;
+    names.reserve(40);
     for (int i = 0; i < 40; ++i) {
         names.push_back("member_" + std::to_string(i));
     }
@@ -207,8 +209,10 @@ TEST_CASE("one bit of the content changes half of the hash", "[data][hash]") {
         const auto other = bits ^ (std::uint64_t{1} << random.between(0, 61));
         const auto left = hash(datum::of(static_cast<std::int64_t>(bits)));
         const auto right = hash(datum::of(static_cast<std::int64_t>(other)));
-        const auto differ = static_cast<std::size_t>(std::popcount(left.high ^ right.high) +
-                                                     std::popcount(left.low ^ right.low));
+        const int bits_of_high = std::popcount(left.high ^ right.high);
+        const int bits_of_low = std::popcount(left.low ^ right.low);
+        const auto differ =
+            static_cast<std::size_t>(bits_of_high) + static_cast<std::size_t>(bits_of_low);
         flipped += differ;
         fewest = std::min(fewest, differ);
     }

@@ -2,6 +2,8 @@
 
 #include <beds/core/row.hpp>
 
+#include <utility>
+
 using namespace beds::core;
 
 TEST_CASE("a layout has its keys ready for JSON", "[row]") {
@@ -13,6 +15,7 @@ TEST_CASE("a layout has its keys ready for JSON", "[row]") {
     CHECK(layout.json_key(0) == "\"id\":");
     CHECK(layout.json_key(1) == "\"name\":");
     CHECK(layout.columns()[0].type == number);
-    const row_layout copy = layout;
-    CHECK(copy.json_key(1) == "\"name\":");
+    row_layout copy = layout;
+    const row_layout moved = std::move(copy);
+    CHECK(moved.json_key(1) == "\"name\":");
 }
