@@ -192,9 +192,12 @@ ssize_t readv(mongoc_stream_t* stream, mongoc_iovec_t* iov, size_t count, size_t
               int32_t timeout_msec) {
     auto& me = self(stream);
     const auto until = bound(me, timeout_msec);
+    // The answer to what was just written is never there yet: wait before the first look.
+    bool look = true;
     if (me.wrote) {
         me.wrote = false;
         me.control->asked = true;
+        look = timeout_msec == 0;
     }
     std::size_t read = 0;
     std::size_t at = 0; // within iov[0], which moves
@@ -220,6 +223,10 @@ ssize_t readv(mongoc_stream_t* stream, mongoc_iovec_t* iov, size_t count, size_t
         }
         // Large reads go straight to where they are wanted.
         const bool direct = wanted >= buffer_size;
+        if (!std::exchange(look, true) && !wait_in_call(me, POLLIN, timeout_msec, until)) {
+            errno = me.last_error;
+            return -1;
+        }
         const auto got = direct ? recv(me.descriptor, to, wanted, MSG_DONTWAIT)
                                 : recv(me.descriptor, me.buffer.data(), buffer_size, MSG_DONTWAIT);
         if (got > 0) {
