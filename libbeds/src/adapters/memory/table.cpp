@@ -115,6 +115,14 @@ std::string table::adopt(const templates::template_def& target) {
     if (to_columns(target.key) != key_) {
         return "another template of this object has another key";
     }
+    for (std::size_t i = 0; i < target.fields.size(); ++i) {
+        if (target.fields[i].source == templates::generated::database && generated_ != places[i]) {
+            generated_ = places[i];
+            for (const auto& each : ordered_) {
+                count_generated(*each->contents);
+            }
+        }
+    }
     for (const auto& index : target.indexes) {
         const auto wanted = to_columns(index.fields);
         const bool there =
@@ -174,6 +182,7 @@ std::optional<violation> table::insert(std::unique_ptr<record> made) {
             return violation{unique.columns};
         }
     }
+    count_generated(*added->contents);
     ordered_.insert(std::move(made));
     by_key_.insert(added);
     for (auto& unique : uniques_) {
@@ -182,6 +191,17 @@ std::optional<violation> table::insert(std::unique_ptr<record> made) {
         }
     }
     return std::nullopt;
+}
+
+void table::count_generated(const row& contents) {
+    if (generated_ == no_column) {
+        return;
+    }
+    const auto& cell = contents.cell(generated_);
+    if (cell.type == core::value::kind::unsigned_integer ||
+        (cell.type == core::value::kind::integer && cell.integer > 0)) {
+        counter_ = std::max(counter_, cell.unsigned_integer);
+    }
 }
 
 table::rows::const_iterator table::position_of(const record& of) const {

@@ -157,9 +157,8 @@ public:
     std::optional<violation> replace(record& changed, row::ptr& contents);
     std::unique_ptr<record> remove(record& removed);
 
-    /// The next generated key, and what it is told of keys that were given.
+    /// The next value of the generated column: above all that were ever there.
     [[nodiscard]] std::uint64_t next_generated() const { return counter_ + 1; }
-    void generated_up_to(std::uint64_t number) { counter_ = std::max(counter_, number); }
 
 private:
     struct unique_index {
@@ -171,6 +170,8 @@ private:
         hash_index records;
     };
     rows::const_iterator position_of(const record& of) const;
+    /// The generated column counts on from values that were given, too.
+    void count_generated(const row& contents);
 
     std::vector<std::string> columns_;
     std::vector<core::field_type> types_;
@@ -178,6 +179,7 @@ private:
     rows ordered_;
     hash_index by_key_;
     std::deque<unique_index> uniques_; // in place: indexes point at their columns
+    column_id generated_ = no_column;
     std::uint64_t counter_ = 0;
 };
 

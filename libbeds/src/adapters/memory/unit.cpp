@@ -398,9 +398,6 @@ outcome unit::insert_row(binding& bound, std::span<const assignment> given, core
                         ? core::value::of_uint(number)
                         : core::value::of_int(static_cast<std::int64_t>(number));
         }
-        if (place.type == core::value::kind::unsigned_integer || place.integer > 0) {
-            rows.generated_up_to(place.unsigned_integer);
-        }
     }
     if (auto missing = check_nulls(bound, cells_); !missing.ok()) {
         return missing;
