@@ -1,0 +1,371 @@
+#include "fixture.hpp"
+#include "scripted_server.hpp"
+#include "support/catch.hpp"
+
+#include <beds/core/error.hpp>
+
+#include <chrono>
+#include <mutex>
+#include <string>
+#include <vector>
+
+// What a server says and does in trouble, from a scripted one.
+
+using namespace beds;
+using namespace beds::test::mongodb;
+using adapters::step_result;
+using testing::operations;
+using testing::template_maker;
+using action = scripted_reply::action;
+
+namespace {
+
+const auto target = template_maker{"people"}
+                        .connection("rec", templates::engine::rec)
+                        .field("id", "int64", {.column = "_id"})
+                        .field("name", "string", {.indexed = true, .column = "nm"})
+                        .field("n", "int64", {.column = "nn"})
+                        .key({"id"})
+                        .unique({"name"})
+                        .build();
+
+struct world {
+    scripted_server server;
+    std::vector<std::string> logged;
+    std::mutex mutex;
+    std::shared_ptr<adapters::adapter> adapter;
+    std::unique_ptr<adapters::session> session;
+
+    explicit world(scripted_server::script script, int wire_version = 13)
+        : server(std::move(script), wire_version),
+          adapter(adapters::make_mongodb("rec", settings_for(server.uri(), "db"))),
+          session(adapter->open_session(
+              {"rec.write/0", nullptr,
+               observe::log_sink{observe::level::debug, [this](const observe::log_record& one) {
+                                     const std::lock_guard lock{mutex};
+                                     logged.push_back(std::string{one.id} + " " +
+                                                      std::string{one.text});
+                                 }}})) {
+        session->connect(core::deadline::after(std::chrono::seconds{5}));
+    }
+
+    answer run(operations& ops, std::chrono::milliseconds budget = std::chrono::seconds{5}) {
+        return test::mongodb::run(*session, ops, core::deadline::after(budget));
+    }
+};
+
+scripted_server::script always(std::string json) {
+    return [json](std::string_view, const std::string&) {
+        return scripted_reply{action::answer, json};
+    };
+}
+
+std::string refusal(int code, const std::string& words = "the server's words") {
+    return R"({"ok": 0, "code": )" + std::to_string(code) + R"(, "errmsg": ")" + words + R"("})";
+}
+
+std::string fetch_under(const std::string& reply) {
+    world on{always(reply)};
+    operations ops;
+    auto fetch = ops.fetch(target, {1});
+    const auto got = on.run(ops);
+    if (got.step != step_result::done) {
+        return got.step == step_result::broken ? "broken" : "expired";
+    }
+    CHECK(std::string{got.outcome(fetch).detail}.find("words") == std::string::npos);
+    return text_of(got.outcome(fetch));
+}
+
+std::string insert_under(const std::string& reply) {
+    world on{always(reply)};
+    operations ops;
+    auto insert = ops.insert(target, {{"id", 1}, {"name", "a"}, {"n", 1}});
+    const auto got = on.run(ops);
+    if (got.step != step_result::done) {
+        return got.step == step_result::broken ? "broken" : "expired";
+    }
+    CHECK(std::string{got.outcome(insert).detail}.find("words") == std::string::npos);
+    return text_of(got.outcome(insert));
+}
+
+std::string write_error(int code, const std::string& more = "") {
+    return R"({"ok": 1, "n": 0, "writeErrors": [{"index": 0, "code": )" + std::to_string(code) +
+           R"(, "errmsg": "the server's words")" + more + "}]}";
+}
+
+bool contains(const std::vector<std::string>& texts, const std::string& part) {
+    for (const auto& one : texts) {
+        if (one.find(part) != std::string::npos) {
+            return true;
+        }
+    }
+    return false;
+}
+
+} // namespace
+
+TEST_CASE("trouble: refusals of reads") {
+    CHECK(fetch_under(refusal(13)) == "error BACKEND_PERMISSION_DENIED none");
+    CHECK(fetch_under(refusal(8000)) == "error BACKEND_PERMISSION_DENIED none");
+    CHECK(fetch_under(refusal(50)) == "error DEADLINE_EXCEEDED none");
+    CHECK(fetch_under(refusal(59)) == "error INTERNAL none");
+    CHECK(fetch_under(refusal(11600)) == "broken");
+    CHECK(fetch_under(refusal(13435)) == "broken");
+}
+
+TEST_CASE("trouble: refusals of whole writes tell the effect only when it is certain") {
+    CHECK(insert_under(refusal(13)) == "error BACKEND_PERMISSION_DENIED none");
+    CHECK(insert_under(refusal(59)) == "error INTERNAL none");
+    CHECK(insert_under(refusal(10107)) == "broken"); // not the primary: it did nothing
+    CHECK(insert_under(refusal(11600)) == "error BACKEND_UNAVAILABLE unknown");
+    CHECK(insert_under(refusal(91)) == "error BACKEND_UNAVAILABLE unknown");
+    CHECK(insert_under(refusal(50)) == "error DEADLINE_EXCEEDED unknown");
+    CHECK(insert_under(refusal(987654)) == "error INTERNAL unknown");
+}
+
+TEST_CASE("trouble: errors of single writes") {
+    CHECK(insert_under(write_error(11000, R"(, "keyPattern": {"nm": 1}, "keyValue": {"nm": "a"})")) ==
+          "error DUPLICATE_KEY none field=name");
+    CHECK(insert_under(write_error(121, R"(, "errInfo": {"details": {"missingProperties": ["nn"]}})")) ==
+          "error CONSTRAINT none field=n");
+    CHECK(insert_under(write_error(112)) == "error BACKEND_CONFLICT none");
+    CHECK(insert_under(write_error(14031)) == "error BACKEND_STORAGE_FULL none");
+    CHECK(insert_under(write_error(13)) == "error BACKEND_PERMISSION_DENIED none");
+    CHECK(insert_under(write_error(2)) == "error CONSTRAINT none");
+    CHECK(insert_under(write_error(4444)) == "error INTERNAL none");
+}
+
+TEST_CASE("trouble: a write that is not kept as asked for is unknown") {
+    CHECK(insert_under(
+              R"({"ok": 1, "n": 1, "writeConcernError": {"code": 64, "errmsg": "words"}})") ==
+          "error BACKEND_UNAVAILABLE unknown");
+}
+
+TEST_CASE("trouble: what only an operator should know is logged, not answered") {
+    world on{always(refusal(59, "no such command: words"))};
+    operations ops;
+    ops.fetch(target, {1});
+    on.run(ops);
+    CHECK(contains(on.logged, "BEDS_MONGODB_REFUSED people.fetch: error 59: no such command"));
+    // A duplicate's text holds the value: never logged.
+    world other{always(write_error(11000))};
+    operations more;
+    more.insert(target, {{"id", 1}, {"name", "secret"}, {"n", 1}});
+    other.run(more);
+    CHECK(other.logged.empty());
+}
+
+TEST_CASE("trouble: commands carry a comment and a time limit") {
+    world on{[](std::string_view name, const std::string&) {
+        return scripted_reply{action::answer,
+                              name == "insert" ? R"({"ok": 1, "n": 1})"
+                                               : R"({"ok": 1, "cursor": {"id": {"$numberLong": "0"},
+                                                 "ns": "db.people", "firstBatch": []}})"};
+    }};
+    operations ops;
+    ops.fetch(target, {1});
+    on.run(ops);
+    operations more;
+    more.insert(target, {{"id", 1}, {"name", "a"}, {"n", 1}});
+    on.run(more);
+    CHECK(contains(on.server.commands(), R"("comment" : "beds people.fetch")"));
+    CHECK(contains(on.server.commands(), R"("comment" : "beds people.insert")"));
+    CHECK(contains(on.server.commands(), R"("maxTimeMS" : )"));
+
+    world old{always(R"({"ok": 1, "n": 1})"), 8};
+    operations again;
+    again.insert(target, {{"id", 1}, {"name", "a"}, {"n", 1}});
+    old.run(again);
+    CHECK_FALSE(contains(old.server.commands(), "comment"));
+}
+
+TEST_CASE("trouble: an answer in several batches") {
+    world on{[](std::string_view name, const std::string&) {
+        if (name == "getMore") {
+            return scripted_reply{action::answer,
+                                  R"({"ok": 1, "cursor": {"id": {"$numberLong": "0"}, "ns": "db.people",
+                                     "nextBatch": [{"_id": 3, "nm": "c", "nn": 3}]}})"};
+        }
+        return scripted_reply{action::answer,
+                              R"({"ok": 1, "cursor": {"id": {"$numberLong": "77"}, "ns": "db.people",
+                                 "firstBatch": [{"_id": 1, "nm": "a"}, {"_id": 2, "nm": "b"}]}})"};
+    }};
+    operations ops;
+    auto find = ops.find(target).limit(10);
+    const auto got = on.run(ops);
+    CHECK(got.of(find).rows.size() == 3);
+    CHECK(contains(on.server.commands(), R"("getMore" : { "$numberLong" : "77" })"));
+
+    operations more;
+    auto one = more.find(target).limit(1);
+    const auto first = on.run(more);
+    CHECK(first.of(one).rows.size() == 1);
+    CHECK(first.of(one).next);
+    CHECK(contains(on.server.commands(), "killCursors"));
+}
+
+TEST_CASE("trouble: a stored value that is not of the type fails its row alone") {
+    world on{always(R"({"ok": 1, "cursor": {"id": {"$numberLong": "0"}, "ns": "db.people",
+        "firstBatch": [{"_id": 1, "nm": 17}, {"_id": 2, "nm": "b", "nn": 3}]}})")};
+    operations ops;
+    auto bad = ops.fetch(target, {1});
+    auto good = ops.fetch(target, {2});
+    auto same = ops.fetch(target, {1});
+    const auto got = on.run(ops);
+    CHECK(text_of(got.outcome(bad)) == "error INTERNAL none field=name");
+    CHECK(text_of(got.outcome(same)) == "error INTERNAL none field=name");
+    CHECK(text_of(got.outcome(good)) == "ok OK none");
+    CHECK(got.sink.violations().empty());
+}
+
+TEST_CASE("trouble: the connection breaks before a write is sent: nothing happened") {
+    world on{always(R"({"ok": 1, "n": 1})")};
+    on.server.drop_connections();
+    operations ops;
+    ops.insert(target, {{"id", 1}, {"name", "a"}, {"n", 1}});
+    CHECK(on.run(ops).step == step_result::broken);
+    CHECK_FALSE(on.session->usable());
+    CHECK_FALSE(contains(on.server.commands(), "\"insert\""));
+    on.session->connect(core::deadline::after(std::chrono::seconds{5}));
+    operations again;
+    auto insert = again.insert(target, {{"id", 1}, {"name", "a"}, {"n", 1}});
+    CHECK(text_of(on.run(again).outcome(insert)) == "ok OK applied");
+}
+
+TEST_CASE("trouble: the connection breaks after a write was sent: nobody knows") {
+    world on{[](std::string_view name, const std::string&) {
+        return scripted_reply{name == "find" ? action::answer : action::hang_up,
+                              R"({"ok": 1, "cursor": {"id": 0, "ns": "db.people",
+                                 "firstBatch": [{"_id": 1}, {"_id": 2}]}})"};
+    }};
+    for (const char* what : {"insert", "update", "delete", "update where"}) {
+        if (!on.session->usable()) {
+            on.session->connect(core::deadline::after(std::chrono::seconds{5}));
+        }
+        operations ops;
+        for (int i = 1; i <= 2; ++i) {
+            const std::string_view kind = what;
+            if (kind == "insert") {
+                ops.insert(target, {{"id", i}, {"name", "a"}, {"n", 1}});
+            } else if (kind == "update") {
+                ops.update(target, {i}).set({{"n", 1}});
+            } else if (kind == "delete") {
+                ops.remove(target, {i});
+            } else {
+                ops.update(target).where("name", std::to_string(i)).set({{"n", 1}});
+            }
+        }
+        const auto got = on.run(ops);
+        CAPTURE(what);
+        CHECK(got.step == step_result::done);
+        CHECK_FALSE(on.session->usable());
+        CHECK(text_of(got.outcomes[0]) == "error BACKEND_UNAVAILABLE unknown");
+        CHECK(got.outcomes[0].at_least_once);
+        // Writes by where go one at a time: the second was not sent.
+        CHECK(text_of(got.outcomes[1]) == (std::string_view{what} == "update where"
+                                               ? "error BACKEND_UNAVAILABLE none"
+                                               : "error BACKEND_UNAVAILABLE unknown"));
+    }
+}
+
+TEST_CASE("trouble: what was applied before the connection broke keeps its outcome") {
+    world on{[](std::string_view name, const std::string&) {
+        return name == "insert" ? scripted_reply{action::answer, R"({"ok": 1, "n": 1})"}
+                                : scripted_reply{action::hang_up, ""};
+    }};
+    operations ops;
+    ops.insert(target, {{"id", 1}, {"name", "a"}, {"n", 1}});
+    ops.fetch(target, {1});
+    ops.update(target, {1}).set({{"n", 1}});
+    answer got;
+    got.outcomes.resize(ops.size());
+    std::vector<adapters::stored_reply> known;
+    REQUIRE(on.session->begin(adapters::work_kind::write,
+                              core::deadline::after(std::chrono::seconds{5}), {},
+                              adapters::lookup::none, ops.memory(), known) == step_result::done);
+    for (std::size_t i = 0; i < ops.size(); ++i) {
+        CHECK(on.session->run(ops.group(i, 1, adapters::group_mode::independent), got.sink,
+                              got.outcomes, ops.memory()) == step_result::done);
+    }
+    CHECK(on.session->seal({}) == step_result::done);
+    CHECK(on.session->commit() == adapters::commit_result::applied);
+    CHECK(text_of(got.outcomes[0]) == "ok OK applied");
+    CHECK(text_of(got.outcomes[1]) == "error BACKEND_UNAVAILABLE none");
+    CHECK(text_of(got.outcomes[2]) == "error BACKEND_UNAVAILABLE none");
+}
+
+TEST_CASE("trouble: a server that stands still") {
+    using clock = std::chrono::steady_clock;
+    world on{[](std::string_view, const std::string&) {
+        return scripted_reply{action::stand_still, ""};
+    }};
+    const auto timed = [&](operations& ops) {
+        if (!on.session->usable()) {
+            on.session->connect(core::deadline::after(std::chrono::seconds{5}));
+        }
+        const auto start = clock::now();
+        auto got = on.run(ops, std::chrono::milliseconds{300});
+        const auto spent = clock::now() - start;
+        CHECK(spent >= std::chrono::milliseconds{290});
+        CHECK(spent < std::chrono::milliseconds{1200});
+        CHECK_FALSE(on.session->usable());
+        return got;
+    };
+    operations read;
+    read.fetch(target, {1});
+    CHECK(timed(read).step == step_result::expired);
+    operations write;
+    write.insert(target, {{"id", 1}, {"name", "a"}, {"n", 1}});
+    const auto got = timed(write);
+    CHECK(got.step == step_result::done);
+    CHECK(text_of(got.outcomes[0]) == "error DEADLINE_EXCEEDED unknown");
+
+    on.session->connect(core::deadline::after(std::chrono::seconds{5}));
+    operations late;
+    late.insert(target, {{"id", 1}, {"name", "a"}, {"n", 1}});
+    CHECK(on.run(late, std::chrono::milliseconds{0}).step == step_result::expired);
+    CHECK(on.session->usable());
+}
+
+TEST_CASE("trouble: a short count is settled by a look at the keys") {
+    int found = 1;
+    world on{[&](std::string_view name, const std::string&) {
+        if (name == "update") {
+            return scripted_reply{action::answer, R"({"ok": 1, "n": 2, "nModified": 2})"};
+        }
+        return scripted_reply{
+            action::answer, R"({"ok": 1, "cursor": {"id": 0, "ns": "db.people", "firstBatch": [)" +
+                                std::string{found == 1 ? R"({"_id": 3})" : R"({"_id": 1}, {"_id": 3})"} +
+                                "]}}"};
+    }};
+    const auto update = [&] {
+        operations ops;
+        for (int i = 1; i <= 3; ++i) {
+            ops.update(target, {i}).set({{"n", 1}});
+        }
+        return on.run(ops);
+    };
+    // Two of three matched, but now only one is there: somebody was here meanwhile.
+    for (const auto& outcome : update().outcomes) {
+        CHECK(text_of(outcome) == "error BACKEND_CONFLICT unknown");
+    }
+    found = 2;
+    const auto clear = update();
+    CHECK(text_of(clear.outcomes[0]) == "ok OK applied");
+    CHECK(text_of(clear.outcomes[1]) == "error NOT_FOUND none");
+    CHECK(text_of(clear.outcomes[2]) == "ok OK applied");
+}
+
+TEST_CASE("trouble: credentials that are refused") {
+    scripted_server server{always(refusal(18, "Authentication failed."))};
+    auto settings = settings_for("mongodb://ana:wrong@" + server.uri().substr(10), "db");
+    const auto engine = adapters::make_mongodb("rec", settings);
+    const auto session = engine->open_session({"x", nullptr, {}});
+    try {
+        session->connect(core::deadline::after(std::chrono::seconds{5}));
+        FAIL("let in");
+    } catch (const core::error& error) {
+        CHECK(error.code() == core::errc::refused);
+        CHECK(error.message().find("wrong") == std::string::npos);
+    }
+}
