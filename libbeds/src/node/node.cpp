@@ -39,6 +39,9 @@ amqp::topology broker_topology(const config::broker_service_settings& service,
     amqp::queue_policy policy;
     policy.max_length = service.max_queue_length;
     policy.delivery_limit = service.delivery_limit;
+    policy.write_queues = service.write_queues == config::queue_kind::classic
+                              ? amqp::queue_type::classic
+                              : amqp::queue_type::quorum;
     // Declared by every broker, so that whatever an operator deletes comes back.
     auto made = amqp::service_topology(service.queue_tag, policy);
     made += amqp::request_topology(service.queue_tag, connection, op_class, policy);

@@ -1,0 +1,179 @@
+#include "common/fixture.hpp"
+
+#include <beds/adapters/mariadb.hpp>
+
+#include <mysql.h>
+
+#include <charconv>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+#include <stdexcept>
+
+namespace beds::bench {
+namespace {
+
+constexpr std::string_view users_template = R"toml(
+[template]
+name = "users"
+store = "rel"
+object = "bench_users"
+key = ["id"]
+[fields]
+id      = { type = "int64", required = true }
+email   = { type = "string", max = 64 }
+status  = { type = "int32" }
+balance = { type = "int64" }
+created = { type = "datetime" }
+[[index]]
+fields = ["status"]
+)toml";
+
+struct uri {
+    std::string host, user, password, database;
+    unsigned port = 3306;
+};
+
+/// mysql://user:password@host:port/database, as tests/support/servers writes it.
+uri parse(const std::string& text) {
+    uri made;
+    const auto scheme = text.find("://");
+    const auto at = text.rfind('@');
+    const auto slash = text.find('/', at);
+    if (scheme == std::string::npos || at == std::string::npos || slash == std::string::npos) {
+        throw std::runtime_error("BEDS_MARIADB_URI is not mysql://user:password@host:port/database");
+    }
+    const auto account = text.substr(scheme + 3, at - scheme - 3);
+    made.user = account.substr(0, account.find(':'));
+    made.password = account.substr(account.find(':') + 1);
+    const auto place = text.substr(at + 1, slash - at - 1);
+    made.host = place.substr(0, place.find(':'));
+    made.port = static_cast<unsigned>(std::strtoul(place.substr(place.find(':') + 1).c_str(), nullptr, 10));
+    made.database = text.substr(slash + 1);
+    return made;
+}
+
+} // namespace
+
+struct bench_node::database {
+    struct deleter {
+        void operator()(MYSQL* one) const { mysql_close(one); }
+    };
+    std::unique_ptr<MYSQL, deleter> handle;
+    uri where;
+    std::string name;
+
+    void run(const std::string& sql) const {
+        if (mysql_real_query(handle.get(), sql.data(), sql.size()) != 0) {
+            throw std::runtime_error(std::string{"MariaDB: "} + mysql_error(handle.get()));
+        }
+        if (auto* rows = mysql_store_result(handle.get())) {
+            mysql_free_result(rows);
+        }
+    }
+};
+
+bench_node::bench_node(options given) : database_(std::make_unique<database>()) {
+    const char* uri_text = std::getenv("BEDS_MARIADB_URI");
+    if (uri_text == nullptr) {
+        throw std::runtime_error("BEDS_MARIADB_URI is not set; bench/run sets it");
+    }
+    auto& db = *database_;
+    db.where = parse(uri_text);
+    db.name = "beds_bench_" +
+              std::to_string(std::chrono::system_clock::now().time_since_epoch().count());
+    db.handle.reset(mysql_init(nullptr));
+    if (mysql_real_connect(db.handle.get(), db.where.host.c_str(), db.where.user.c_str(),
+                           db.where.password.c_str(), nullptr, db.where.port, nullptr,
+                           0) == nullptr) {
+        throw std::runtime_error(std::string{"MariaDB: "} + mysql_error(db.handle.get()));
+    }
+    db.run("CREATE DATABASE " + db.name);
+    db.run("USE " + db.name);
+    db.run("CREATE TABLE bench_users (id BIGINT PRIMARY KEY, email VARCHAR(64) CHARACTER SET utf8mb4 "
+           "COLLATE utf8mb4_bin, status INT, balance BIGINT, created DATETIME, KEY (status)) "
+           "ENGINE=InnoDB");
+    db.run("INSERT INTO bench_users SELECT seq, CONCAT('u', seq, '@example.org'), 1, 100, "
+           "'2026-01-31 12:00:00' FROM seq_1_to_" +
+           std::to_string(bench_rows));
+    std::ifstream inbox{BEDS_BENCH_INBOX_SQL};
+    std::stringstream sql;
+    sql << inbox.rdbuf();
+    db.run(sql.str());
+
+    const auto rabbitmq = rabbitmq_from_environment();
+    tag_ = db.name + "_";
+    config::settings settings;
+    settings.id.node = "bench";
+    settings.templates.directory.clear();
+    config::rel_service_settings rel;
+    rel.host = db.where.host;
+    rel.port = static_cast<std::uint16_t>(db.where.port);
+    rel.user = db.where.user;
+    rel.pass = core::secret{db.where.password};
+    rel.database = db.name;
+    settings.rel_services["rel"] = rel;
+    config::broker_service_settings service;
+    service.host = rabbitmq.host;
+    service.port = static_cast<std::uint16_t>(rabbitmq.port);
+    service.vhost = rabbitmq.vhost;
+    service.user = rabbitmq.user;
+    service.pass = core::secret{rabbitmq.password};
+    service.queue_tag = tag_.substr(0, 32);
+    tag_ = service.queue_tag;
+    service.instances["rel"] = {given.read_brokers, given.write_brokers, 0};
+    settings.broker_services["app_server"] = service;
+    node_ = std::make_unique<node::node>(
+        settings, observe::log_sink{observe::level::warning, [](const observe::log_record& record) {
+                                        std::fprintf(stderr, "%.*s: %.*s\n",
+                                                     static_cast<int>(record.source.size()),
+                                                     record.source.data(),
+                                                     static_cast<int>(record.text.size()),
+                                                     record.text.data());
+                                    }});
+    node_->register_engine(templates::engine::rel,
+                           [](const std::string& name, const config::settings& from) {
+                               return adapters::make_mariadb(name, from.rel_services.at(name));
+                           });
+    node_->add_template(users_template, "users.toml");
+    node_->start();
+    if (!node_->wait_ready(core::deadline::after(std::chrono::seconds{15}))) {
+        throw std::runtime_error("the node did not become ready");
+    }
+}
+
+bench_node::~bench_node() {
+    node_->stop(core::deadline::after(std::chrono::seconds{5}));
+    node_.reset();
+    try {
+        database_->run("DROP DATABASE " + database_->name);
+    } catch (const std::exception& failed) {
+        std::fprintf(stderr, "%s\n", failed.what());
+    }
+}
+
+std::string bench_node::exchange() const {
+    return tag_ + "beds.events";
+}
+
+std::int64_t bench_node::query(const std::string& sql) const {
+    auto* handle = database_->handle.get();
+    if (mysql_real_query(handle, sql.data(), sql.size()) != 0) {
+        throw std::runtime_error(std::string{"MariaDB: "} + mysql_error(handle));
+    }
+    auto* rows = mysql_store_result(handle);
+    const auto* row = mysql_fetch_row(rows);
+    const auto number = row != nullptr && row[0] != nullptr ? std::strtoll(row[0], nullptr, 10) : 0;
+    mysql_free_result(rows);
+    return number;
+}
+
+std::string expected_row(std::int64_t id) {
+    const auto text = std::to_string(id);
+    return R"("status":"ok","effect":"none","rows":[{"id":)" + text + R"(,"email":"u)" + text +
+           R"(@example.org","status":1,"balance":100,"created":"2026-01-31T12:00:00Z"}])";
+}
+
+} // namespace beds::bench

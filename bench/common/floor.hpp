@@ -1,0 +1,36 @@
+#pragma once
+
+#include "common/driver.hpp"
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace beds::bench {
+
+/// The floor: threads that answer each message with bytes that are there already, over the bare C
+/// library, one acknowledgement per 64. Nothing that answers over RabbitMQ can be much faster.
+class echo_floor {
+public:
+    /// `durability::confirmed`: durable queue, replies confirmed before the request is acknowledged.
+    echo_floor(const rabbitmq_endpoint& where, std::string queue, unsigned threads, durability kind,
+               std::string reply);
+    ~echo_floor();
+    echo_floor(const echo_floor&) = delete;
+    echo_floor& operator=(const echo_floor&) = delete;
+
+private:
+    void serve();
+
+    rabbitmq_endpoint where_;
+    std::string queue_;
+    durability kind_;
+    std::string reply_;
+    std::atomic<bool> stop_{false};
+    std::atomic<unsigned> ready_{0};
+    std::vector<std::thread> threads_;
+};
+
+} // namespace beds::bench

@@ -1,0 +1,59 @@
+// One fetch by key per message, window 256, against an echo of the same bytes.
+#include "common/fixture.hpp"
+#include "common/floor.hpp"
+#include "common/report.hpp"
+
+#include <cstdio>
+#include <exception>
+
+using namespace beds::bench;
+
+namespace {
+
+std::int64_t row_of(std::uint64_t i) {
+    return 1 + static_cast<std::int64_t>(i * 7919 % static_cast<std::uint64_t>(bench_rows));
+}
+
+} // namespace
+
+int main(int argc, char** argv) try {
+    const auto options =
+        parse_options(argc, argv, "fetch: one fetch per message, window 256, against a raw echo");
+    const auto where = rabbitmq_from_environment();
+    bench_node node{{options.brokers, 0}};
+    const auto messages = static_cast<std::uint64_t>(60'000 * options.scale);
+    std::printf("fetch: %llu messages a round, window 256, %u broker(s), max_batch 256, %lld rows\n",
+                static_cast<unsigned long long>(messages), options.brokers,
+                static_cast<long long>(bench_rows));
+
+    load request;
+    request.messages = messages;
+    request.make = [](std::uint64_t i, std::string& body) {
+        body.append(R"({"v":1,"template":"users","op":"fetch","key":)")
+            .append(std::to_string(row_of(i)))
+            .append("}");
+    };
+    const auto floor = [&] {
+        const std::string reply = R"({"v":1,"event":"dev.0000000000000000000000000000",)" +
+                                  expected_row(bench_rows / 2) + "}";
+        const auto queue = node.exchange() + ".floor";
+        echo_floor echo{where, queue, options.brokers, durability::transient, reply};
+        auto raw = request;
+        raw.routing_key = queue;
+        raw.verify = [&](std::uint64_t, std::string_view got) { return got == reply; };
+        return run_load(where, raw);
+    };
+    const auto beds = [&] {
+        auto asked = request;
+        asked.exchange = node.exchange();
+        asked.routing_key = "users.read";
+        asked.verify = [](std::uint64_t i, std::string_view got) {
+            return got.find(expected_row(row_of(i))) != std::string_view::npos;
+        };
+        return run_load(where, asked);
+    };
+    return compare("fetch", "fetches/s", options, floor, beds);
+} catch (const std::exception& failed) {
+    std::fprintf(stderr, "fetch: %s\n", failed.what());
+    return 1;
+}

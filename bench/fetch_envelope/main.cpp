@@ -1,0 +1,82 @@
+// 32 fetches by key per envelope, against a raw echo of single messages.
+#include "common/fixture.hpp"
+#include "common/floor.hpp"
+#include "common/report.hpp"
+
+#include <cstdio>
+#include <exception>
+
+using namespace beds::bench;
+
+namespace {
+
+constexpr std::uint64_t per_message = 32;
+
+std::int64_t row_of(std::uint64_t operation) {
+    return 1 + static_cast<std::int64_t>(operation * 7919 % static_cast<std::uint64_t>(bench_rows));
+}
+
+} // namespace
+
+int main(int argc, char** argv) try {
+    const auto options = parse_options(
+        argc, argv, "fetch_envelope: 32 fetches per message against a raw echo of single messages");
+    const auto where = rabbitmq_from_environment();
+    bench_node node{{options.brokers, 0}};
+    const auto echoes = static_cast<std::uint64_t>(60'000 * options.scale);
+    const auto messages = static_cast<std::uint64_t>(15'000 * options.scale);
+    std::printf("fetch_envelope: %llu messages of %llu fetches a round, 512 fetches under way, "
+                "%u broker(s)\n",
+                static_cast<unsigned long long>(messages),
+                static_cast<unsigned long long>(per_message), options.brokers);
+
+    const auto floor = [&] {
+        const std::string reply = R"({"v":1,"event":"dev.0000000000000000000000000000",)" +
+                                  expected_row(bench_rows / 2) + "}";
+        const auto queue = node.exchange() + ".floor";
+        echo_floor echo{where, queue, options.brokers, durability::transient, reply};
+        load raw;
+        raw.messages = echoes;
+        raw.routing_key = queue;
+        raw.make = [](std::uint64_t i, std::string& body) {
+            body.append(R"({"v":1,"template":"users","op":"fetch","key":)")
+                .append(std::to_string(row_of(i)))
+                .append("}");
+        };
+        raw.verify = [&](std::uint64_t, std::string_view got) { return got == reply; };
+        return run_load(where, raw);
+    };
+    const auto beds = [&] {
+        load asked;
+        asked.messages = messages;
+        asked.operations_per_message = per_message;
+        asked.window = 16 * per_message;
+        asked.exchange = node.exchange();
+        asked.routing_key = "users.read";
+        asked.make = [](std::uint64_t i, std::string& body) {
+            body.append(R"({"v":1,"ops":[)");
+            for (std::uint64_t k = 0; k < per_message; ++k) {
+                body.append(k == 0 ? "" : ",")
+                    .append(R"({"template":"users","op":"fetch","key":)")
+                    .append(std::to_string(row_of(i * per_message + k)))
+                    .append("}");
+            }
+            body.append("]}");
+        };
+        asked.verify = [](std::uint64_t i, std::string_view got) {
+            std::size_t at = 0;
+            for (std::uint64_t k = 0; k < per_message; ++k) {
+                at = got.find(expected_row(row_of(i * per_message + k)), at);
+                if (at == std::string_view::npos) {
+                    return false; // missing or not in the order of the request
+                }
+            }
+            return true;
+        };
+        return run_load(where, asked);
+    };
+    return compare("fetch_envelope", "fetches/s", options, floor, beds);
+} catch (const std::exception& failed) {
+    std::fprintf(stderr, "fetch_envelope: %s\n", failed.what());
+    return 1;
+}
