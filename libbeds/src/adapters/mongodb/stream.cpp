@@ -85,7 +85,9 @@ int wait_for(int descriptor, short events, core::deadline until) {
 bool wait_in_call(bounded_stream& stream, short events, std::int32_t timeout_msec,
                   core::deadline until) {
     if (timeout_msec == 0) {
-        stream.last_error = EAGAIN;
+        // Past the deadline the driver must not be told to try again.
+        stream.control->timed_out = stream.control->until.expired();
+        stream.last_error = stream.control->timed_out ? ETIMEDOUT : EAGAIN;
         return false;
     }
     const int found = wait_for(stream.descriptor, events, until);
@@ -287,9 +289,16 @@ ssize_t poll_streams(mongoc_stream_poll_t* streams, size_t count, int32_t timeou
     }
     const auto found = poll(waited.data(), waited.size(), poll_time(until));
     for (size_t i = 0; i < count; ++i) {
+        auto& control = *self(streams[i].stream).control;
         streams[i].revents = waited[i].revents;
+        if (found == 0 && control.until.expired()) {
+            // The driver would go on until a time-out of its own.
+            control.timed_out = true;
+            streams[i].revents = POLLERR;
+            ++ready;
+        }
     }
-    return found;
+    return found == 0 ? ready : found;
 }
 
 bool timed_out(mongoc_stream_t* stream) {
