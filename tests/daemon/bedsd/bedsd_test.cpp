@@ -141,5 +141,17 @@ TEST_CASE("without servers the node is live, says what is missing, and stops in 
     }
     CHECK(bedsd.wait(soon) == 0);
     CHECK(contains(node.err(), "BEDSD_STOP"));
+    CHECK(contains(node.err(), "BEDSD_HANGUP") == (BEDSD_WITH_SYSTEMD != 0));
     CHECK_FALSE(contains(node.err(), canary));
+}
+
+TEST_CASE("without a journal its log goes to the console and says so") {
+    if (BEDSD_WITH_SYSTEMD != 0 && std::filesystem::exists("/run/systemd/journal/socket")) {
+        WARN("there is a journal on this machine");
+        return;
+    }
+    const node_files node;
+    CHECK(node.run({"--set", "log.target=journald", "--set", "admin.start_timeout=100ms"}) == 5);
+    CHECK(contains(node.err(), "BEDSD_NO_JOURNAL"));
+    CHECK(contains(node.err(), "BEDSD_START_TIMEOUT"));
 }
