@@ -4,6 +4,7 @@
 #include <beds/core/arena.hpp>
 
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <new>
 #include <vector>
@@ -30,6 +31,14 @@ TEST_CASE("memory is aligned as asked", "[arena]") {
             memory.allocate(1, 1); // moves the position off any alignment
             CHECK(aligned(memory.allocate(round, alignment), alignment));
         }
+    }
+}
+
+TEST_CASE("a first block holds what it was made for, whatever the alignment", "[arena]") {
+    for (std::size_t alignment = 1; alignment <= 4096; alignment *= 2) {
+        arena memory{1};
+        std::memset(memory.allocate(100, alignment), 'x', 100);
+        CHECK(memory.capacity() >= 100 + alignment - 1);
     }
 }
 

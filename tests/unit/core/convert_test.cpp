@@ -197,6 +197,13 @@ TEST_CASE("doubles", "[convert]") {
     CHECK(std::signbit(real("-0.0")));
     CHECK_FALSE(std::signbit(real("0")));
     CHECK(real("1.005") == 1.005);
+    datum made_by_hand;
+    made_by_hand.type = datum::kind::number;
+    for (const char* const wrong : {"inf", "-inf", "nan", "", "1.5x", "infinity"}) {
+        CAPTURE(wrong);
+        made_by_hand.text = wrong;
+        CHECK_FALSE(converted(made_by_hand, type, memory));
+    }
     for (const char* const wrong : {"1e309", "-1e309", "1e400", "1e-400", "1e999999999"}) {
         CAPTURE(wrong);
         CHECK_FALSE(converted(datum::of_number(wrong), type, memory));
@@ -256,6 +263,17 @@ TEST_CASE("strings: length in code points, nothing but UTF-8", "[convert]") {
                 CHECK_FALSE(converted(datum::of(std::string_view{whole}), any, memory));
             }
         }
+    }
+}
+
+TEST_CASE("a string ends where it ends", "[convert]") {
+    arena memory;
+    const auto any = type_of("string");
+    for (const std::string_view whole : {"\xC3\xA9", "\xE2\x82\xAC", "\xF0\x9F\x98\x80"}) {
+        for (std::size_t size = 1; size < whole.size(); ++size) {
+            CHECK_FALSE(converted(datum::of(whole.substr(0, size)), any, memory));
+        }
+        CHECK(converted(datum::of(whole), any, memory));
     }
 }
 

@@ -50,8 +50,8 @@ TEST_CASE("every errc has words of its own", "[error]") {
 }
 
 TEST_CASE("did you mean", "[error]") {
-    const std::vector<std::string> known{"countries", "languages", "account", "id",
-                                         "accounts",  "owner_id",  "created", "Status"};
+    const std::vector<std::string> known{"countries", "languages", "account", "id",   "accounts",
+                                         "owner_id",  "created",   "Status",  "city", "n"};
     struct row {
         const char* given;
         const char* meant; ///< "": no suggestion
@@ -67,7 +67,9 @@ TEST_CASE("did you mean", "[error]") {
         {"acount", "account"},
         {"creatde", "created"},
         {"owner-id", "owner_id"},
-        {"ic", "id"},   // short names: one edit
+        {"ic", "id"}, // short names: one edit
+        {"ctiy", "city"},
+        {"cxtx", ""},
         {"xy", ""},     // two edits of two letters
         {"x", ""},      // one letter says nothing
         {"countr", ""}, // three edits
