@@ -232,6 +232,12 @@ TEST_CASE("an account that may execute but not look", "[mariadb]") {
     CHECK(got.commit == commit_result::applied);
     CHECK(got[0].effect == effect::applied);
     CHECK(got[0].at_least_once);
+    operations refused_call;
+    refused_call.call(target, "transfer", {1, 2, "5000.00"});
+    const auto rejected = write(*session, refused_call, {.ids = {"y"}});
+    CHECK(rejected[0].code == code::rejected);
+    CHECK(rejected[0].effect == effect::none); // the savepoint still being there proves it
+    CHECK(here.sql("SELECT SUM(balance) FROM accounts") == "1000.00\n");
 
     operations direct;
     direct.fetch(target, {1});

@@ -309,3 +309,90 @@ TEST_CASE("a deadlock is reported as a rerun, and the rerun succeeds", "[mariadb
     CHECK(reruns == 1);
     CHECK(here.sql("SELECT SUM(balance) FROM accounts") == "1004.00\n");
 }
+
+TEST_CASE("a group that fails does not undo the groups before it", "[mariadb]") {
+    world here;
+    make_accounts(here, 10);
+    const auto target = accounts();
+    auto session = here.session();
+    operations work;
+    work.update(target, {1}).inc({{"balance", 1}});
+    work.update(target, {99}).inc({{"balance", 1}});
+    work.update(target, {2}).set({{"status", "closed"}});
+    work.update(target, {98}).set({{"status", "closed"}});
+    work.update(target, {3}).set({{"status", "closed"}});
+    work.insert(target, {{"id", 50}, {"owner", "fifty"}, {"balance", 1}});
+    work.insert(target, {{"id", 51}, {"owner", "fifty"}, {"balance", 1}});
+    work.remove(target, {4});
+    work.remove(target, {97});
+    std::vector<adapters::stored_reply> known;
+    std::vector<core::outcome> results(work.size());
+    testing::recording_sink rows;
+    REQUIRE(session->begin(adapters::work_kind::write, core::deadline::after(5s), {},
+                           adapters::lookup::none, work.memory(), known) == step_result::done);
+    const std::pair<std::size_t, std::size_t> groups[] = {{0, 2}, {2, 3}, {5, 2}, {7, 2}};
+    for (const auto& [first, count] : groups) {
+        REQUIRE(session->run(work.group(first, count, adapters::group_mode::independent), rows,
+                             results, work.memory()) == step_result::done);
+    }
+    REQUIRE(session->commit() == commit_result::applied);
+    const std::vector<code> wanted{code::ok, code::not_found, code::ok, code::not_found, code::ok,
+                                   code::ok, code::duplicate_key, code::ok, code::not_found};
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+        CAPTURE(i);
+        CHECK(results[i].code == wanted[i]);
+    }
+    CHECK(here.sql("SELECT balance FROM accounts WHERE id = 1") == "101.00\n");
+    CHECK(here.sql("SELECT COUNT(*) FROM accounts WHERE status = 'closed'") == "2\n");
+    CHECK(here.sql("SELECT COUNT(*) FROM accounts") == "10\n");
+}
+
+TEST_CASE("values of many sizes in one group, and too large ones", "[mariadb]") {
+    world here;
+    here.sql("CREATE TABLE blobs (id INT PRIMARY KEY, b LONGBLOB, t LONGTEXT)");
+    const auto target = testing::template_maker("blobs")
+                            .field("id", "int32")
+                            .field("b", "bytes")
+                            .field("t", "string")
+                            .key({"id"})
+                            .build();
+    auto session = here.session();
+    const auto size_of = [](int i) { return std::size_t{1} << static_cast<unsigned>(i); };
+    operations inserts;
+    operations updates;
+    operations reads;
+    for (int i = 0; i < 22; ++i) {
+        inserts.insert(target, {{"id", i}, {"b", std::string(size_of(i), '\0')}, {"t", "x"}});
+        updates.update(target, {21 - i}).set({{"t", std::string(size_of(i) - 1, 'y') + "\xC3\xBC"}});
+        reads.fetch(target, {i});
+    }
+    REQUIRE(write(*session, inserts).commit == commit_result::applied);
+    const auto changed = write(*session, updates);
+    for (unsigned i = 0; i < 22; ++i) {
+        CHECK(changed[i].effect == effect::applied);
+    }
+    const auto got = read(*session, reads);
+    for (int i = 0; i < 22; ++i) {
+        const auto& row = got.rows.of(static_cast<core::op_index>(i)).rows.at(0);
+        CHECK(row.at("b").view().text.size() == size_of(i));
+        CHECK(row.at("t").view().text.size() == size_of(21 - i) + 1);
+    }
+
+    // Together more than one packet, each alone less; the last one is too large by itself.
+    const auto packet = std::stoull(here.sql("SELECT @@max_allowed_packet"));
+    operations large;
+    for (int i = 0; i < 5; ++i) {
+        large.update(target, {i}).set({{"b", std::string(packet / 4, 'z')}});
+    }
+    large.update(target, {10}).set({{"b", std::string(packet + 1, 'z')}});
+    const auto done = write(*session, large);
+    REQUIRE(done.commit == commit_result::applied);
+    for (unsigned i = 0; i < 5; ++i) {
+        CHECK(done[i].effect == effect::applied);
+    }
+    CHECK(done[5].code == code::limit_exceeded);
+    CHECK(done[5].effect == effect::none);
+    CHECK(session->usable());
+    CHECK(here.sql("SELECT COUNT(*) FROM blobs WHERE LENGTH(b) = " + std::to_string(packet / 4)) ==
+          "5\n");
+}

@@ -57,8 +57,9 @@ ran mariadb_session::within_savepoint(const bound_operation& op, const std::stri
     }
     const auto shape = procedures_[procedure]; // keeps it while the body runs
     const bool alone = shape->runs_alone;
-    const bool guarded = kind_ == work_kind::write && !alone;
+    const bool guarded = kind_ == work_kind::write;
     if (guarded) {
+        changed_ = true;
         if (const auto went = command("SAVEPOINT beds_call"); went != ran::fine) {
             result(op) = refusal(op, *memory_);
             return went;
@@ -68,31 +69,26 @@ ran mariadb_session::within_savepoint(const bound_operation& op, const std::stri
     if (went == ran::ended) {
         return went;
     }
-    result(op).at_least_once = kind_ == work_kind::write && alone;
-    if (!result(op).ok()) {
+    const bool worked = result(op).ok();
+    result(op).at_least_once = guarded && alone;
+    if (!worked) {
         rows_->reset(op.index);
-        if (kind_ != work_kind::write) {
-            return ran::fine;
-        }
-        if (alone) {
-            // It may have committed part of its work before it failed.
-            result(op).effect = procedure_called_ ? core::effect::unknown : core::effect::none;
-            return ran::fine;
-        }
-        const auto undone = command("ROLLBACK TO SAVEPOINT beds_call");
-        if (undone == ran::refused && connection_.error().number == no_such_savepoint) {
-            return transaction_lost(procedure);
-        }
-        return undone;
     }
-    if (guarded) {
-        // A procedure that handles a deadlock by itself has lost the transaction without an error;
-        // the savepoint went with it.
-        const auto released = command("RELEASE SAVEPOINT beds_call");
-        if (released == ran::refused && connection_.error().number == no_such_savepoint) {
-            return transaction_lost(procedure);
-        }
-        return released;
+    if (!guarded) {
+        return ran::fine;
+    }
+    // The savepoint is gone when the transaction ended inside of the procedure: by a COMMIT, or by a
+    // deadlock that the procedure handled itself.
+    const auto ended = command(worked ? "RELEASE SAVEPOINT beds_call"
+                                      : "ROLLBACK TO SAVEPOINT beds_call");
+    if (ended != ran::refused || connection_.error().number != no_such_savepoint) {
+        return ended;
+    }
+    if (!alone) {
+        return transaction_lost(procedure);
+    }
+    if (!worked) {
+        result(op).effect = core::effect::unknown; // what it committed before it failed stays
     }
     return ran::fine;
 }
@@ -159,7 +155,6 @@ ran mariadb_session::call_procedure(const bound_operation& op, const procedure_s
     }
     query_.text(")");
     statement* made = nullptr;
-    procedure_called_ = true;
     auto went = execute(made);
     if (went != ran::fine) {
         if (went == ran::refused) {
@@ -244,7 +239,6 @@ ran mariadb_session::write_by_procedure(const bound_operation& op, const std::st
 
 ran mariadb_session::call_write_procedure(const bound_operation& op,
                                           const procedure_shape& shape) {
-    procedure_called_ = false;
     if (!shape.known) {
         log(observe::level::error, "BEDS_MARIADB_PROCEDURE",
             op.target->name + ": the parameters of the " +
@@ -371,7 +365,6 @@ ran mariadb_session::call_for_row(const bound_operation& op, insert_row row,
     query_.text(")");
 
     statement* made = nullptr;
-    procedure_called_ = true;
     auto went = execute(made);
     if (went != ran::fine) {
         if (went == ran::refused) {

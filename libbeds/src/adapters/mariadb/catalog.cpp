@@ -39,7 +39,7 @@ bool ask(connection& from, std::string_view text, const qualified_name& about,
     if (made == nullptr) {
         return false;
     }
-    if (!made->execute(asked.parameters(), memory)) {
+    if (!made->execute(asked.parameters(), from.facts().max_packet, memory)) {
         from.note(made->error());
         return false;
     }

@@ -101,7 +101,7 @@ ran mariadb_session::execute(statement*& made) {
         if (made == nullptr) {
             return failed(connection_.error());
         }
-        if (made->execute(query_.parameters(), *memory_)) {
+        if (made->execute(query_.parameters(), connection_.facts().max_packet, *memory_)) {
             return ran::fine;
         }
         constexpr unsigned needs_preparing_again = 1615;
@@ -118,6 +118,16 @@ ran mariadb_session::fetched(const statement& from, statement::fetched what) {
 
 ran mariadb_session::command(std::string_view text) {
     return connection_.command(text) ? ran::fine : failed(connection_.error());
+}
+
+ran mariadb_session::savepoint() {
+    from_the_start_ = !changed_;
+    changed_ = true;
+    return from_the_start_ ? ran::fine : command("SAVEPOINT beds_group");
+}
+
+ran mariadb_session::back_to_savepoint() {
+    return command(from_the_start_ ? "ROLLBACK" : "ROLLBACK TO SAVEPOINT beds_group");
 }
 
 outcome mariadb_session::refusal(const bound_operation& op, core::arena& memory) {
@@ -311,6 +321,7 @@ step_result mariadb_session::begin(work_kind kind, core::deadline until,
         statement_limit_ = limit;
     }
     open_ = kind == work_kind::write;
+    changed_ = false;
     if (kind == work_kind::write && how == lookup::all && settings_->inbox && !ids.empty()) {
         return look_up(ids, memory, known);
     }
@@ -414,6 +425,8 @@ ran mariadb_session::one_at_a_time(operation_list work) {
 }
 
 ran mariadb_session::run_one(const bound_operation& op) {
+    changed_ = changed_ || op.op == core::verb::insert || op.op == core::verb::update ||
+               op.op == core::verb::remove || op.op == core::verb::call;
     switch (op.op) {
     case core::verb::fetch:
         return fetch_group(std::array{&op});
@@ -439,6 +452,7 @@ ran mariadb_session::run_one(const bound_operation& op) {
 }
 
 ran mariadb_session::run_atomic(operation_list work) {
+    changed_ = true;
     if (const auto went = command("SAVEPOINT beds_atomic"); went != ran::fine) {
         for (const auto* op : work) {
             result(*op) = refusal(*op, *memory_);

@@ -54,8 +54,9 @@ private:
     /// The outcome of an operation whose statement was refused.
     core::outcome refusal(const bound_operation& op, core::arena& memory);
     core::outcome unreadable(const bound_operation& op, std::string_view field);
-    ran savepoint() { return command("SAVEPOINT beds_group"); }
-    ran back_to_savepoint() { return command("ROLLBACK TO SAVEPOINT beds_group"); }
+    /// A place to go back to. The unit's first change needs none: then all of it goes.
+    ran savepoint();
+    ran back_to_savepoint();
     ran learn(const templates::template_def& target, const template_shape*& shape);
     ran learn(std::string_view procedure, const procedure_shape*& shape);
     void log(observe::level severity, std::string_view id, std::string_view text) const;
@@ -148,7 +149,9 @@ private:
     // of the unit of work
     work_kind kind_ = work_kind::read;
     core::deadline until_ = core::deadline::never();
-    bool open_ = false; ///< a transaction may be open at the server
+    bool open_ = false;    ///< a transaction may be open at the server
+    bool changed_ = false; ///< something was written in it
+    bool from_the_start_ = false; ///< the savepoint at hand is the beginning of the transaction
     step_result end_ = step_result::done;
 
     // of one call of run()
@@ -176,7 +179,6 @@ private:
     std::vector<std::uint8_t> found_;
     std::vector<const sealed_reply*> seals_;
     std::vector<core::value> keys_out_;
-    bool procedure_called_ = false; ///< the procedure at hand was called
 };
 
 } // namespace beds::adapters::mariadb

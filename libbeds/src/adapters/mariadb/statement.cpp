@@ -130,11 +130,19 @@ void statement::bind(const parameter& from, MYSQL_BIND& to, slot& room, core::ar
     }
 }
 
-bool statement::execute(std::span<const parameter> parameters, core::arena& memory) {
+bool statement::execute(std::span<const parameter> parameters, std::uint64_t most_bytes,
+                        core::arena& memory) {
     binds_.assign(parameters.size(), MYSQL_BIND{});
     slots_.resize(parameters.size());
+    constexpr std::uint64_t each_at_most = 16; // type, NULL bit, length or value
+    std::uint64_t bytes = 64 + parameters.size() * each_at_most;
     for (std::size_t i = 0; i < parameters.size(); ++i) {
         bind(parameters[i], binds_[i], slots_[i], memory);
+        bytes += binds_[i].buffer_length;
+    }
+    too_large_ = bytes > most_bytes;
+    if (too_large_) {
+        return false;
     }
     if (parameters.size() != handle_->param_count) {
         return false; // cannot happen: text and values are made side by side
@@ -187,6 +195,10 @@ bool statement::finish() {
 }
 
 server_error statement::error() const {
+    if (too_large_) {
+        constexpr unsigned packet_too_large = 1153;
+        return {packet_too_large, "08S01", "the values are larger than max_allowed_packet"};
+    }
     if (mysql_stmt_errno(handle_.get()) != 0 || handle_->mysql == nullptr) {
         return {mysql_stmt_errno(handle_.get()), mysql_stmt_sqlstate(handle_.get()),
                 mysql_stmt_error(handle_.get())};

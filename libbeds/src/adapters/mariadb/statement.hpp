@@ -29,8 +29,10 @@ public:
 
     /// The calls below return false (or `failed`) when something went wrong; `error()` says what.
     [[nodiscard]] bool prepare(std::string_view text);
-    /// `memory` takes what has to be written anew for the call (JSON text of documents).
-    [[nodiscard]] bool execute(std::span<const parameter> parameters, core::arena& memory);
+    /// `memory` takes what has to be written anew for the call (JSON text of documents). More than
+    /// `most_bytes` are not sent: the server would answer by closing the connection.
+    [[nodiscard]] bool execute(std::span<const parameter> parameters, std::uint64_t most_bytes,
+                               core::arena& memory);
 
     enum class fetched : std::uint8_t { row, end, failed };
     fetched fetch();
@@ -63,6 +65,7 @@ private:
     void bind(const parameter& from, MYSQL_BIND& to, slot& room, core::arena& memory);
 
     statement_handle handle_;
+    bool too_large_ = false;
     std::vector<raw_cell> cells_;
     std::vector<MYSQL_BIND> binds_;
     std::vector<slot> slots_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 
 namespace beds::adapters::mariadb {
 
@@ -16,6 +17,13 @@ const core::value* given_value(insert_row row, field_id field) {
         return each.field == field;
     });
     return found != row.end() && !found->value.is_null() ? &found->value : nullptr;
+}
+
+/// A statement has at most 65,535 parameters.
+std::size_t most_rows(std::size_t fields) {
+    constexpr std::size_t most_parameters = 65'535;
+    return std::clamp<std::size_t>(most_parameters / std::max<std::size_t>(fields, 1), 1,
+                                   most_in_one_statement);
 }
 
 } // namespace
@@ -118,9 +126,12 @@ ran mariadb_session::change_group(operation_list work, bool by_procedure,
     if (const auto went = learn(*first.target, shape); went != ran::fine) {
         return went;
     }
-    for (std::size_t at = 0; at < order_.size(); at += most_in_one_statement) {
-        const auto chunk = operation_list{order_}.subspan(
-            at, std::min(most_in_one_statement, order_.size() - at));
+    // A power of two, because sizes are padded.
+    const std::size_t most =
+        std::bit_floor(most_rows(first.key.size() + first.set.size() + first.inc.size()));
+    for (std::size_t at = 0; at < order_.size(); at += most) {
+        const auto chunk =
+            operation_list{order_}.subspan(at, std::min(most, order_.size() - at));
         if (chunk.size() == 1) {
             if (const auto went = run_one(*chunk.front()); went == ran::ended) {
                 return went;
@@ -198,8 +209,10 @@ ran mariadb_session::insert_group(operation_list work) {
     if (keys_made && !connection_.facts().insert_returning) {
         return one_at_a_time(order_);
     }
+    const std::size_t most = most_rows(first.rows.front().size());
     for (std::size_t at = 0; at < order_.size();) {
-        const auto chunk = operation_list{order_}.subspan(at, unpadded_size(order_.size() - at));
+        const auto chunk = operation_list{order_}.subspan(
+            at, unpadded_size(std::min(most, order_.size() - at)));
         at += chunk.size();
         if (chunk.size() == 1) {
             if (const auto went = run_one(*chunk.front()); went == ran::ended) {
@@ -298,7 +311,8 @@ ran mariadb_session::insert_one(const bound_operation& op) {
     });
     // All rows or none: more than one statement needs a place to go back to.
     const bool one_by_one = keys_made && !connection_.facts().insert_returning;
-    const bool several = op.rows.size() > (one_by_one ? 1 : unpadded_size(op.rows.size()));
+    const std::size_t most = one_by_one ? 1 : most_rows(op.rows.front().size());
+    const bool several = op.rows.size() > unpadded_size(std::min(most, op.rows.size()));
     if (several) {
         if (const auto went = command("SAVEPOINT beds_rows"); went == ran::ended) {
             return went;
@@ -306,7 +320,7 @@ ran mariadb_session::insert_one(const bound_operation& op) {
     }
     ran went = ran::fine;
     for (std::size_t at = 0; at < op.rows.size() && went == ran::fine;) {
-        const std::size_t size = one_by_one ? 1 : unpadded_size(op.rows.size() - at);
+        const std::size_t size = unpadded_size(std::min(most, op.rows.size() - at));
         const auto chunk = op.rows.subspan(at, size);
         if (one_by_one) {
             went = insert_with_last_id(op, chunk.front());
