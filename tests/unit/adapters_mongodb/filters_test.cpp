@@ -45,13 +45,13 @@ TEST_CASE("filters: a value stays a value") {
         auto op = ops.find(target).where("name", text);
         std::string quoted;
         core::append_json_string(quoted, text);
-        CHECK(where_of(op) == R"({ "$and" : [ { "n" : { "$eq" : )" + quoted + " } } ] }");
+        CHECK(where_of(op) == R"({ "n" : )" + quoted + " }");
     }
     operations ops;
     auto op = ops.update(target, {1});
     op.expect({{"free", R"({"$ne":{"$where":"x"}})"}});
     CHECK(where_of(op) ==
-          R"({ "$and" : [ { "d" : { "$eq" : { "$ne" : { "$where" : "x" } } } } ] })");
+          R"({ "d" : { "$eq" : { "$ne" : { "$where" : "x" } } } })");
 }
 
 TEST_CASE("filters: operators") {
@@ -60,7 +60,7 @@ TEST_CASE("filters: operators") {
         return where_of(ops.find(target).where("rank", how, std::move(values)));
     };
     const auto one = [](const std::string& inner) {
-        return R"({ "$and" : [ { "r" : { )" + inner + " } } ] }";
+        return R"({ "r" : { )" + inner + " } }";
     };
     const std::string five = R"({ "$numberInt" : "5" })";
     CHECK(of(comparison::lt, {5}) == one(R"("$lt" : )" + five));
@@ -72,6 +72,14 @@ TEST_CASE("filters: operators") {
     CHECK(of(comparison::is_null, {}) == one(R"("$eq" : null)"));
     CHECK(of(comparison::is_not_null, {}) == one(R"("$ne" : null)"));
     CHECK(where_of(ops.find(target)) == "{ }");
+    CHECK(of(comparison::eq, {5}) == R"({ "r" : )" + five + " }");
+    // A field twice.
+    CHECK(where_of(ops.find(target)
+                       .where("rank", comparison::ge, {5})
+                       .where("name", "x")
+                       .where("rank", comparison::lt, {5})) ==
+          R"({ "r" : { "$gte" : )" + five + R"( }, "n" : "x", "$and" : [ { "r" : { "$lt" : )" + five +
+              " } } ] }");
 }
 
 TEST_CASE("filters: a prefix has no meaning as a pattern") {
@@ -98,18 +106,18 @@ TEST_CASE("filters: the next page, nulls first") {
     using core::value;
     const auto id = value::of_int(7);
     CHECK(after({"rank"}, {value::of_int(5), id}) ==
-          R"({ "$and" : [ { "$or" : [ { "r" : { "$gt" : { "$numberInt" : "5" } } }, )"
-          R"({ "r" : { "$eq" : { "$numberInt" : "5" } }, "_id" : { "$gt" : { "$numberLong" : "7" } } } ] } ] })");
+          R"({ "$or" : [ { "r" : { "$gt" : { "$numberInt" : "5" } } }, )"
+          R"({ "r" : { "$numberInt" : "5" }, "_id" : { "$gt" : { "$numberLong" : "7" } } } ] })");
     CHECK(after({"rank"}, {value::of_null(), id}) ==
-          R"({ "$and" : [ { "$or" : [ { "r" : { "$ne" : null } }, )"
-          R"({ "r" : { "$eq" : null }, "_id" : { "$gt" : { "$numberLong" : "7" } } } ] } ] })");
+          R"({ "$or" : [ { "r" : { "$ne" : null } }, )"
+          R"({ "r" : null, "_id" : { "$gt" : { "$numberLong" : "7" } } } ] })");
     CHECK(after({"-rank"}, {value::of_int(5), id}) ==
-          R"({ "$and" : [ { "$or" : [ { "r" : { "$lt" : { "$numberInt" : "5" } } }, )"
+          R"({ "$or" : [ { "r" : { "$lt" : { "$numberInt" : "5" } } }, )"
           R"({ "r" : { "$eq" : null } }, )"
-          R"({ "r" : { "$eq" : { "$numberInt" : "5" } }, "_id" : { "$gt" : { "$numberLong" : "7" } } } ] } ] })");
+          R"({ "r" : { "$numberInt" : "5" }, "_id" : { "$gt" : { "$numberLong" : "7" } } } ] })");
     CHECK(after({"-rank"}, {value::of_null(), id}) ==
-          R"({ "$and" : [ { "$or" : [ )"
-          R"({ "r" : { "$eq" : null }, "_id" : { "$gt" : { "$numberLong" : "7" } } } ] } ] })");
+          R"({ "$or" : [ )"
+          R"({ "r" : null, "_id" : { "$gt" : { "$numberLong" : "7" } } } ] })");
 }
 
 TEST_CASE("errors: what the server says, in the closed set of codes") {

@@ -1,6 +1,8 @@
 #include "adapters/mongodb/filters.hpp"
 
+#include <algorithm>
 #include <string>
+#include <vector>
 
 namespace beds::adapters::mongodb {
 namespace {
@@ -18,6 +20,16 @@ encode_problem compare(bson_writer& to, const bound_operation& op, field_id fiel
     auto problem = append_field(to, comparison, with, *op.target, field, memory);
     to.end();
     return problem;
+}
+
+/// `name: value`, which servers find in an index most surely; `name: {$eq: value}` where the value is
+/// a document, whose members the server might take for operators.
+encode_problem equals(bson_writer& to, const bound_operation& op, field_id field,
+                      const value& with, core::arena& memory) {
+    if (with.type == value::kind::json || with.type == value::kind::document) {
+        return compare(to, op, field, "$eq", with, memory);
+    }
+    return append_field(to, column(op, field), with, *op.target, field, memory);
 }
 
 void compare_null(bson_writer& to, const bound_operation& op, field_id field,
@@ -56,7 +68,10 @@ encode_problem append_condition(bson_writer& to, const bound_operation& op, cons
     };
     switch (from.op) {
     case comparison::eq:
-        return with("$eq");
+        if (from.values.empty()) {
+            return "a condition without a value";
+        }
+        return equals(to, op, from.field, from.values.front(), memory);
     case comparison::lt:
         return with("$lt");
     case comparison::le:
@@ -100,8 +115,7 @@ encode_problem append_after(bson_writer& to, const bound_operation& op, core::ar
     std::size_t arm = 0;
     const auto equal_before = [&](std::size_t fields) -> encode_problem {
         for (std::size_t i = 0; i < fields; ++i) {
-            if (auto problem =
-                    compare(to, op, op.sort[i].field, "$eq", op.after[i], memory)) {
+            if (auto problem = equals(to, op, op.sort[i].field, op.after[i], memory)) {
                 return problem;
             }
         }
@@ -171,7 +185,7 @@ std::string prefix_pattern(std::string_view prefix) {
 encode_problem append_key(bson_writer& to, const bound_operation& op, core::arena& memory) {
     const auto& key = op.target->key;
     for (std::size_t i = 0; i < key.size() && i < op.key.size(); ++i) {
-        if (auto problem = compare(to, op, key[i], "$eq", op.key[i], memory)) {
+        if (auto problem = equals(to, op, key[i], op.key[i], memory)) {
             return problem;
         }
     }
@@ -212,31 +226,54 @@ encode_problem append_keys(bson_writer& to, std::span<const bound_operation* con
 }
 
 encode_problem append_where(bson_writer& to, const bound_operation& op, core::arena& memory) {
-    const bool page = !op.after.empty();
-    const std::size_t clauses = op.where.size() + op.expect.size() + (page ? 1 : 0);
-    if (clauses == 0) {
-        return std::nullopt;
+    // Members of a document may not repeat: what names a field again goes into an `$and`.
+    std::vector<field_id> named;
+    if (!op.key.empty()) {
+        named.assign(op.target->key.begin(), op.target->key.end());
     }
-    // Several conditions may name one field; members of a document may not repeat.
-    to.begin_array("$and");
-    std::size_t i = 0;
+    const auto is_new = [&](field_id field) {
+        if (std::find(named.begin(), named.end(), field) != named.end()) {
+            return false;
+        }
+        named.push_back(field);
+        return true;
+    };
+    std::vector<const condition*> more_conditions;
+    std::vector<const assignment*> more_expected;
     for (const auto& one : op.where) {
-        to.begin_document(element_name{i++});
-        if (auto problem = append_condition(to, op, one, memory)) {
+        if (!is_new(one.field)) {
+            more_conditions.push_back(&one);
+        } else if (auto problem = append_condition(to, op, one, memory)) {
             return problem;
         }
-        to.end();
     }
     for (const auto& one : op.expect) {
+        if (!is_new(one.field)) {
+            more_expected.push_back(&one);
+        } else if (auto problem = equals(to, op, one.field, one.value, memory)) {
+            return problem;
+        }
+    }
+    if (!op.after.empty()) {
+        if (auto problem = append_after(to, op, memory)) {
+            return problem;
+        }
+    }
+    if (more_conditions.empty() && more_expected.empty()) {
+        return std::nullopt;
+    }
+    to.begin_array("$and");
+    std::size_t i = 0;
+    for (const auto* one : more_conditions) {
         to.begin_document(element_name{i++});
-        if (auto problem = compare(to, op, one.field, "$eq", one.value, memory)) {
+        if (auto problem = append_condition(to, op, *one, memory)) {
             return problem;
         }
         to.end();
     }
-    if (page) {
-        to.begin_document(element_name{i});
-        if (auto problem = append_after(to, op, memory)) {
+    for (const auto* one : more_expected) {
+        to.begin_document(element_name{i++});
+        if (auto problem = equals(to, op, one->field, one->value, memory)) {
             return problem;
         }
         to.end();

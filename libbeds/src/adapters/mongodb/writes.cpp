@@ -736,7 +736,7 @@ step_result mongodb_session::update_one(run_scope& scope, const bound_operation&
         problem = append_where(command_, op, scope.memory);
     }
     if (!problem && by_key && guarded) {
-        // Beside an `$and` of `expect`: members must not repeat, `$nor` of nothing but this does.
+        // `expect` may have an `$and` already, and members must not repeat.
         command_.begin_array("$or");
         command_.begin_document("0");
         problem = room("$and");
