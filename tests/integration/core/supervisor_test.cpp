@@ -131,13 +131,13 @@ TEST_CASE("a detached descriptor is never touched", "[supervisor]") {
     const auto supervised = watching.watch();
     const silent_peer peer;
     supervised->attach(peer.descriptor());
-    const auto guard = supervised->arm(deadline::after(-1s));
     supervised->detach();
+    const auto guard = supervised->arm(deadline::after(-1s));
     std::this_thread::sleep_for(200ms);
-    if (!supervised->fired()) { // it may have been quicker than detach()
-        peer.speak();
-        CHECK(peer.listen() == 1);
-    }
+    CHECK_FALSE(supervised->fired());
+    peer.speak();
+    CHECK(peer.listen() == 1);
+
     const silent_peer next;
     supervised->attach(next.descriptor());
     CHECK(next.listen() == 0); // still armed
