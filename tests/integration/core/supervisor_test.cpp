@@ -29,7 +29,7 @@ public:
     silent_peer& operator=(const silent_peer&) = delete;
 
     [[nodiscard]] int descriptor() const { return ends_[0]; }
-    void speak() const { must(::send(ends_[1], "x", 1, 0) == 1); }
+    void speak() const { must(::send(ends_[1], "x", 1, MSG_NOSIGNAL) == 1); }
     /// Blocks until something comes; 0: the connection is shut down.
     [[nodiscard]] auto listen() const {
         char byte = 0;
