@@ -1,5 +1,9 @@
-# Flags for BEDS's own sources only: an interface target that is linked PRIVATE and never exported.
+# Flags for BEDS's own sources only: an interface target that is linked PRIVATE and never exported; empty
+# inside another project, whose compiler we do not know.
 add_library(beds_warnings INTERFACE)
+if(NOT PROJECT_IS_TOP_LEVEL)
+    return()
+endif()
 target_compile_options(beds_warnings INTERFACE
     -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wnon-virtual-dtor
     -Woverloaded-virtual -Wcast-align -Wold-style-cast -Wnull-dereference -Wextra-semi
