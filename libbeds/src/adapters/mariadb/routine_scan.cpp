@@ -115,11 +115,15 @@ private:
     }
 
     void look_at(std::size_t i) {
-        static constexpr std::array<std::string_view, 12> alone{
-            "COMMIT", "ALTER",      "RENAME", "GRANT",   "REVOKE", "AUTOCOMMIT",
-            "PREPARE", "EXECUTE", "XA",     "INSTALL", "UNINSTALL", "FLUSH"};
+        static constexpr std::array<std::string_view, 11> alone{
+            "COMMIT",  "ALTER", "RENAME",  "GRANT",     "REVOKE", "PREPARE",
+            "EXECUTE", "XA",    "INSTALL", "UNINSTALL", "FLUSH"};
         static constexpr std::array<std::string_view, 4> of_tables{"ANALYZE", "OPTIMIZE", "REPAIR",
                                                                    "CHECK"};
+        if (word(i, "AUTOCOMMIT")) { // also as @@session.autocommit
+            commits(i);
+            return;
+        }
         // A name behind a dot is a column or table, whatever it is called.
         if (i > 0 && word(i - 1, ".")) {
             return;
