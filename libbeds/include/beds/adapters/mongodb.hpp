@@ -38,10 +38,10 @@
 /// that fails: its outcome is then an error with effect `applied`. An update by `where` that fails in
 /// the middle has effect `unknown`.
 ///
-/// A connection that breaks: as long as nothing of the unit can have reached the server, `run` says
-/// `broken` (past the deadline `expired`). Otherwise it says `done`, the session is not usable, and
-/// the outcomes tell which operations are `unknown` (BACKEND_UNAVAILABLE, or DEADLINE_EXCEEDED) and
-/// which were not sent (effect none).
+/// A connection that breaks: as long as nothing of a group can have reached the server, `run` says
+/// `broken` (past the deadline `expired`); groups that ran before stay as they are. Otherwise it says
+/// `done`, the session is not usable, and the outcomes tell which operations are `unknown`
+/// (BACKEND_UNAVAILABLE, or DEADLINE_EXCEEDED) and which were not sent (effect none).
 ///
 /// Every call ends by its deadline and 300 ms: the adapter brings its own stream, which bounds each
 /// read, write, connect and TLS handshake by the deadline of the unit (name look-up excepted).

@@ -145,7 +145,6 @@ step_result mongodb_session::begin(work_kind, core::deadline until,
                                    std::span<const operation_identity>, lookup, core::arena&,
                                    std::vector<stored_reply>&) {
     until_ = until;
-    touched_ = false;
     return client_ ? step_result::done : step_result::broken;
 }
 
@@ -415,6 +414,7 @@ step_result mongodb_session::run(const group& work, core::row_sink& rows, outcom
                                  core::arena& memory) {
     run_scope scope{rows, results, memory};
     const auto ops = work.operations;
+    touched_ = false;
     if (ops.empty()) {
         return step_result::done;
     }

@@ -78,7 +78,7 @@ private:
                        const bound_operation& op, aim what);
     void append_time_limit();
     /// Ends what was not run because the connection is gone: the step's result, or outcomes when
-    /// something of this unit may have been applied.
+    /// something of this group may have been applied.
     step_result give_up(run_scope& scope, operation_list rest);
     /// Operations that were sent and got no answer.
     void in_doubt(run_scope& scope, operation_list sent);
@@ -144,7 +144,7 @@ private:
     std::size_t most_writes_ = 1000; ///< in one command
 
     core::deadline until_ = core::deadline::never();
-    bool touched_ = false; ///< a write of this unit may have been applied
+    bool touched_ = false; ///< a write of this group may have been applied
 
     bson_writer command_;
     owned_bson reply_;
