@@ -96,6 +96,8 @@ struct broker::impl {
         context.name = given.name;
         auto options = given.factory;
         options.highest_class = given.op_class;
+        options.longest_work = std::min<std::chrono::milliseconds>(options.longest_work,
+                                                                   given.amqp.heartbeat * 2 / 3);
         work.emplace(std::move(registry), std::move(adapters), given.connection,
                      std::move(context), options);
         confirmed = given.op_class != core::op_class::read;

@@ -242,7 +242,8 @@ struct factory::impl {
         if (auto failure = bind.bind(op, clock.system_now(), *memory, into.bound)) {
             return failure;
         }
-        into.bound.deadline = deadline_of(from.request, op, *target);
+        into.bound.deadline = deadline_of(from.request, op, *target)
+                                  .earlier(core::deadline::after(given.longest_work, clock));
         if (into.bound.deadline.expired(clock)) {
             return outcome::failure(code::deadline_exceeded, "the deadline passed before the start");
         }

@@ -40,6 +40,9 @@ struct settings {
     core::op_class highest_class = core::op_class::bulk;
     /// Used when neither the caller nor the template gives a deadline.
     std::chrono::milliseconds default_deadline{30'000};
+    /// No operation works longer than this, whatever its deadline: a broker's thread has to come back to
+    /// RabbitMQ well within a heartbeat. Past it: DEADLINE_EXCEEDED.
+    std::chrono::milliseconds longest_work{20'000};
     /// Upper bound for one attempt to reach the database.
     std::chrono::milliseconds connect_timeout{3'000};
     /// How often a batch is run again after deadlocks before its operations end as BACKEND_CONFLICT.
