@@ -1,0 +1,105 @@
+#include "connect.hpp"
+
+#include <beds/config/load.hpp>
+#include <beds/core/error.hpp>
+
+#include <mutex>
+
+namespace bedsctl {
+namespace {
+
+using beds::client::amqp_client_settings;
+
+amqp_client_settings from_config(const connection_options& given) {
+    const auto loaded = beds::config::load({.base = given.config});
+    if (!loaded.ok()) {
+        throw usage_error(beds::config::to_string(loaded.problems));
+    }
+    const auto& services = loaded.settings.broker_services;
+    auto chosen = services.find(given.service.empty() ? "app_server" : given.service);
+    if (chosen == services.end() && given.service.empty() && services.size() == 1) {
+        chosen = services.begin();
+    }
+    if (chosen == services.end()) {
+        std::string names;
+        for (const auto& [name, service] : services) {
+            names.append(names.empty() ? "" : ", ").append(name);
+        }
+        throw usage_error(given.config.string() + " has no [broker_services." +
+                          (given.service.empty() ? "app_server" : given.service) +
+                          "]; name one with --service: " + (names.empty() ? "none" : names));
+    }
+    const auto& from = chosen->second;
+    amqp_client_settings made;
+    made.amqp.host = from.host;
+    made.amqp.port = from.port;
+    made.amqp.vhost = from.vhost;
+    made.amqp.user = from.user;
+    made.amqp.password = from.pass;
+    if (from.tls.enabled) {
+        made.amqp.tls.mode = beds::amqp::tls_mode::on;
+        made.amqp.tls.ca_file = from.tls.ca.string();
+        made.amqp.tls.cert_file = from.tls.cert.string();
+        made.amqp.tls.key_file = from.tls.key.string();
+        if (!from.tls.verify) {
+            made.amqp.tls.verification = beds::amqp::tls_verification::dangerously_off;
+        }
+    }
+    made.amqp.heartbeat = from.heartbeat;
+    made.amqp.connect_timeout = from.connect_timeout;
+    made.queue_tag = given.queue_tag.value_or(from.queue_tag);
+    return made;
+}
+
+} // namespace
+
+amqp_client_settings client_settings(const connection_options& given) {
+    amqp_client_settings made;
+    if (given.url.empty()) {
+        made = from_config(given);
+    } else {
+        try {
+            made.amqp = beds::amqp::parse_amqp_uri(given.url);
+        } catch (const beds::core::error& wrong) {
+            throw usage_error(wrong.message());
+        }
+        made.queue_tag = given.queue_tag.value_or("");
+    }
+    made.name = "bedsctl";
+    return made;
+}
+
+connected connect(amqp_client_settings settings, beds::core::deadline until) {
+    struct report {
+        std::mutex mutex;
+        std::string text;
+    };
+    const auto seen = std::make_shared<report>();
+    settings.log = beds::observe::log_sink{
+        beds::observe::level::warning, [seen](const beds::observe::log_record& record) {
+            const std::lock_guard lock{seen->mutex};
+            if (seen->text.empty()) {
+                seen->text = record.text;
+            }
+        }};
+    const auto place = settings.amqp.host + ":" + std::to_string(settings.amqp.effective_port()) +
+                       " (vhost '" + settings.amqp.vhost + "', user '" + settings.amqp.user + "')";
+    settings.amqp.connect_timeout =
+        std::min(settings.amqp.connect_timeout,
+                 std::max(until.remaining_ms(), std::chrono::milliseconds{1}));
+
+    auto client = beds::client::make_amqp_client(std::move(settings));
+    constexpr std::chrono::milliseconds look{20};
+    std::string trouble;
+    while (!client->wait_ready(until.earlier(beds::core::deadline::after(look)))) {
+        const std::lock_guard lock{seen->mutex};
+        trouble = seen->text;
+        if (!trouble.empty() || until.expired()) {
+            return {nullptr, "cannot use RabbitMQ at " + place + ": " +
+                                 (trouble.empty() ? "it did not answer in time" : trouble)};
+        }
+    }
+    return {std::move(client), {}};
+}
+
+} // namespace bedsctl

@@ -1,0 +1,26 @@
+#pragma once
+
+#include "options.hpp"
+
+#include <beds/client/amqp_client.hpp>
+#include <beds/client/client.hpp>
+
+#include <memory>
+#include <string>
+
+namespace bedsctl {
+
+/// Settings of the client from a URL or from a configuration file. Throws usage_error, with everything
+/// that is wrong with the configuration.
+beds::client::amqp_client_settings client_settings(const connection_options& given);
+
+/// A client that is connected, or what is in the way.
+struct connected {
+    std::unique_ptr<beds::client::client> client; ///< null: `trouble` says why
+    std::string trouble = {};
+};
+
+/// Ends at the first attempt that fails: a person waits for the answer.
+connected connect(beds::client::amqp_client_settings settings, beds::core::deadline until);
+
+} // namespace bedsctl

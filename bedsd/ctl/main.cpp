@@ -1,0 +1,107 @@
+// bedsctl: one question to a BEDS service, or a stream of them.
+
+#include "connect.hpp"
+#include "options.hpp"
+#include "print.hpp"
+#include "stream.hpp"
+
+#include <beds/core/error.hpp>
+
+#include <cstdlib>
+#include <fstream>
+#include <iostream>
+
+#include <unistd.h>
+
+namespace {
+
+using bedsctl::exit_code;
+using bedsctl::format;
+using bedsctl::task;
+
+std::optional<std::string> variable(const char* name) {
+    const char* found = std::getenv(name);
+    return found == nullptr ? std::nullopt : std::optional<std::string>{found};
+}
+
+exit_code ask(beds::client::client& client, const bedsctl::options& options,
+              beds::client::request request, beds::core::deadline until) {
+    const auto reply = client.call(std::move(request), until);
+    const auto chosen =
+        options.output.value_or(::isatty(STDOUT_FILENO) != 0 ? format::table : format::json);
+    if (chosen == format::json) {
+        std::cout << reply.json() << '\n';
+    } else if (options.task == task::describe && reply.ok()) {
+        bedsctl::print_catalog(std::cout, reply,
+                               options.described_template.empty()
+                                   ? bedsctl::detail::brief
+                                   : bedsctl::detail::full);
+    } else {
+        bedsctl::print_reply(std::cout, std::cerr, reply);
+    }
+    std::cout.flush();
+    return std::cout ? bedsctl::exit_code_of(reply) : exit_code::unknown;
+}
+
+exit_code run(const bedsctl::options& options) {
+    // Everything that can be wrong with the command line is told before anything is opened.
+    beds::client::request request;
+    if (options.task == task::call) {
+        request = bedsctl::make_operation(options.call);
+        request.id = options.id;
+    } else if (options.task == task::describe) {
+        request = beds::client::describe(options.described_template);
+    }
+    std::ifstream file;
+    if (options.task == task::stream && options.input != "-") {
+        file.open(options.input);
+        if (!file) {
+            throw bedsctl::usage_error("cannot read '" + options.input + "'");
+        }
+    }
+
+    const auto until = beds::core::deadline::after(options.timeout);
+    const auto connection =
+        bedsctl::connect(bedsctl::client_settings(options.connection), until);
+    if (connection.client == nullptr) {
+        std::cerr << "bedsctl: " << connection.trouble << '\n'
+                  << "  --url, AMQP_URL, --config and BEDS_CONFIG say where it is (bedsctl --help)\n";
+        return exit_code::unknown;
+    }
+    if (options.task == task::stream) {
+        std::istream& in = options.input == "-" ? std::cin : file;
+        return bedsctl::run_stream(*connection.client, in, std::cout, {.timeout = options.timeout});
+    }
+    const auto result = ask(*connection.client, options, std::move(request), until);
+    if (options.task == task::call && result != exit_code::ok) {
+        const auto& op = options.call.op;
+        const auto hint = beds::core::parse_verb(op) ? std::string{} : bedsctl::suggest_verb(op);
+        if (!hint.empty()) {
+            std::cerr << "  '" << op << "' was taken for a call of the template" << hint << '\n';
+        }
+    }
+    return result;
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+    try {
+        std::ios::sync_with_stdio(false);
+        const auto parsed =
+            bedsctl::parse_options(argc, argv, variable, std::cout, std::cerr);
+        const auto* code = std::get_if<exit_code>(&parsed);
+        return static_cast<int>(code != nullptr ? *code : run(std::get<bedsctl::options>(parsed)));
+    } catch (const bedsctl::usage_error& wrong) {
+        std::cerr << "bedsctl: " << wrong.what() << '\n';
+        return static_cast<int>(exit_code::usage);
+    } catch (const beds::core::error& failed) {
+        std::cerr << "bedsctl: " << failed.message() << '\n';
+        return static_cast<int>(failed.code() == beds::core::errc::invalid_configuration
+                                    ? exit_code::usage
+                                    : exit_code::unknown);
+    } catch (const std::exception& failed) {
+        std::cerr << "bedsctl: " << failed.what() << '\n';
+        return static_cast<int>(exit_code::unknown);
+    }
+}

@@ -1,0 +1,220 @@
+#include "options.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <charconv>
+#include <ostream>
+
+namespace bedsctl {
+namespace {
+
+constexpr const char* main_footer = R"(
+Where the service is, the first of these that is given:
+  --url URL            amqp://user:password@host:port/vhost (amqps:// with TLS); a password on the command
+                       line is seen by other users of the machine: prefer the variable
+  --config FILE        a configuration as bedsd reads it
+  AMQP_URL             as --url
+  BEDS_CONFIG          as --config
+With a URL the prefix of the queues is --queue-tag or BEDS_QUEUE_TAG; a configuration has its own.
+
+Examples:
+  bedsctl describe
+  bedsctl call countries fetch key=MX
+  bedsctl call accounts transfer from:=1 to:=2 amount=10.00
+See also: bedsctl call --help
+
+Exit codes:
+  0  done
+  1  refused: the answer is an error; nothing was changed
+  2  wrong command line or configuration
+  3  the effect is unknown (send the same again with the same --id to learn it), or RabbitMQ, the node
+     or its database could not be reached in time)";
+
+constexpr const char* call_footer = R"(
+What FIELD=TEXT (a string) and FIELD:=JSON (any JSON value) mean depends on OP:
+  fetch                key=VALUE; a compound key: key.FIELD=VALUE for every field of it
+  find count exists    conditions: FIELD=VALUE, FIELD.OPERATOR=VALUE; none: every row
+                       operators: eq ne lt le gt ge in prefix null
+  insert               the fields of the new row
+  update               key=VALUE (or --where FIELD=VALUE) and the fields to set; --inc adds
+  delete               key=VALUE, or conditions as for find
+  anything else        the name of a call of the template, and its arguments
+
+Numbers, dates and decimals may be given as text: amount=10.00. Lists, null and booleans are JSON.
+
+Examples:
+  bedsctl call countries fetch key=MX --fields alpha2,name
+  bedsctl call languages find scope=I name.prefix=A --sort=-name --limit 5
+  bedsctl call languages find code.in:='["deu","fra"]'
+  bedsctl call subdivisions count country=MX parent.null:=true
+  bedsctl call accounts insert owner=Ann
+  bedsctl call accounts update key=1 status=frozen --if status=open
+  bedsctl call accounts transfer from:=1 to:=2 amount=10.00 --id order-4711
+  bedsctl call --json - <requests.ndjson
+
+--id names a request that writes: sent again with the same id it is done once and answered alike.
+Without it every start of bedsctl is a new request.
+
+--json reads one request of the protocol per line and writes the replies, one per line, in the order of
+the requests, which are not waited for one by one:
+  {"v":1,"template":"countries","op":"fetch","key":"MX"}
+  {"v":1,"mode":"atomic","ops":[{"id":"a-1","template":"accounts","op":"call",…},…]}
+Operations that write and shall not happen twice when the file is sent again need an "id" of their own.
+A line that is not a request is answered INVALID_ENVELOPE and not sent. The exit code is the highest of
+all lines.)";
+
+void add_members(CLI::App& app, const char* name, std::vector<std::string>& into,
+                 const char* what) {
+    app.add_option(name, into, what)
+        ->type_name("FIELD=VALUE")
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+        ->take_all();
+}
+
+void choose_connection(connection_options& chosen, const environment& variables) {
+    if (chosen.url.empty() && chosen.config.empty()) {
+        if (const auto url = variables("AMQP_URL"); url && !url->empty()) {
+            chosen.url = *url;
+        } else if (const auto config = variables("BEDS_CONFIG"); config && !config->empty()) {
+            chosen.config = *config;
+        } else {
+            throw usage_error("where is the service? Give --url, --config, AMQP_URL or "
+                              "BEDS_CONFIG (see bedsctl --help)");
+        }
+    }
+    if (!chosen.url.empty() && !chosen.queue_tag) {
+        chosen.queue_tag = variables("BEDS_QUEUE_TAG");
+    }
+}
+
+} // namespace
+
+std::optional<std::chrono::milliseconds> parse_timeout(std::string_view text) {
+    std::uint32_t number = 0;
+    const auto parsed = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (parsed.ec != std::errc{}) {
+        return std::nullopt;
+    }
+    const auto unit =
+        text.substr(static_cast<std::size_t>(parsed.ptr - text.data()));
+    const std::int64_t factor = unit == "ms"                 ? 1
+                                : unit == "s" || unit.empty() ? 1'000
+                                : unit == "m"                ? 60'000
+                                                             : 0;
+    const auto total = std::chrono::milliseconds{number * factor};
+    if (total <= std::chrono::milliseconds{0} || total > std::chrono::hours{24}) {
+        return std::nullopt;
+    }
+    return total;
+}
+
+std::variant<options, exit_code> parse_options(int argc, const char* const* argv,
+                                               const environment& variables, std::ostream& out,
+                                               std::ostream& err) {
+    CLI::App app{"bedsctl: asks a BEDS service, through RabbitMQ, from the command line.", "bedsctl"};
+    app.footer(main_footer);
+    app.set_version_flag("--version", std::string{"bedsctl "} + BEDSCTL_VERSION);
+    app.require_subcommand(1);
+    app.fallthrough();
+
+    options chosen;
+    std::string config;
+    std::string tag;
+    std::string output;
+    std::string timeout;
+    auto* url_option =
+        app.add_option("--url", chosen.connection.url, "RabbitMQ of the service")->type_name("URL");
+    app.add_option("-c,--config", config, "Configuration that names the service")
+        ->type_name("FILE")
+        ->excludes(url_option);
+    app.add_option("--service", chosen.connection.service,
+                   "Which of the configuration's broker_services (default: app_server)")
+        ->type_name("ROLE");
+    auto* tag_option =
+        app.add_option("--queue-tag", tag, "Prefix of the service's queues")->type_name("TAG");
+    app.add_option("-o,--output", output, "table (default on a terminal) or json (default otherwise)")
+        ->type_name("FORMAT");
+    app.add_option("--timeout", timeout,
+                   "How long to wait for the answer: 10s, 500ms, 2m (default: 10s)")
+        ->type_name("TIME");
+
+    auto* call = app.add_subcommand("call", "Run one operation, or a stream of requests");
+    call->footer(call_footer);
+    auto& asked = chosen.call;
+    call->add_option("TEMPLATE", asked.template_name, "Template, see bedsctl describe");
+    call->add_option("OP", asked.op,
+                     "fetch, find, count, exists, insert, update, delete, or a call of the template");
+    call->add_option("MEMBERS", asked.members, "FIELD=TEXT or FIELD:=JSON");
+    call->add_option("--fields", asked.fields, "Fields to return")
+        ->type_name("A,B,…")
+        ->delimiter(',')
+        ->expected(1);
+    call->add_option("--sort", asked.sort, "Fields to sort by, descending with '-': --sort=-name")
+        ->type_name("A,-B,…")
+        ->delimiter(',')
+        ->expected(1);
+    std::uint32_t limit = 0;
+    auto* limit_option = call->add_option("--limit", limit, "Most rows to return")
+                             ->type_name("N")
+                             ->check(CLI::PositiveNumber);
+    call->add_option("--after", asked.after, "Cursor of the page before")->type_name("CURSOR");
+    add_members(*call, "--where", asked.where, "Condition; may be repeated");
+    add_members(*call, "--set", asked.set, "Field to set, as FIELD=VALUE does for update");
+    add_members(*call, "--inc", asked.inc, "Number to add to a field (update); may be repeated");
+    add_members(*call, "--if", asked.expect,
+                "Only when the row has this value (update, delete); may be repeated");
+    call->add_option("--id", chosen.id, "Idempotency key of the request")->type_name("ID");
+    call->add_option("--json", chosen.input, "Read requests from FILE, - is standard input")
+        ->type_name("FILE");
+
+    auto* describe = app.add_subcommand("describe", "What templates there are and what they offer");
+    describe->add_option("TEMPLATE", chosen.described_template, "Only this one, in detail");
+
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+        return app.exit(error, out, err) == 0 ? exit_code::ok : exit_code::usage;
+    }
+    try {
+        chosen.connection.config = config;
+        if (tag_option->count() != 0) {
+            chosen.connection.queue_tag = tag;
+        }
+        if (limit_option->count() != 0) {
+            asked.limit = limit;
+        }
+        if (!output.empty() && output != "table" && output != "json") {
+            throw usage_error("--output is table or json, not '" + output + "'");
+        }
+        if (!output.empty()) {
+            chosen.output = output == "table" ? format::table : format::json;
+        }
+        if (!timeout.empty()) {
+            const auto parsed = parse_timeout(timeout);
+            if (!parsed) {
+                throw usage_error("--timeout: '" + timeout +
+                                  "' is no time such as 10s, 500ms or 2m (up to 24 hours)");
+            }
+            chosen.timeout = *parsed;
+        }
+        if (describe->parsed()) {
+            chosen.task = task::describe;
+        } else if (!chosen.input.empty()) {
+            chosen.task = task::stream;
+            if (!asked.template_name.empty() || !chosen.id.empty()) {
+                throw usage_error("--json takes whole requests: no TEMPLATE, OP or --id beside it");
+            }
+            if (chosen.output == format::table) {
+                throw usage_error("--json answers in JSON, not in tables");
+            }
+        }
+        choose_connection(chosen.connection, variables);
+    } catch (const usage_error& wrong) {
+        err << "bedsctl: " << wrong.what() << '\n';
+        return exit_code::usage;
+    }
+    return chosen;
+}
+
+} // namespace bedsctl

@@ -1,0 +1,55 @@
+#pragma once
+
+#include "arguments.hpp"
+#include "exit_code.hpp"
+
+#include <chrono>
+#include <filesystem>
+#include <functional>
+#include <iosfwd>
+#include <optional>
+#include <string>
+#include <variant>
+
+namespace bedsctl {
+
+enum class task {
+    call,
+    stream,  ///< `call --json FILE`: NDJSON in, NDJSON out
+    describe
+};
+
+enum class format { table, json };
+
+/// Where the BEDS service is. Of `url` and `config` at most one is given.
+struct connection_options {
+    std::string url = {};
+    std::filesystem::path config = {};
+    std::string service = {}; ///< role; empty: `app_server`, or the only one that is configured
+    std::optional<std::string> queue_tag = {};
+};
+
+struct options {
+    bedsctl::task task = task::call;
+    connection_options connection = {};
+    std::optional<format> output = {}; ///< nothing: a table on a terminal, else JSON
+    std::chrono::milliseconds timeout{10'000};
+    call_arguments call = {};
+    std::string id = {};                ///< idempotency key of the request
+    std::string input = {};             ///< of `stream`; `-` is standard input
+    std::string described_template = {}; ///< empty: all
+};
+
+using environment = std::function<std::optional<std::string>(const char* name)>;
+
+/// The command line's meaning, or the code to end with at once: after `--help` and `--version`
+/// (printed to `out`) and after a mistake (explained on `err`). AMQP_URL, BEDS_QUEUE_TAG and BEDS_CONFIG
+/// stand for the options that are not given.
+std::variant<options, exit_code> parse_options(int argc, const char* const* argv,
+                                               const environment& variables, std::ostream& out,
+                                               std::ostream& err);
+
+/// `10`, `10s`, `500ms`, `2m`; nothing when it is no time above zero and up to a day.
+std::optional<std::chrono::milliseconds> parse_timeout(std::string_view text);
+
+} // namespace bedsctl
