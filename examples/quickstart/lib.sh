@@ -1,8 +1,17 @@
-# Shared by run and stop. Sets: here, top, run_dir, servers.
+# Shared by run and stop. Sets: here, top, run_dir, servers, mark.
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 top=$(cd "$here/../.." && pwd)
 run_dir=$here/.run
 servers=$top/tests/support/servers
+mark=.beds-quickstart
+
+# Only a folder that `run` made is ever removed.
+ours() {
+    [ -e "$run_dir/$mark" ] || [ -z "$(ls -A "$run_dir")" ] || {
+        echo "quickstart: $run_dir exists and is not a folder of the quickstart" >&2
+        exit 2
+    }
+}
 
 # Clock ticks since boot at which process $1 began: with it a pid names one process for good.
 started_at() {
