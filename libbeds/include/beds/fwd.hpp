@@ -42,10 +42,6 @@ class memory_call;
 class session;
 } // namespace beds::adapters
 
-namespace beds::factory {
-class factory;
-} // namespace beds::factory
-
 namespace beds::client {
 class client;
 class reply;
