@@ -44,7 +44,7 @@ void append_cursor(std::string& out, std::uint64_t tag, std::span<const value> p
         if (has_text(part.type)) {
             append_raw(bytes, static_cast<std::uint32_t>(part.text.size()));
             bytes.append(part.text);
-        } else {
+        } else if (part.type != value::kind::null) {
             append_raw(bytes, part.integer); // every scalar of the union has these eight bytes
         }
     }
@@ -79,7 +79,10 @@ std::optional<cursor> parse_cursor(std::string_view text, core::arena& memory) {
             }
             part.text = left.substr(0, size);
             left.remove_prefix(size);
-        } else if (!take_raw(left, part.integer)) {
+        } else if (part.type != value::kind::null && !take_raw(left, part.integer)) {
+            return std::nullopt;
+        }
+        if (part.type == value::kind::boolean && part.integer != 0 && part.integer != 1) {
             return std::nullopt;
         }
     }

@@ -51,6 +51,34 @@ bool is_wide_integer(core::type_kind kind) {
     return kind == core::type_kind::int64 || kind == core::type_kind::uint64;
 }
 
+/// Where the JSON value that begins at `at` ends; of text that the writer made.
+std::size_t end_of_value(std::string_view text, std::size_t at) {
+    std::size_t depth = 0;
+    bool quoted = false;
+    for (; at < text.size(); ++at) {
+        const char c = text[at];
+        if (quoted) {
+            if (c == '\\') {
+                ++at;
+            } else if (c == '"') {
+                quoted = false;
+            }
+            continue;
+        }
+        if (depth == 0 && (c == ',' || c == '}')) {
+            return at;
+        }
+        if (c == '"') {
+            quoted = true;
+        } else if (c == '{' || c == '[') {
+            ++depth;
+        } else if (c == '}' || c == ']') {
+            --depth;
+        }
+    }
+    return at;
+}
+
 } // namespace
 
 void reply_writer::start(std::size_t operations) {
@@ -92,11 +120,21 @@ void reply_writer::account(slot& owner, std::size_t bytes) {
     owner.too_large = owner.too_large || owner.bytes > limits_.max_result;
 }
 
+void reply_writer::finish_slice(core::op_index op) {
+    auto& last = slices_.back();
+    account(slots_[op], bytes_.size() - last.begin);
+    if (slots_[op].too_large) {
+        bytes_.resize(last.begin); // it will be refused: hold no more of it
+    }
+    last.end = bytes_.size();
+}
+
 void reply_writer::begin_row(core::op_index op, const core::row_layout& layout) {
     layout_ = &layout;
     row_op_ = op;
     column_ = 0;
     auto& owner = slots_[op];
+    owner.layout = &layout;
     if (!owner.has_sets) {
         owner.has_rows = true;
     }
@@ -194,10 +232,51 @@ void reply_writer::end_row() {
 void reply_writer::share_rows(core::op_index from, core::op_index to) {
     auto& target = slots_[to];
     const auto& source = slots_[from];
+    if (source.int64_as_string != target.int64_as_string && source.first != none) {
+        copy_rows(from, to);
+        return;
+    }
     target.first = source.first;
     target.last = source.last;
     target.has_rows = source.has_rows;
     target.too_large = source.too_large;
+}
+
+void reply_writer::copy_rows(core::op_index from, core::op_index to) {
+    slots_[to].has_rows = slots_[from].has_rows;
+    slots_[to].too_large = slots_[from].too_large;
+    const auto source = slots_[from];
+    const auto columns = source.layout == nullptr ? std::span<const core::row_layout::column>{}
+                                                  : source.layout->columns();
+    for (auto i = source.first; i != none; i = slices_[i].next) {
+        std::size_t at = slices_[i].begin;
+        const std::size_t end = slices_[i].kind == part::rows ? slices_[i].end : at;
+        while (at < end) { // at '{', or at the ',' before it
+            at += bytes_[at] == ',' ? 2U : 1U;
+            begin_row(to, *source.layout);
+            for (std::size_t column = 0; column < columns.size(); ++column) {
+                const auto key = source.layout->json_key(column);
+                at += (column == 0 ? 0U : 1U) + key.size();
+                const auto value_end = end_of_value(bytes_, at);
+                // Out of `bytes_`, which grows.
+                scratch_.assign(bytes_, at, value_end - at);
+                at = value_end;
+                if (is_wide_integer(columns[column].type.kind) && scratch_ != "null") {
+                    if (scratch_.front() == '"') {
+                        scratch_ = scratch_.substr(1, scratch_.size() - 2);
+                    } else {
+                        scratch_.insert(0, 1, '"').push_back('"');
+                    }
+                }
+                bytes_.append(column == 0 ? "" : ",").append(key).append(scratch_);
+            }
+            end_row();
+            at += 1; // '}'
+        }
+        if (i == source.last) {
+            break;
+        }
+    }
 }
 
 void reply_writer::no_rows(core::op_index op) {
@@ -249,7 +328,7 @@ void reply_writer::key(core::op_index op, const core::row_layout& layout,
     } else {
         append_object(layout, key, as_string);
     }
-    slices_.back().end = bytes_.size();
+    finish_slice(op);
     slots_[op].has_keys = true;
 }
 
@@ -264,7 +343,7 @@ void reply_writer::out(core::op_index op, const core::row_layout& layout,
                        std::span<const value> values) {
     append_slice(op, part::out);
     append_object(layout, values, slots_[op].int64_as_string);
-    slices_.back().end = bytes_.size();
+    finish_slice(op);
     slots_[op].has_out = true;
 }
 
@@ -451,7 +530,7 @@ bool read_result(const datum& from, result_view& into) {
     into.outcome.effect =
         core::parse_effect(text_of(from.find("effect"))).value_or(core::effect::unknown);
     into.code_text = text_of(from.find("code"));
-    if (!into.code_text.empty()) {
+    if (!into.code_text.empty() || !into.outcome.ok()) {
         into.outcome.code = core::parse_code(into.code_text).value_or(core::code::internal);
     }
     into.outcome.field = text_of(from.find("field"));

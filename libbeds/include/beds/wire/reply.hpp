@@ -73,6 +73,7 @@ private:
         std::uint64_t total = 0;
         std::string_view stored{};
         std::string_view raw{};
+        const core::row_layout* layout = nullptr; ///< of its rows
         bool has_rows = false, has_sets = false, has_keys = false, has_out = false;
         bool has_count = false, has_total = false, has_exists = false, exists = false;
         bool int64_as_string = false;
@@ -86,6 +87,9 @@ private:
     void append_result(std::string& out, core::op_index op, const core::outcome& result) const;
     void append_parts(std::string& out, const slot& from) const;
     void account(slot& owner, std::size_t bytes);
+    void finish_slice(core::op_index op);
+    /// share_rows when the two callers want integers spelt in different ways.
+    void copy_rows(core::op_index from, core::op_index to);
 
     reply_limits limits_;
     std::vector<slot> slots_;
