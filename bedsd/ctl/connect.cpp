@@ -69,18 +69,22 @@ amqp_client_settings client_settings(const connection_options& given) {
     return made;
 }
 
+struct connected::report {
+    std::mutex mutex;
+    std::string text;
+};
+
+std::string connected::trouble() const {
+    const std::lock_guard lock{seen->mutex};
+    return seen->text;
+}
+
 connected connect(amqp_client_settings settings, beds::core::deadline until) {
-    struct report {
-        std::mutex mutex;
-        std::string text;
-    };
-    const auto seen = std::make_shared<report>();
+    const auto seen = std::make_shared<connected::report>();
     settings.log = beds::observe::log_sink{
         beds::observe::level::warning, [seen](const beds::observe::log_record& record) {
             const std::lock_guard lock{seen->mutex};
-            if (seen->text.empty()) {
-                seen->text = record.text;
-            }
+            seen->text = record.text;
         }};
     const auto place = settings.amqp.host + ":" + std::to_string(settings.amqp.effective_port()) +
                        " (vhost '" + settings.amqp.vhost + "', user '" + settings.amqp.user + "')";
@@ -88,18 +92,18 @@ connected connect(amqp_client_settings settings, beds::core::deadline until) {
         std::min(settings.amqp.connect_timeout,
                  std::max(until.remaining_ms(), std::chrono::milliseconds{1}));
 
-    auto client = beds::client::make_amqp_client(std::move(settings));
     constexpr std::chrono::milliseconds look{20};
-    std::string trouble;
-    while (!client->wait_ready(until.earlier(beds::core::deadline::after(look)))) {
-        const std::lock_guard lock{seen->mutex};
-        trouble = seen->text;
+    connected made{seen, beds::client::make_amqp_client(std::move(settings))};
+    while (!made.client->wait_ready(until.earlier(beds::core::deadline::after(look)))) {
+        const auto trouble = made.trouble();
         if (!trouble.empty() || until.expired()) {
-            return {nullptr, "cannot use RabbitMQ at " + place + ": " +
-                                 (trouble.empty() ? "it did not answer in time" : trouble)};
+            made.client.reset(); // before the report is written: it complains no more
+            seen->text = "cannot use RabbitMQ at " + place + ": " +
+                         (trouble.empty() ? "it did not answer in time" : trouble);
+            break;
         }
     }
-    return {std::move(client), {}};
+    return made;
 }
 
 } // namespace bedsctl

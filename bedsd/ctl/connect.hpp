@@ -16,8 +16,12 @@ beds::client::amqp_client_settings client_settings(const connection_options& giv
 
 /// A client that is connected, or what is in the way.
 struct connected {
-    std::unique_ptr<beds::client::client> client; ///< null: `trouble` says why
-    std::string trouble = {};
+    /// What the client last complained about, for example an exchange that is missing; "" when nothing.
+    [[nodiscard]] std::string trouble() const;
+
+    struct report;
+    std::shared_ptr<report> seen;
+    std::unique_ptr<beds::client::client> client; ///< null: `trouble()` says why
 };
 
 /// Ends at the first attempt that fails: a person waits for the answer.

@@ -64,15 +64,25 @@ exit_code run(const bedsctl::options& options) {
     const auto connection =
         bedsctl::connect(bedsctl::client_settings(options.connection), until);
     if (connection.client == nullptr) {
-        std::cerr << "bedsctl: " << connection.trouble << '\n'
+        std::cerr << "bedsctl: " << connection.trouble() << '\n'
                   << "  --url, AMQP_URL, --config and BEDS_CONFIG say where it is (bedsctl --help)\n";
         return exit_code::unknown;
     }
+    const auto explain = [&](exit_code result) {
+        // Why nobody answered: the reply cannot know.
+        if (const auto trouble = connection.trouble();
+            result == exit_code::unknown && !trouble.empty()) {
+            std::cerr << "bedsctl: " << trouble << '\n';
+        }
+        return result;
+    };
     if (options.task == task::stream) {
         std::istream& in = options.input == "-" ? std::cin : file;
-        return bedsctl::run_stream(*connection.client, in, std::cout, {.timeout = options.timeout});
+        return explain(
+            bedsctl::run_stream(*connection.client, in, std::cout, {.timeout = options.timeout}));
     }
-    const auto result = ask(*connection.client, options, std::move(request), until);
+    const auto result =
+        explain(ask(*connection.client, options, std::move(request), until));
     if (options.task == task::call && result != exit_code::ok) {
         const auto& op = options.call.op;
         const auto hint = beds::core::parse_verb(op) ? std::string{} : bedsctl::suggest_verb(op);

@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <charconv>
 #include <ostream>
 
@@ -70,6 +71,17 @@ void add_members(CLI::App& app, const char* name, std::vector<std::string>& into
         ->expected(1)
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
         ->take_all();
+}
+
+/// `a,b` to its names; empty ones are left for the node to refuse.
+std::vector<std::string> split(const std::string& list) {
+    std::vector<std::string> names;
+    for (std::size_t at = 0; !list.empty() && at <= list.size();) {
+        const auto comma = std::min(list.find(',', at), list.size());
+        names.push_back(list.substr(at, comma - at));
+        at = comma + 1;
+    }
+    return names;
 }
 
 void choose_connection(connection_options& chosen, const environment& variables) {
@@ -146,14 +158,11 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
     call->add_option("OP", asked.op,
                      "fetch, find, count, exists, insert, update, delete, or a call of the template");
     call->add_option("MEMBERS", asked.members, "FIELD=TEXT or FIELD:=JSON");
-    call->add_option("--fields", asked.fields, "Fields to return")
-        ->type_name("A,B,…")
-        ->delimiter(',')
-        ->expected(1);
-    call->add_option("--sort", asked.sort, "Fields to sort by, descending with '-': --sort=-name")
-        ->type_name("A,-B,…")
-        ->delimiter(',')
-        ->expected(1);
+    std::string fields;
+    std::string sort;
+    call->add_option("--fields", fields, "Fields to return")->type_name("A,B,…");
+    call->add_option("--sort", sort, "Fields to sort by, descending with '-': --sort=-name")
+        ->type_name("A,-B,…");
     std::uint32_t limit = 0;
     auto* limit_option = call->add_option("--limit", limit, "Most rows to return")
                              ->type_name("N")
@@ -181,6 +190,8 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
         if (tag_option->count() != 0) {
             chosen.connection.queue_tag = tag;
         }
+        asked.fields = split(fields);
+        asked.sort = split(sort);
         if (limit_option->count() != 0) {
             asked.limit = limit;
         }

@@ -215,7 +215,7 @@ void print_template(std::ostream& out, const datum& from) {
             fields.push_back({text_of(field, "name"), type, notes});
         }
     }
-    print_table(out, {"field", "type", ""}, fields);
+    print_table(out, {"field", "type", "notes"}, fields);
     out << '\n';
     std::vector<std::vector<std::string>> operations;
     if (const auto* given = from.find("operations")) {

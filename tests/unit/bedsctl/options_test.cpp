@@ -1,0 +1,166 @@
+#include "support/catch.hpp"
+
+#include <connect.hpp>
+#include <map>
+#include <options.hpp>
+#include <sstream>
+
+using namespace bedsctl;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct outcome {
+    std::variant<options, exit_code> result;
+    std::string out;
+    std::string err;
+};
+
+outcome parse(std::vector<const char*> arguments,
+              const std::map<std::string, std::string>& variables = {{"AMQP_URL", "amqp://h"}}) {
+    arguments.insert(arguments.begin(), "bedsctl");
+    std::ostringstream out;
+    std::ostringstream err;
+    const auto look_up = [&](const char* name) -> std::optional<std::string> {
+        const auto found = variables.find(name);
+        return found == variables.end() ? std::nullopt : std::optional<std::string>{found->second};
+    };
+    auto result =
+        parse_options(static_cast<int>(arguments.size()), arguments.data(), look_up, out, err);
+    return {std::move(result), out.str(), err.str()};
+}
+
+options parsed(const std::vector<const char*>& arguments,
+               const std::map<std::string, std::string>& variables = {{"AMQP_URL", "amqp://h"}}) {
+    auto got = parse(arguments, variables);
+    INFO(got.err);
+    REQUIRE(std::holds_alternative<options>(got.result));
+    return std::get<options>(got.result);
+}
+
+} // namespace
+
+TEST_CASE("call with everything") {
+    const auto got =
+        parsed({"call", "languages", "find", "scope=I", "name.prefix=[a,b]", "--fields", "code,name",
+                "--sort=-name,code", "--limit", "5", "--after", "c", "--timeout", "500ms", "-o",
+                "json", "--where", "a=1,2", "--where", "b=2"});
+    CHECK(got.task == task::call);
+    CHECK(got.call.template_name == "languages");
+    CHECK(got.call.op == "find");
+    CHECK(got.call.members == std::vector<std::string>{"scope=I", "name.prefix=[a,b]"});
+    CHECK(got.call.fields == std::vector<std::string>{"code", "name"});
+    CHECK(got.call.sort == std::vector<std::string>{"-name", "code"});
+    CHECK(got.call.limit == 5U);
+    CHECK(got.call.after == "c");
+    CHECK(got.call.where == std::vector<std::string>{"a=1,2", "b=2"});
+    CHECK(got.timeout == 500ms);
+    CHECK(got.output == format::json);
+
+    const auto write = parsed({"call", "items", "update", "key=1", "--set", "a=1", "--inc", "b=-2",
+                               "--if", "c=3", "--id", "x"});
+    CHECK(write.call.set == std::vector<std::string>{"a=1"});
+    CHECK(write.call.inc == std::vector<std::string>{"b=-2"});
+    CHECK(write.call.expect == std::vector<std::string>{"c=3"});
+    CHECK(write.id == "x");
+    CHECK_FALSE(write.output.has_value());
+    CHECK(write.timeout == 10s);
+}
+
+TEST_CASE("describe and the stream") {
+    CHECK(parsed({"describe"}).task == task::describe);
+    CHECK(parsed({"describe", "items"}).described_template == "items");
+    const auto stream = parsed({"call", "--json", "-"});
+    CHECK(stream.task == task::stream);
+    CHECK(stream.input == "-");
+}
+
+TEST_CASE("where the service is") {
+    const std::map<std::string, std::string> both{{"AMQP_URL", "amqp://variable"},
+                                                  {"BEDS_CONFIG", "/etc/variable.toml"},
+                                                  {"BEDS_QUEUE_TAG", "v_"}};
+    const auto variables = parsed({"describe"}, both);
+    CHECK(variables.connection.url == "amqp://variable");
+    CHECK(variables.connection.config.empty());
+    CHECK(variables.connection.queue_tag == "v_");
+
+    const auto options = parsed({"--url", "amqp://o", "describe", "--queue-tag", "o_"}, both);
+    CHECK(options.connection.url == "amqp://o");
+    CHECK(options.connection.queue_tag == "o_");
+
+    const auto config = parsed({"--config", "a.toml", "describe"}, both);
+    CHECK(config.connection.url.empty());
+    CHECK(config.connection.config == "a.toml");
+    CHECK_FALSE(config.connection.queue_tag.has_value()); // the configuration has its own
+
+    const auto second = parsed({"describe"}, {{"AMQP_URL", ""}, {"BEDS_CONFIG", "b.toml"}});
+    CHECK(second.connection.config == "b.toml");
+
+    const auto nothing = parse({"describe"}, {});
+    CHECK(std::get<exit_code>(nothing.result) == exit_code::usage);
+    CHECK(nothing.err.find("where is the service?") != std::string::npos);
+}
+
+TEST_CASE("a client's settings come from a URL") {
+    const auto made = client_settings(
+        {.url = "amqp://app:p%40ss@rabbit:5673/v", .queue_tag = "prod_"});
+    CHECK(made.amqp.host == "rabbit");
+    CHECK(made.amqp.port == 5673);
+    CHECK(made.amqp.user == "app");
+    CHECK(made.amqp.password.reveal() == "p@ss");
+    CHECK(made.amqp.vhost == "v");
+    CHECK(made.queue_tag == "prod_");
+    CHECK_THROWS_AS(client_settings({.url = "http://rabbit"}), usage_error);
+    CHECK_THROWS_AS(client_settings({.config = "/nowhere/beds.toml"}), usage_error);
+}
+
+TEST_CASE("help and version end with 0 and say it on standard output") {
+    const auto help = parse({"--help"}, {});
+    CHECK(std::get<exit_code>(help.result) == exit_code::ok);
+    for (const auto* part : {"--url", "AMQP_URL", "BEDS_CONFIG", "--timeout", "Exit codes:", "call",
+                             "describe"}) {
+        INFO(part);
+        CHECK(help.out.find(part) != std::string::npos);
+    }
+    const auto call = parse({"call", "--help"}, {});
+    CHECK(std::get<exit_code>(call.result) == exit_code::ok);
+    for (const auto* part : {"--fields", "--sort", "--limit", "--after", "--set", "--inc", "--id",
+                             "--json", "transfer from:=1 to:=2 amount=10.00"}) {
+        INFO(part);
+        CHECK(call.out.find(part) != std::string::npos);
+    }
+    const auto version = parse({"--version"}, {});
+    CHECK(std::get<exit_code>(version.result) == exit_code::ok);
+    CHECK(version.out.find("bedsctl ") == 0);
+}
+
+TEST_CASE("a wrong command line ends with 2 and says why on standard error") {
+    for (const auto& arguments : std::vector<std::vector<const char*>>{
+             {},
+             {"cal"},
+             {"--ulr", "x", "describe"},
+             {"call", "items", "find", "--limit", "0"},
+             {"call", "items", "find", "--limit", "many"},
+             {"call", "--json", "-", "items"},
+             {"call", "--json", "-", "-o", "table"},
+             {"describe", "--timeout", "soon"},
+             {"describe", "-o", "xml"},
+             {"--url", "a", "--config", "b", "describe"}}) {
+        const auto wrong = parse(arguments);
+        REQUIRE(std::holds_alternative<exit_code>(wrong.result));
+        CHECK(std::get<exit_code>(wrong.result) == exit_code::usage);
+        CHECK_FALSE(wrong.err.empty());
+        CHECK(wrong.out.empty());
+    }
+}
+
+TEST_CASE("times") {
+    CHECK(parse_timeout("10") == 10s);
+    CHECK(parse_timeout("3s") == 3s);
+    CHECK(parse_timeout("250ms") == 250ms);
+    CHECK(parse_timeout("2m") == 2min);
+    for (const auto* wrong : {"", "0", "-1", "1h", "s", "1.5s", "99999999999", "25000m"}) {
+        INFO(wrong);
+        CHECK_FALSE(parse_timeout(wrong).has_value());
+    }
+}
