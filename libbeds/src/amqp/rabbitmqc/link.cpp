@@ -188,6 +188,9 @@ link::link(const connection_settings& settings, core::deadline until)
             }
         } else if (opened == AMQP_STATUS_SSL_HOSTNAME_VERIFY_FAILED) {
             text += "its certificate is not made out to '" + settings.host + "'";
+        } else if (opened == AMQP_STATUS_SOCKET_ERROR && system_error == EINPROGRESS) {
+            // rabbitmq-c keeps the reason of a connect that failed later to itself.
+            text += "nobody listens there, or it cannot be reached";
         } else if (opened == AMQP_STATUS_SOCKET_ERROR && system_error != 0) {
             text += std::generic_category().message(system_error);
         } else {
