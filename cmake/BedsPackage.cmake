@@ -67,6 +67,7 @@ if(TARGET beds_mariadb)
     install(DIRECTORY libbeds/sql/mariadb DESTINATION ${CMAKE_INSTALL_DATADIR}/beds/sql)
 endif()
 install(DIRECTORY libbeds/doc/ DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(DIRECTORY libbeds/protocol DESTINATION ${CMAKE_INSTALL_DATADIR}/beds)
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 # Programs find shared libraries of BEDS where they were installed together.

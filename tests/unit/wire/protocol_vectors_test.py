@@ -6,7 +6,9 @@ what it takes, or does not know a reply that the codec writes, fails here.
 """
 import base64
 import json
+import os
 import pathlib
+import re
 import sys
 import unittest
 
@@ -14,7 +16,7 @@ try:
     import jsonschema
 except ImportError:
     print("skipped: python3-jsonschema is not installed")
-    sys.exit(1 if __import__("os").environ.get("BEDS_REQUIRE_SERVERS") == "1" else 77)
+    sys.exit(1 if os.environ.get("BEDS_REQUIRE_SERVERS") == "1" else 77)
 
 PROTOCOL = pathlib.Path(sys.argv.pop(1) if len(sys.argv) > 1 else
                         pathlib.Path(__file__).parents[3] / "libbeds" / "protocol")
@@ -61,6 +63,30 @@ class RequestVectors(unittest.TestCase):
             names = [vector["name"] for vector in read(file)]
             self.assertEqual(len(names), len(set(names)))
             self.assertGreater(len(names), 20)
+
+
+class Document(unittest.TestCase):
+    """What protocol.md shows and lists is what the schemas say."""
+
+    def setUp(self):
+        document = PROTOCOL.parent / "doc" / "protocol.md"
+        if not document.exists():
+            self.skipTest("protocol.md is not beside the vectors")
+        self.text = document.read_text()
+
+    def test_examples(self):
+        requests, replies = validator("request.schema.json"), validator("reply.schema.json")
+        blocks = re.findall(r"```(?:json)?\n(.*?)```", self.text, re.DOTALL)
+        bodies = [json.loads(body) for block in blocks for body in re.findall(r"^\{.*", block, re.DOTALL | re.MULTILINE)]
+        self.assertEqual(4, len(bodies))
+        for body in bodies:
+            (replies if "status" in body else requests).validate(body)
+
+    def test_codes(self):
+        section = self.text.split("## Codes")[1].split("\n## ")[0]
+        rows = [row.split("|")[1] for row in section.splitlines() if row.startswith("| `")]
+        documented = set(re.findall(r"[A-Z_]{5,}", " ".join(rows)))
+        self.assertEqual(set(read("reply.schema.json")["$defs"]["result"]["properties"]["code"]["enum"]), documented)
 
 
 class ReplyVectors(unittest.TestCase):
