@@ -64,7 +64,7 @@ struct taken {
     std::string_view event{};
     std::optional<outcome> refused{}; ///< the message as a whole
     std::size_t message = 0;          ///< position among the factory's messages
-    std::uint64_t sequence = 0;       ///< of its reply
+    std::uint64_t sequence = 0;       ///< of its reply; 0: its confirm is not waited for
 };
 
 /// Only what every AMQP client means by "this is JSON text".
@@ -120,6 +120,9 @@ struct broker::impl {
 
     std::optional<amqp::consumer_connection> in;
     std::optional<amqp::publisher_connection> out;
+    /// Read brokers do not wait for confirms; what must not get lost goes through here, if ever.
+    std::optional<amqp::publisher_connection> careful;
+    core::steady_time careful_used{};
     std::uint32_t request_consumer = 0;
     std::uint32_t catalog_consumer = 0xFFFFFFFFU;
 
@@ -178,10 +181,42 @@ struct broker::impl {
         }
     }
 
+    /// A connection with confirms: for errors and dead letters, which are told or kept.
+    amqp::publisher_connection& sure() {
+        if (confirmed) {
+            return *out;
+        }
+        careful_used = std::chrono::steady_clock::now();
+        if (!careful || !careful->is_open() || !careful->channel_open()) {
+            auto settings = given.amqp;
+            settings.connection_name = given.name + " errors";
+            careful.reset();
+            careful.emplace(settings, core::deadline::after(settings.connect_timeout));
+        }
+        return *careful;
+    }
+
+    /// Heartbeats for the connection of errors; it goes when it was not needed for a while.
+    void tend_careful() {
+        if (!careful) {
+            return;
+        }
+        try {
+            careful->pump();
+        } catch (const core::error&) {
+            careful.reset(); // made anew when it is needed
+            return;
+        }
+        if (std::chrono::steady_clock::now() - careful_used > 10s) {
+            careful.reset();
+        }
+    }
+
     void disconnect() {
         deliveries.clear();
         in.reset();
         out.reset();
+        careful.reset();
         counters.amqp_connected.store(false, std::memory_order_relaxed);
     }
 
@@ -277,6 +312,7 @@ struct broker::impl {
                 return;
             }
             note_amqp({});
+            tend_careful();
             const auto woke = amqp::wait(&*in, &*out, wake.descriptor(), 500ms);
             if (woke.event) {
                 wake.clear();
@@ -424,6 +460,11 @@ struct broker::impl {
 
     std::optional<outcome> read_properties(const amqp::delivery& from, core::request& into) const {
         const auto& properties = from.properties();
+        if (from.headers_truncated()) {
+            // A deadline could stand among those that were not kept.
+            return outcome::failure(code::invalid_envelope, "the message has too many headers",
+                                    "headers");
+        }
         if (!acceptable_type(properties.content_type)) {
             return outcome::failure(code::invalid_envelope,
                                     "content_type must be application/json", "content_type");
@@ -454,10 +495,13 @@ struct broker::impl {
 
     void reply() {
         const auto until = amqp_limit();
+        bool careful_with_one = false;
         for (auto& entry : chunk) {
             const auto& request = entry.delivery->properties();
+            const auto why = worst(entry);
+            careful_with_one = careful_with_one || why;
             if (request.reply_to.empty()) {
-                if (const auto why = worst(entry)) {
+                if (why) {
                     bury(entry, *why, until);
                 }
                 continue;
@@ -476,30 +520,36 @@ struct broker::impl {
             properties.type = "beds.reply";
             properties.content_type = "application/json";
             properties.headers = headers;
-            entry.sequence = out->publish({}, request.reply_to, properties, body,
-                                          amqp::mandatory::yes, until);
+            auto& through = why ? sure() : *out;
+            const auto sequence = through.publish({}, request.reply_to, properties, body,
+                                                  amqp::mandatory::yes, until);
+            entry.sequence = confirmed || why ? sequence : 0;
             live::add(counters.replies);
         }
         if (!confirmed) {
             out->flush(until);
             count_returned();
-            return;
         }
-        if (!out->wait_confirms(until)) {
+        if (confirmed || careful_with_one) {
+            settle(sure(), until);
+        }
+    }
+
+    void await_confirms(amqp::publisher_connection& of, core::deadline until) const {
+        if (!of.wait_confirms(until)) {
             throw core::error(core::errc::deadline_exceeded,
-                              "RabbitMQ did not confirm the replies in time",
+                              "RabbitMQ did not confirm replies or dead letters in time",
                               {.origin = core::error_origin::rabbitmq,
                                .handle = core::handle_state::broken});
         }
-        settle_undelivered();
     }
 
-    /// Replies that came back: nobody waits for them any more. A refusal that reached nobody is kept as
-    /// a dead letter; what was done stands in the inbox.
-    void settle_undelivered() {
+    /// Waits for the confirms. Replies that came back: nobody waits for them any more. A refusal that
+    /// reached nobody is kept as a dead letter; what was done stands in the inbox.
+    void settle(amqp::publisher_connection& through, core::deadline until) {
+        await_confirms(through, until);
         bool buried = false;
-        const auto until = amqp_limit();
-        for (const auto& lost : out->take_undelivered()) {
+        for (const auto& lost : through.take_undelivered()) {
             live::add(counters.replies_returned);
             const auto found =
                 std::find_if(chunk.begin(), chunk.end(), [&](const taken& entry) {
@@ -513,11 +563,8 @@ struct broker::impl {
                 buried = true;
             }
         }
-        if (buried && !out->wait_confirms(until)) {
-            throw core::error(core::errc::deadline_exceeded,
-                              "RabbitMQ did not confirm a dead letter in time",
-                              {.origin = core::error_origin::rabbitmq,
-                               .handle = core::handle_state::broken});
+        if (buried) {
+            await_confirms(through, until);
         }
     }
 
@@ -556,8 +603,8 @@ struct broker::impl {
         properties.content_type = request.content_type;
         properties.mode = amqp::delivery_mode::persistent;
         properties.headers = headers;
-        out->publish(amqp::dead_exchange(given.queue_tag).str(), entry.delivery->routing_key(),
-                     properties, entry.delivery->body(), amqp::mandatory::no, until);
+        sure().publish(amqp::dead_exchange(given.queue_tag).str(), entry.delivery->routing_key(),
+                       properties, entry.delivery->body(), amqp::mandatory::no, until);
         live::add(counters.dead);
         say(level::warning, "BEDS_DEAD_LETTER",
             std::string{"a request that nobody can be told about went to the dead queue: "} +

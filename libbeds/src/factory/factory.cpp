@@ -41,6 +41,9 @@ std::string_view operation_id(const core::request& from, const core::operation& 
                          {digits, static_cast<std::size_t>(end - digits)}});
 }
 
+/// Of an operation's id, in bytes: what the inbox keeps.
+constexpr std::size_t longest_id = 255;
+
 /// The content that an id stands for: everything but id and deadline.
 core::content_hash content_of(const core::operation& op) {
     auto sum = core::hash(op.template_name);
@@ -256,6 +259,11 @@ struct factory::impl {
             into.identity.principal = from.request.principal;
             into.identity.id = operation_id(from.request, op, index, *memory);
             into.identity.content = content_of(op);
+            if (into.identity.id.size() > longest_id) {
+                return outcome::failure(
+                    code::invalid_envelope,
+                    "message_id and the operation's position must fit into 255 bytes", "message_id");
+            }
         }
         return std::nullopt;
     }

@@ -1,0 +1,60 @@
+#pragma once
+
+#include "support/catch.hpp"
+#include "support/running_node.hpp"
+
+#include <string>
+
+namespace beds::test {
+
+inline std::string notes_template(const std::string& name, const std::string& connection) {
+    return "[template]\nname = \"" + name + "\"\nstore = \"rel\"\nconnection = \"" + connection +
+           R"toml("
+object = "notes"
+key    = ["id"]
+[fields]
+id     = { type = "int64", required = true }
+title  = { type = "string", max = 16000 }
+small  = { type = "int8" }
+big    = { type = "uint64" }
+amount = { type = "decimal(10,2)" }
+ratio  = { type = "double" }
+due    = { type = "datetime" }
+ok     = { type = "bool" }
+doc    = { type = "json" }
+[[index]]
+fields = ["title"]
+)toml";
+}
+
+/// One node with the same template on MariaDB (`notes`) and in memory (`mnotes`), each with a row 1.
+class notes_world {
+public:
+    explicit notes_world(node_options options = {})
+        : rabbitmq(require_amqp()), where(require_mariadb()), control(shared_servers()),
+          data(where, control) {
+        data.sql("CREATE TABLE notes (id BIGINT PRIMARY KEY, title VARCHAR(16000), small TINYINT, "
+                 "big BIGINT UNSIGNED, amount DECIMAL(10,2), ratio DOUBLE, due DATETIME(6), "
+                 "ok BOOLEAN, doc LONGTEXT, KEY title (title(100))) ENGINE=InnoDB");
+        options.mem = {.read = 1, .write = 1, .bulk = 0};
+        options.templates = {notes_template("notes", "rel"), notes_template("mnotes", "mem")};
+        const auto rel = data.settings();
+        running = std::make_unique<running_node>(rabbitmq, &rel, options);
+        REQUIRE(running->node().wait_ready(core::deadline::after(std::chrono::seconds{15})));
+        raw = std::make_unique<raw_client>(rabbitmq, running->tag());
+        raw->listen_to_the_dead();
+        auto client = running->new_client();
+        for (const char* name : {"notes", "mnotes"}) {
+            REQUIRE(client->call(client::insert(name, {{"id", 1}, {"title", "one"}})).ok());
+        }
+    }
+
+    endpoint rabbitmq;
+    endpoint where;
+    server_control control;
+    database data;
+    std::unique_ptr<running_node> running;
+    std::unique_ptr<raw_client> raw;
+};
+
+} // namespace beds::test
