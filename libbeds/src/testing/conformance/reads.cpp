@@ -210,6 +210,62 @@ void large_rows(conformance_fixture& fixture) {
     }
 }
 
+void large_groups(conformance_fixture& fixture) {
+    stage on{fixture, things(fixture)};
+    constexpr std::int64_t many = 1200;
+    operations in;
+    std::vector<operation_maker> inserts;
+    for (std::int64_t i = 0; i < many; ++i) {
+        // Every hundredth is a duplicate of the one before it.
+        const auto id = i % 100 == 99 ? i - 1 : i;
+        inserts.push_back(in.insert(on.target, {{"id", id}, {"n", i}}));
+    }
+    const auto wrote = on.run(in);
+    std::int64_t refused = 0;
+    for (const auto& each : inserts) {
+        if (!wrote.outcome(each).ok()) {
+            wrote.require_error(each, code::duplicate_key, "id");
+            ++refused;
+        }
+    }
+    require(refused == many / 100, "as many fail as there are duplicates");
+
+    operations out;
+    std::vector<operation_maker> fetches;
+    for (std::int64_t i = 0; i < many; ++i) {
+        auto fetch = out.fetch(on.target, {many - 1 - i});
+        fetch.fields({"id"});
+        fetches.push_back(fetch);
+    }
+    std::vector<literal> five_hundred;
+    for (std::int64_t i = 0; i < 500; ++i) {
+        five_hundred.emplace_back(i * 2);
+    }
+    auto some = out.count(on.target);
+    some.where("id", comparison::in, five_hundred);
+    const auto got = on.run(out);
+    for (const auto& each : fetches) {
+        const auto id = each.bound().key[0].integer;
+        got.require_rows(each, id % 100 == 99
+                                   ? std::vector<std::string>{}
+                                   : std::vector<std::string>{"{id: " + std::to_string(id) + "}"});
+    }
+    got.require_ok(some);
+    require(got.of(some).total == 500U, "`in` takes 500 values");
+
+    operations remove;
+    for (std::int64_t i = 0; i < many; ++i) {
+        remove.remove(on.target, {i});
+    }
+    const auto removed = on.run(remove);
+    for (std::int64_t i = 0; i < many; ++i) {
+        const auto& outcome = removed.outcomes[static_cast<std::size_t>(i)];
+        require(i % 100 == 99 ? outcome.code == code::not_found : outcome.ok(),
+                "row " + std::to_string(i) + " is deleted when it is there: " + text_of(outcome));
+    }
+    require(on.rows().empty(), "all rows are deleted");
+}
+
 } // namespace
 
 void add_reads(cases& to) {
@@ -219,6 +275,7 @@ void add_reads(cases& to) {
     to.push_back({"fetch keeps text keys apart by their bytes", fetch_group_keeps_text_keys_apart});
     to.push_back({"compound keys", compound_keys});
     to.push_back({"large rows", large_rows});
+    to.push_back({"large groups", large_groups});
 }
 
 } // namespace beds::testing::conformance

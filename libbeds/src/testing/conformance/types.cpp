@@ -1,15 +1,21 @@
 #include "testing/conformance/harness.hpp"
 
+#include <algorithm>
 #include <limits>
+#include <optional>
 
 namespace beds::testing::conformance {
 
 namespace {
 
+/// Different from each other: they serve as keys, too.
 template <class Integer>
 std::vector<literal> bounds() {
-    return {std::numeric_limits<Integer>::min(), std::numeric_limits<Integer>::max(), Integer{0},
-            Integer{1}};
+    std::vector<literal> made = {std::numeric_limits<Integer>::max(), Integer{0}, Integer{1}};
+    if (std::numeric_limits<Integer>::is_signed) {
+        made.emplace_back(std::numeric_limits<Integer>::min());
+    }
+    return made;
 }
 
 struct type_case {
@@ -86,14 +92,23 @@ std::vector<type_case> every_type(const conformance_traits& traits) {
     return all;
 }
 
-template_def with_field(const conformance_fixture& fixture, const std::string& type) {
-    // An object for each type, called by its letters and digits.
-    std::string name = "conf_type_";
+/// An object for each type, called by its letters and digits.
+std::string object_name(std::string_view prefix, const std::string& type) {
+    std::string name{prefix};
     for (const char letter : type.substr(0, type.find(':'))) {
         name += (letter >= 'a' && letter <= 'z') || (letter >= '0' && letter <= '9') ? letter : '_';
     }
-    return template_maker{name}
-        .connection(fixture.store() == templates::engine::rel ? "rel" : "rec", fixture.store())
+    return name;
+}
+
+template_maker start(const conformance_fixture& fixture, std::string name) {
+    template_maker made{std::move(name)};
+    made.connection(fixture.store() == templates::engine::rel ? "rel" : "rec", fixture.store());
+    return made;
+}
+
+template_def with_field(const conformance_fixture& fixture, const std::string& type) {
+    return start(fixture, object_name("conf_type_", type))
         .field("id", "int64")
         .field("v", type, {.column = "v_cty"})
         .field("w", type, {.column = "w_cty"})
@@ -101,20 +116,20 @@ template_def with_field(const conformance_fixture& fixture, const std::string& t
         .build();
 }
 
-/// Each value inserted and updated, read alone by fetch, among others by find.
-void round_trip(conformance_fixture& fixture, const std::string& type) {
-    const auto all = every_type(fixture.traits());
-    const type_case* found = nullptr;
-    for (const auto& each : all) {
+type_case values_of(conformance_fixture& fixture, const std::string& type) {
+    for (auto& each : every_type(fixture.traits())) {
         if (each.type == type) {
-            found = &each;
+            return each;
         }
     }
-    if (found == nullptr) {
-        throw conformance_skip{"the engine does not keep " + type};
-    }
+    throw conformance_skip{"the engine does not keep " + type};
+}
+
+/// Each value inserted and updated, read alone by fetch, among others by find.
+void round_trip(conformance_fixture& fixture, const std::string& type) {
+    const auto found = values_of(fixture, type);
     stage on{fixture, with_field(fixture, type)};
-    const auto& values = found->values;
+    const auto& values = found.values;
     operations in;
     for (std::size_t i = 0; i < values.size(); ++i) {
         in.insert(on.target, {{"id", i}, {"v", values[i]}, {"w", nullptr}});
@@ -167,6 +182,147 @@ void round_trip(conformance_fixture& fixture, const std::string& type) {
     }
 }
 
+/// Keys of the type: each row by its own key, read, changed and deleted in groups.
+void keys_of(conformance_fixture& fixture, const std::string& type) {
+    const auto values = values_of(fixture, type).values;
+    stage on{fixture, start(fixture, object_name("conf_key_", type))
+                          .field("k", type, {.column = "k_cky"})
+                          .field("n", "int64", {.column = "n_cky"})
+                          .key({"k"})
+                          .build()};
+    operations in;
+    for (std::size_t i = 0; i < values.size(); ++i) {
+        in.insert(on.target, {{"k", values[i]}, {"n", i}});
+    }
+    const auto again = in.insert(on.target, {{"k", values[0]}, {"n", 0}});
+    const auto wrote = on.run(in);
+    core::arena memory;
+    const auto& as = on.target.fields[0].type;
+    for (std::size_t i = 0; i < values.size(); ++i) {
+        require(wrote.outcomes[i].ok(), "key " + std::to_string(i) + " of " + type +
+                                            " is inserted: " + text_of(wrote.outcomes[i]));
+        require(wrote.sink.of(static_cast<core::op_index>(i)).keys ==
+                    std::vector<std::vector<owned_value>>{{owned_value{values[i].as(as, memory)}}},
+                "the key is told as it is");
+    }
+    wrote.require_error(again, code::duplicate_key, "k");
+
+    operations change;
+    std::vector<operation_maker> updates;
+    for (std::size_t i = 0; i < values.size(); ++i) {
+        auto update = change.update(on.target, {values[i]});
+        update.inc({{"n", 100}});
+        updates.push_back(update);
+    }
+    const auto changed = on.run(change);
+    for (const auto& each : updates) {
+        changed.require_count(each, 1);
+    }
+    operations out;
+    std::vector<operation_maker> fetches;
+    for (std::size_t i = values.size(); i-- > 0;) {
+        fetches.push_back(out.fetch(on.target, {values[i]}));
+    }
+    const auto got = on.run(out);
+    for (std::size_t i = 0; i < values.size(); ++i) {
+        const auto& fetch = fetches[values.size() - 1 - i];
+        got.require_ok(fetch);
+        const auto& rows = got.of(fetch).rows;
+        require(rows.size() == 1 && rows[0].at("k") == owned_value{values[i].as(as, memory)} &&
+                    rows[0].at("n").view().integer == static_cast<std::int64_t>(100 + i),
+                "each key of " + type + " finds its own row, " + std::to_string(i) + " found " +
+                    (rows.empty() ? "none" : to_string(rows[0])));
+    }
+    operations gone;
+    for (std::size_t i = 0; i + 1 < values.size(); ++i) {
+        gone.remove(on.target, {values[i]});
+    }
+    const auto removed = on.run(gone);
+    for (const auto& outcome : removed.outcomes) {
+        require(outcome.ok(), "each key of " + type + " is deleted: " + text_of(outcome));
+    }
+    require(on.rows({"n"}) ==
+                std::vector<std::string>{"{n: " + std::to_string(100 + values.size() - 1) + "}"},
+            "the last row is left");
+}
+
+/// Conditions on fields of the type, and pages sorted by them.
+void conditions_on(conformance_fixture& fixture, const std::string& type) {
+    const auto values = values_of(fixture, type).values;
+    stage on{fixture, start(fixture, object_name("conf_where_", type))
+                          .field("id", "int64", {.column = "id_cwh"})
+                          .field("v", type, {.column = "v_cwh"})
+                          .key({"id"})
+                          .index({"v"})
+                          .build()};
+    // Three rows of each value and three nulls: ids i, i + 1000, i + 2000.
+    operations in;
+    auto insert = in.insert(on.target);
+    for (std::size_t i = 0; i <= values.size(); ++i) {
+        for (const std::size_t more : {0U, 1000U, 2000U}) {
+            insert.row({{"id", i + more}, {"v", i < values.size() ? values[i] : literal{nullptr}}});
+        }
+    }
+    on.run(in).require_count(insert, 3 * (values.size() + 1));
+
+    const auto ids = [](std::size_t i) {
+        std::vector<std::string> rows;
+        for (const std::size_t more : {0U, 1000U, 2000U}) {
+            rows.push_back("{id: " + std::to_string(i + more) + "}");
+        }
+        return rows;
+    };
+    operations ops;
+    std::vector<operation_maker> equal;
+    std::vector<operation_maker> within;
+    std::vector<operation_maker> others;
+    for (const auto& value : values) {
+        auto find = ops.find(on.target);
+        find.where("v", value).fields({"id"});
+        equal.push_back(find);
+    }
+    for (const auto& value : values) {
+        auto find = ops.find(on.target);
+        find.where("v", comparison::in, {value, value}).fields({"id"});
+        within.push_back(find);
+    }
+    for (const auto& value : values) {
+        auto count = ops.count(on.target);
+        count.where("v", comparison::ne, {value});
+        others.push_back(count);
+    }
+    const auto got = on.run(ops);
+    for (std::size_t i = 0; i < values.size(); ++i) {
+        got.require_rows(equal[i], ids(i));
+        got.require_rows(within[i], ids(i));
+        require(got.of(others[i]).total == 3 * (values.size() - 1),
+                "`ne` leaves out one value and null");
+    }
+
+    for (const char* sort : {"v", "-v"}) {
+        std::vector<std::string> seen;
+        std::optional<recorded_cursor> at;
+        do {
+            operations page;
+            auto find = page.find(on.target);
+            find.sort({sort}).limit(2).fields({"id"});
+            if (at) {
+                find.after(*at);
+            }
+            const auto read = on.run(page);
+            read.require_ok(find);
+            for (const auto& row : read.of(find).rows) {
+                seen.push_back(to_string(row));
+            }
+            at = read.of(find).next;
+        } while (at && seen.size() <= 3 * values.size() + 3);
+        std::vector<std::string> all = on.rows({"id"});
+        std::sort(seen.begin(), seen.end());
+        std::sort(all.begin(), all.end());
+        require(seen == all, "pages sorted by " + type + " (" + sort + ") show every row once");
+    }
+}
+
 void null_empty_and_absent(conformance_fixture& fixture) {
     stage on{fixture, with_field(fixture, "string:20")};
     operations in;
@@ -198,6 +354,20 @@ void add_types(cases& to) {
         to.push_back(
             {"round trip of " + each.type.substr(0, each.type.find(':')),
              [type = each.type](conformance_fixture& fixture) { round_trip(fixture, type); }});
+    }
+    for (const char* type :
+         {"int8", "int64", "uint64", "decimal(18,2)", "string:200", "enum:open,frozen,über", "uuid",
+          "bytes:200", "date", "time", "datetime"}) {
+        const std::string name = type;
+        to.push_back({"keys of " + name.substr(0, name.find(':')),
+                      [name](conformance_fixture& fixture) { keys_of(fixture, name); }});
+    }
+    for (const char* type :
+         {"bool", "int32", "int64", "uint64", "double", "decimal(18,2)", "string:200",
+          "enum:open,frozen,über", "uuid", "bytes:200", "date", "time", "datetime"}) {
+        const std::string name = type;
+        to.push_back({"conditions on " + name.substr(0, name.find(':')),
+                      [name](conformance_fixture& fixture) { conditions_on(fixture, name); }});
     }
     to.push_back({"null, empty and absent", null_empty_and_absent});
 }
