@@ -319,6 +319,22 @@ struct factory::impl {
         stages[index] = stage::answered;
     }
 
+    /// As `answer`, for an operation that was not run to its end: when a commit was sent and not
+    /// answered, its effect is not known, whatever else is said about it.
+    void give_up(core::op_index index, outcome result) {
+        sink->reset(index);
+        if (uncertain[index] != 0) {
+            result.status = core::status::error;
+            if (result.code == code::skipped) {
+                result.code = code::backend_unavailable;
+            }
+            result.effect = effect::unknown;
+            result.detail = "the connection broke while the commit was under way; send the same id "
+                            "again to learn the outcome";
+        }
+        answer(index, result);
+    }
+
     void bind_all() {
         for (std::uint32_t m = 0; m < batch.size(); ++m) {
             auto& from = batch[m];
@@ -465,16 +481,9 @@ struct factory::impl {
             if (stages[index] == stage::answered) {
                 continue;
             }
-            sink->reset(index);
             auto failed = outcome::failure(why, detail);
             failed.retry_after = retry_after;
-            if (uncertain[index] != 0) {
-                failed.code = code::backend_unavailable;
-                failed.effect = effect::unknown;
-                failed.detail = "the connection broke while the commit was under way; send the "
-                                "same id again to learn the outcome";
-            }
-            answer(index, failed);
+            give_up(index, failed);
         }
         open.clear();
     }
@@ -490,12 +499,7 @@ struct factory::impl {
         for (const auto* op : open) {
             const auto index = op->bound.index;
             if (stages[index] == stage::open && now >= op->bound.deadline.when()) {
-                sink->reset(index);
-                auto late = outcome::failure(code::deadline_exceeded, "the deadline passed");
-                if (uncertain[index] != 0) {
-                    late.effect = effect::unknown;
-                }
-                answer(index, late);
+                give_up(index, outcome::failure(code::deadline_exceeded, "the deadline passed"));
                 ++ended;
                 if (batch[op->message].request.mode == core::envelope_mode::atomic) {
                     end_atomic(*op);
@@ -512,9 +516,8 @@ struct factory::impl {
     void end_atomic(const planned& cause) {
         for (const auto* op : open) {
             if (op->message == cause.message && stages[op->bound.index] == stage::open) {
-                sink->reset(op->bound.index);
-                answer(op->bound.index,
-                       outcome::skip("another operation of the atomic envelope failed"));
+                give_up(op->bound.index,
+                        outcome::skip("another operation of the atomic envelope failed"));
             }
         }
     }
@@ -558,8 +561,8 @@ struct factory::impl {
         for (const auto* op : all) {
             if (op->message == cause.message && op->bound.index > cause.bound.index &&
                 stages[op->bound.index] == stage::open) {
-                answer(op->bound.index,
-                       outcome::skip("an earlier operation of the sequence failed"));
+                give_up(op->bound.index,
+                        outcome::skip("an earlier operation of the sequence failed"));
             }
         }
     }
