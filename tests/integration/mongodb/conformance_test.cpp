@@ -9,8 +9,8 @@ class mongodb_fixture final : public testing::conformance_fixture {
 public:
     explicit mongodb_fixture(const test::endpoint& server)
         : raw_(server.uri, test::unique_name()),
-          adapter_(adapters::make_mongodb(
-              "rec", test::mongodb::settings_for(server.uri, raw_.name()))) {}
+          adapter_(adapters::make_mongodb("rec",
+                                          test::mongodb::settings_for(server.uri, raw_.name()))) {}
 
     adapters::adapter& adapter() override { return *adapter_; }
     [[nodiscard]] templates::engine store() const override { return templates::engine::rec; }

@@ -65,8 +65,8 @@ void reconnect(adapters::session& session) {
 }
 
 std::chrono::milliseconds since(std::chrono::steady_clock::time_point start) {
-    return std::chrono::duration_cast<std::chrono::milliseconds>(
-        std::chrono::steady_clock::now() - start);
+    return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() -
+                                                                 start);
 }
 
 } // namespace
@@ -193,6 +193,16 @@ TEST_CASE("faults: TLS with the server's certificate checked") {
     // Plain text to a TLS port.
     const auto plain = connects();
     CHECK(plain != "yes");
+
+    // A certificate of our own, from two files; the server's serves as one.
+    settings.tls.enabled = true;
+    settings.tls.ca = ca;
+    settings.tls.cert = ca.parent_path() / "server.pem";
+    settings.tls.key = ca.parent_path() / "server.key";
+    CHECK(connects() == "yes");
+    settings.tls.key = other; // no key in it
+    CHECK(connects().find("TLS") != std::string::npos);
+    settings.tls = {};
 
     settings.uri = core::secret{where.uri + "&tlsCAFile=" + ca.string()};
     CHECK(connects() == "yes");

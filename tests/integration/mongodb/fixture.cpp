@@ -38,15 +38,14 @@ raw_database::~raw_database() {
 
 std::string raw_database::run(const std::string& command) {
     bson_error_t error{};
-    bson_t* const parsed =
-        bson_new_from_json(reinterpret_cast<const std::uint8_t*>(command.data()),
-                           static_cast<ssize_t>(command.size()), &error);
+    bson_t* const parsed = bson_new_from_json(reinterpret_cast<const std::uint8_t*>(command.data()),
+                                              static_cast<ssize_t>(command.size()), &error);
     if (parsed == nullptr) {
         throw std::runtime_error{std::string{"not JSON: "} + error.message + ": " + command};
     }
     bson_t reply;
-    const bool done = mongoc_client_command_simple(impl_->client, name_.c_str(), parsed, nullptr,
-                                                   &reply, &error);
+    const bool done =
+        mongoc_client_command_simple(impl_->client, name_.c_str(), parsed, nullptr, &reply, &error);
     char* const json = bson_as_canonical_extended_json(&reply, nullptr);
     const std::string text = json;
     bson_free(json);
@@ -96,8 +95,7 @@ std::vector<std::string> raw_database::documents(const std::string& collection) 
     bson_t* const all = bson_new();
     mongoc_collection_t* const from =
         mongoc_client_get_collection(impl_->client, name_.c_str(), collection.c_str());
-    mongoc_cursor_t* const cursor =
-        mongoc_collection_find_with_opts(from, all, nullptr, nullptr);
+    mongoc_cursor_t* const cursor = mongoc_collection_find_with_opts(from, all, nullptr, nullptr);
     const bson_t* document = nullptr;
     while (mongoc_cursor_next(cursor, &document)) {
         char* const json = bson_as_canonical_extended_json(document, nullptr);

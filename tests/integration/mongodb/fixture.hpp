@@ -1,11 +1,11 @@
 #pragma once
 
+#include "support/servers.hpp"
+
 #include <beds/adapters/mongodb.hpp>
 #include <beds/core/arena.hpp>
 #include <beds/testing/make.hpp>
 #include <beds/testing/recording_sink.hpp>
-
-#include "support/servers.hpp"
 
 #include <memory>
 #include <string>

@@ -108,10 +108,11 @@ TEST_CASE("mongodb: insert and fetch") {
     CHECK(text_of(got.outcome(same)) == "error DUPLICATE_KEY none field=email");
     CHECK(text_of(got.outcome(two)) == "ok OK applied");
     CHECK(got.outcome(one).at_least_once);
-    CHECK(on.raw.documents("people").at(0) ==
-          R"({ "_id" : { "$numberLong" : "1" }, "name_pe" : "Ana", "email_pe" : "a@x", )"
-          R"("age_pe" : { "$numberInt" : "30" }, )"
-          R"("extra_pe" : { "a" : [ { "$numberLong" : "1" }, { "$numberDouble" : "2.5" }, "x" ] } })");
+    CHECK(
+        on.raw.documents("people").at(0) ==
+        R"({ "_id" : { "$numberLong" : "1" }, "name_pe" : "Ana", "email_pe" : "a@x", )"
+        R"("age_pe" : { "$numberInt" : "30" }, )"
+        R"("extra_pe" : { "a" : [ { "$numberLong" : "1" }, { "$numberDouble" : "2.5" }, "x" ] } })");
 
     operations out;
     auto first = out.fetch(on.target, {1});
@@ -132,11 +133,27 @@ TEST_CASE("mongodb: operators in values are values") {
     world on;
     on.insert(1, "Ana");
     on.insert(2, "$ne");
-    const std::vector<std::string> hostile{
-        R"({"$ne":null})",  R"({"$gt":""})", R"({"$where":"sleep(5000)||true"})", R"({"$code":"x"})",
-        R"({"a":{"b":{"$gt":{"$where":"1"}}}})", "\xef\xbc\x84ne", "__proto__", "constructor", "a.b",
-        "$", "", "' OR '1'='1", "'; DROP TABLE t;-- ", "\\'", "%", "_", ".*", "^", R"({"$oid":"507f1f77bcf86cd799439011"})",
-        std::string("a\0b", 3), std::string(65'000, 'x')};
+    const std::vector<std::string> hostile{R"({"$ne":null})",
+                                           R"({"$gt":""})",
+                                           R"({"$where":"sleep(5000)||true"})",
+                                           R"({"$code":"x"})",
+                                           R"({"a":{"b":{"$gt":{"$where":"1"}}}})",
+                                           "\xef\xbc\x84ne",
+                                           "__proto__",
+                                           "constructor",
+                                           "a.b",
+                                           "$",
+                                           "",
+                                           "' OR '1'='1",
+                                           "'; DROP TABLE t;-- ",
+                                           "\\'",
+                                           "%",
+                                           "_",
+                                           ".*",
+                                           "^",
+                                           R"({"$oid":"507f1f77bcf86cd799439011"})",
+                                           std::string("a\0b", 3),
+                                           std::string(65'000, 'x')};
     for (const auto& text : hostile) {
         CAPTURE(text.substr(0, 80));
         operations ops;
@@ -195,8 +212,11 @@ TEST_CASE("mongodb: documents hold any member names, as data") {
         CHECK(on.run(out).of(fetch).rows.at(0).at("extra").view().text == tree);
     }
     operations bad;
-    bad.insert(on.target, {{"id", 99}, {"name", "x"}, {"email", "99"}, {"age", 1}, {"extra", R"({"a\u0000b":1})"}});
-    bad.insert(on.target, {{"id", 98}, {"name", "x"}, {"email", "98"}, {"age", 1}, {"extra", "{}"}});
+    bad.insert(
+        on.target,
+        {{"id", 99}, {"name", "x"}, {"email", "99"}, {"age", 1}, {"extra", R"({"a\u0000b":1})"}});
+    bad.insert(on.target,
+               {{"id", 98}, {"name", "x"}, {"email", "98"}, {"age", 1}, {"extra", "{}"}});
     const auto got = on.run(bad);
     CHECK(text_of(got.outcomes[0]) == "error INVALID_FIELD none field=extra");
     CHECK(text_of(got.outcomes[1]) == "ok OK applied");
@@ -233,7 +253,11 @@ TEST_CASE("mongodb: more than fits into one command") {
     operations in;
     auto many = in.insert(on.target);
     for (int i = 0; i < count; ++i) {
-        many.row({{"id", i}, {"name", "x"}, {"email", std::to_string(i)}, {"age", 0}, {"extra", nullptr}});
+        many.row({{"id", i},
+                  {"name", "x"},
+                  {"email", std::to_string(i)},
+                  {"age", 0},
+                  {"extra", nullptr}});
     }
     CHECK(on.run(in).of(many).count == std::uint64_t{count});
     operations change;
@@ -273,9 +297,17 @@ TEST_CASE("mongodb: large rows go in as many commands as they need") {
     const std::string large(6 << 20, 'x');
     operations in;
     for (int i = 0; i < 6; ++i) {
-        in.insert(on.target, {{"id", i}, {"name", large}, {"email", std::to_string(i)}, {"age", 0}, {"extra", nullptr}});
+        in.insert(on.target, {{"id", i},
+                              {"name", large},
+                              {"email", std::to_string(i)},
+                              {"age", 0},
+                              {"extra", nullptr}});
     }
-    in.insert(on.target, {{"id", 6}, {"name", std::string(17 << 20, 'y')}, {"email", "6"}, {"age", 0}, {"extra", nullptr}});
+    in.insert(on.target, {{"id", 6},
+                          {"name", std::string(17 << 20, 'y')},
+                          {"email", "6"},
+                          {"age", 0},
+                          {"extra", nullptr}});
     const auto got = on.run(in);
     for (int i = 0; i < 6; ++i) {
         CHECK(text_of(got.outcomes[static_cast<std::size_t>(i)]) == "ok OK applied");
@@ -296,7 +328,8 @@ TEST_CASE("mongodb: calls are pipelines with bound arguments") {
     for (int i = 1; i <= 5; ++i) {
         on.insert(i, i % 2 == 0 ? "$name_pe" : "odd");
     }
-    on.raw.run(R"({"update": "people", "updates": [{"q": {"_id": 2}, "u": {"$set": {"_beds": {"x": 1}}}}]})");
+    on.raw.run(
+        R"({"update": "people", "updates": [{"q": {"_id": 2}, "u": {"$set": {"_beds": {"x": 1}}}}]})");
     operations ops;
     auto first = ops.call(on.target, "by_name", {"$name_pe", 1});
     auto none = ops.call(on.target, "by_name", {"nobody", 1});
@@ -417,8 +450,8 @@ TEST_CASE("mongodb: random rows come back as they went in") {
     std::vector<std::string> sent;
     for (int i = 0; i < rows; ++i) {
         char id[37];
-        std::snprintf(id, sizeof id, "%08x-%04x-%04x-%04x-%012llx",
-                      static_cast<unsigned>(random()), static_cast<unsigned>(random() % 0x10000),
+        std::snprintf(id, sizeof id, "%08x-%04x-%04x-%04x-%012llx", static_cast<unsigned>(random()),
+                      static_cast<unsigned>(random() % 0x10000),
                       static_cast<unsigned>(random() % 0x10000),
                       static_cast<unsigned>(random() % 0x10000),
                       static_cast<unsigned long long>(random() % 0x1000000000000));
@@ -494,7 +527,8 @@ TEST_CASE("mongodb: a look at the collections warns of keys without index") {
     on.raw.run(R"({"create": "bare"})");
     const std::vector<const templates::template_def*> all{&on.target, &bare};
     on.adapter->inspect(*session, all, core::deadline::after(std::chrono::seconds{5}));
-    REQUIRE(logged.size() == 1);
+    on.adapter->inspect(*session, all, core::deadline::after(std::chrono::seconds{5}));
+    REQUIRE(logged.size() == 1); // once for all sessions
     CHECK(logged[0].find("BEDS_MONGODB_NO_KEY_INDEX template 'bare'") == 0);
     CHECK(session->alive(core::deadline::after(std::chrono::seconds{5})));
 }

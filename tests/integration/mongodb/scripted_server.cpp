@@ -4,10 +4,9 @@
 
 #include <cstdint>
 #include <cstring>
-#include <stdexcept>
-
 #include <netinet/in.h>
 #include <poll.h>
+#include <stdexcept>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -90,10 +89,11 @@ struct scripted_server::impl {
             const std::string name = bson_iter_key(&first);
             scripted_reply reply;
             if (name == "isMaster" || name == "ismaster" || name == "hello") {
-                reply.json = R"({"ismaster": true, "helloOk": true, "isWritablePrimary": true, )"
-                             R"("maxBsonObjectSize": 16777216, "maxMessageSizeBytes": 48000000, )"
-                             R"("maxWriteBatchSize": 100000, "minWireVersion": 0, "maxWireVersion": )" +
-                             std::to_string(wire_version) + R"(, "ok": 1})";
+                reply.json =
+                    R"({"ismaster": true, "helloOk": true, "isWritablePrimary": true, )"
+                    R"("maxBsonObjectSize": 16777216, "maxMessageSizeBytes": 48000000, )"
+                    R"("maxWriteBatchSize": 100000, "minWireVersion": 0, "maxWireVersion": )" +
+                    std::to_string(wire_version) + R"(, "ok": 1})";
             } else {
                 char* const text = bson_as_canonical_extended_json(&command, nullptr);
                 const std::string copy = text;

@@ -14,9 +14,9 @@ namespace beds::test::mongodb {
 /// What the scripted server does with a command.
 struct scripted_reply {
     enum class action {
-        answer,        ///< with `json`
-        hang_up,       ///< closes the connection without an answer
-        stand_still,   ///< keeps the connection and says nothing
+        answer,      ///< with `json`
+        hang_up,     ///< closes the connection without an answer
+        stand_still, ///< keeps the connection and says nothing
     };
     scripted_reply::action what = action::answer;
     std::string json = R"({"ok": 1})"; ///< Extended JSON

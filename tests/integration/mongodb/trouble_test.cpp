@@ -124,9 +124,11 @@ TEST_CASE("trouble: refusals of whole writes tell the effect only when it is cer
 }
 
 TEST_CASE("trouble: errors of single writes") {
-    CHECK(insert_under(write_error(11000, R"(, "keyPattern": {"nm": 1}, "keyValue": {"nm": "a"})")) ==
-          "error DUPLICATE_KEY none field=name");
-    CHECK(insert_under(write_error(121, R"(, "errInfo": {"details": {"missingProperties": ["nn"]}})")) ==
+    CHECK(
+        insert_under(write_error(11000, R"(, "keyPattern": {"nm": 1}, "keyValue": {"nm": "a"})")) ==
+        "error DUPLICATE_KEY none field=name");
+    CHECK(insert_under(
+              write_error(121, R"(, "errInfo": {"details": {"missingProperties": ["nn"]}})")) ==
           "error CONSTRAINT none field=n");
     CHECK(insert_under(write_error(112)) == "error BACKEND_CONFLICT none");
     CHECK(insert_under(write_error(14031)) == "error BACKEND_STORAGE_FULL none");
@@ -179,15 +181,34 @@ TEST_CASE("trouble: commands carry a comment and a time limit") {
     CHECK_FALSE(contains(old.server.commands(), "comment"));
 }
 
+TEST_CASE("trouble: the concerns of the connection string are kept") {
+    scripted_server server{always(R"({"ok": 1, "n": 1})")};
+    const auto engine = adapters::make_mongodb(
+        "rec",
+        settings_for(server.uri() + "?w=majority&journal=true&readConcernLevel=majority", "db"));
+    const auto session = engine->open_session({"x", nullptr, {}});
+    session->connect(core::deadline::after(std::chrono::seconds{5}));
+    operations ops;
+    ops.insert(target, {{"id", 1}, {"name", "a"}, {"n", 1}});
+    run(*session, ops);
+    operations more;
+    more.fetch(target, {1});
+    run(*session, more);
+    CHECK(contains(server.commands(), R"("writeConcern" : { "w" : "majority", "j" : true })"));
+    CHECK(contains(server.commands(), R"("readConcern" : { "level" : "majority" })"));
+}
+
 TEST_CASE("trouble: an answer in several batches") {
     world on{[](std::string_view name, const std::string&) {
         if (name == "getMore") {
-            return scripted_reply{action::answer,
-                                  R"({"ok": 1, "cursor": {"id": {"$numberLong": "0"}, "ns": "db.people",
+            return scripted_reply{
+                action::answer,
+                R"({"ok": 1, "cursor": {"id": {"$numberLong": "0"}, "ns": "db.people",
                                      "nextBatch": [{"_id": 3, "nm": "c", "nn": 3}]}})"};
         }
-        return scripted_reply{action::answer,
-                              R"({"ok": 1, "cursor": {"id": {"$numberLong": "77"}, "ns": "db.people",
+        return scripted_reply{
+            action::answer,
+            R"({"ok": 1, "cursor": {"id": {"$numberLong": "77"}, "ns": "db.people",
                                  "firstBatch": [{"_id": 1, "nm": "a"}, {"_id": 2, "nm": "b"}]}})"};
     }};
     operations ops;
@@ -334,9 +355,9 @@ TEST_CASE("trouble: a short count is settled by a look at the keys") {
             return scripted_reply{action::answer, R"({"ok": 1, "n": 2, "nModified": 2})"};
         }
         return scripted_reply{
-            action::answer, R"({"ok": 1, "cursor": {"id": 0, "ns": "db.people", "firstBatch": [)" +
-                                std::string{found == 1 ? R"({"_id": 3})" : R"({"_id": 1}, {"_id": 3})"} +
-                                "]}}"};
+            action::answer,
+            R"({"ok": 1, "cursor": {"id": 0, "ns": "db.people", "firstBatch": [)" +
+                std::string{found == 1 ? R"({"_id": 3})" : R"({"_id": 1}, {"_id": 3})"} + "]}}"};
     }};
     const auto update = [&] {
         operations ops;

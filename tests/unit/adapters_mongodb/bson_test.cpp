@@ -46,8 +46,8 @@ std::string there_and_back(std::string_view json) {
 /// A BSON document from Extended JSON, its member `v` read as a type.
 std::string read_as(const char* extended, std::string_view type) {
     bson_error_t error{};
-    bson_t* const made = bson_new_from_json(reinterpret_cast<const std::uint8_t*>(extended), -1,
-                                            &error);
+    bson_t* const made =
+        bson_new_from_json(reinterpret_cast<const std::uint8_t*>(extended), -1, &error);
     REQUIRE(made != nullptr);
     bson_iter_t found;
     REQUIRE(bson_iter_init_find(&found, made, "v"));
@@ -74,7 +74,8 @@ std::string written(const core::value& value, std::string_view type,
 TEST_CASE("bson: JSON is never read as Extended JSON") {
     CHECK(stored(R"({"$oid":"507f1f77bcf86cd799439011"})") ==
           R"({ "v" : { "$oid" : "507f1f77bcf86cd799439011" } })");
-    // Canonical Extended JSON cannot tell those apart, the bytes can: 3 is a document, 7 an ObjectId.
+    // Canonical Extended JSON cannot tell those apart, the bytes can: 3 is a document, 7 an
+    // ObjectId.
     core::arena memory;
     for (const char* wrapper :
          {R"({"$oid":"507f1f77bcf86cd799439011"})", R"({"$code":"x"})", R"({"$minKey":1})",
@@ -128,9 +129,10 @@ TEST_CASE("bson: each type has one stored form") {
           R"({ "v" : { "$numberDecimal" : "18446744073709551615" } })");
     CHECK(written(value::of_text(value::kind::decimal, "1.50"), "decimal(10,2)") ==
           R"({ "v" : { "$numberDecimal" : "1.50" } })");
-    CHECK(written(value::of_text(value::kind::uuid, "00112233-4455-6677-8899-aabbccddeeff"),
-                  "uuid") ==
-          R"({ "v" : { "$binary" : { "base64" : "ABEiM0RVZneImaq7zN3u/w==", "subType" : "04" } } })");
+    CHECK(
+        written(value::of_text(value::kind::uuid, "00112233-4455-6677-8899-aabbccddeeff"),
+                "uuid") ==
+        R"({ "v" : { "$binary" : { "base64" : "ABEiM0RVZneImaq7zN3u/w==", "subType" : "04" } } })");
     CHECK(written(value::of_text(value::kind::bytes, "ab"), "bytes") ==
           R"({ "v" : { "$binary" : { "base64" : "YWI=", "subType" : "00" } } })");
     CHECK(written(value::of_number(value::kind::date, 0), "date") == R"({ "v" : "1970-01-01" })");

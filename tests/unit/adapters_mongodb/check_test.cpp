@@ -62,12 +62,9 @@ TEST_CASE("check: what MongoDB cannot do is refused with the reason") {
               .find("stored under the name of 'id'") != std::string::npos);
     CHECK(problems(maker().field("d", "string", {.collation = "utf8mb4_general_ci"}).build())
               .find("collations are not available") != std::string::npos);
-    CHECK(problems(maker()
-                       .field("d", "int64", {.source = templates::generated::database})
-                       .build())
+    CHECK(problems(maker().field("d", "int64", {.source = templates::generated::database}).build())
               .find("generates no values") != std::string::npos);
-    CHECK(problems(maker().object("system.users").build()).find("not a name") !=
-          std::string::npos);
+    CHECK(problems(maker().object("system.users").build()).find("not a name") != std::string::npos);
     auto procedures = maker().build();
     procedures.write.insert = "sp_insert";
     CHECK(problems(procedures) == "write: procedures are not available on MongoDB\n");
@@ -103,8 +100,9 @@ TEST_CASE("check: calls") {
 
 TEST_CASE("settings: connection strings that are refused") {
     CHECK(refusal(settings()).empty());
-    for (const char* option : {"tlsInsecure=true", "tlsAllowInvalidCertificates=true",
-                               "tlsAllowInvalidHostnames=true", "sslAllowInvalidCertificates=true"}) {
+    for (const char* option :
+         {"tlsInsecure=true", "tlsAllowInvalidCertificates=true", "tlsAllowInvalidHostnames=true",
+          "sslAllowInvalidCertificates=true"}) {
         const auto why =
             refusal(settings("mongodb://user:hidden@127.0.0.1/db?tls=true&" + std::string{option}));
         CAPTURE(option, why);

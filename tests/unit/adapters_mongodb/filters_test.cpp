@@ -4,7 +4,6 @@
 #include "support/catch.hpp"
 
 #include <beds/core/json.hpp>
-
 #include <beds/testing/make.hpp>
 
 #include <string>
@@ -38,9 +37,8 @@ std::string where_of(const testing::operation_maker& op) {
 } // namespace
 
 TEST_CASE("filters: a value stays a value") {
-    for (const char* text :
-         {"$ne", "{\"$gt\":\"\"}", "$where", "sleep(5000)||true", "\xef\xbc\x84ne", "__proto__",
-          "a.b", ""}) {
+    for (const char* text : {"$ne", "{\"$gt\":\"\"}", "$where", "sleep(5000)||true",
+                             "\xef\xbc\x84ne", "__proto__", "a.b", ""}) {
         operations ops;
         auto op = ops.find(target).where("name", text);
         std::string quoted;
@@ -50,8 +48,7 @@ TEST_CASE("filters: a value stays a value") {
     operations ops;
     auto op = ops.update(target, {1});
     op.expect({{"free", R"({"$ne":{"$where":"x"}})"}});
-    CHECK(where_of(op) ==
-          R"({ "d" : { "$eq" : { "$ne" : { "$where" : "x" } } } })");
+    CHECK(where_of(op) == R"({ "d" : { "$eq" : { "$ne" : { "$where" : "x" } } } })");
 }
 
 TEST_CASE("filters: operators") {
@@ -59,9 +56,7 @@ TEST_CASE("filters: operators") {
     const auto of = [&](comparison how, std::vector<testing::literal> values) {
         return where_of(ops.find(target).where("rank", how, std::move(values)));
     };
-    const auto one = [](const std::string& inner) {
-        return R"({ "r" : { )" + inner + " } }";
-    };
+    const auto one = [](const std::string& inner) { return R"({ "r" : { )" + inner + " } }"; };
     const std::string five = R"({ "$numberInt" : "5" })";
     CHECK(of(comparison::lt, {5}) == one(R"("$lt" : )" + five));
     CHECK(of(comparison::le, {5}) == one(R"("$lte" : )" + five));
@@ -78,8 +73,8 @@ TEST_CASE("filters: operators") {
                        .where("rank", comparison::ge, {5})
                        .where("name", "x")
                        .where("rank", comparison::lt, {5})) ==
-          R"({ "r" : { "$gte" : )" + five + R"( }, "n" : "x", "$and" : [ { "r" : { "$lt" : )" + five +
-              " } } ] }");
+          R"({ "r" : { "$gte" : )" + five + R"( }, "n" : "x", "$and" : [ { "r" : { "$lt" : )" +
+              five + " } } ] }");
 }
 
 TEST_CASE("filters: a prefix has no meaning as a pattern") {
@@ -140,8 +135,8 @@ TEST_CASE("errors: what the server says, in the closed set of codes") {
 TEST_CASE("errors: the field that broke a rule") {
     const auto column = [](const char* extended) {
         bson_error_t error{};
-        bson_t* const made = bson_new_from_json(
-            reinterpret_cast<const std::uint8_t*>(extended), -1, &error);
+        bson_t* const made =
+            bson_new_from_json(reinterpret_cast<const std::uint8_t*>(extended), -1, &error);
         REQUIRE(made != nullptr);
         server_error given;
         given.has_document = true;

@@ -37,8 +37,7 @@ std::string bound(std::string text, std::string_view word, std::int64_t n = 3,
     core::datum parsed;
     REQUIRE_FALSE(core::parse_json(tree, memory, parsed));
     const std::vector<core::value> args{core::value::of_text(core::value::kind::string, word),
-                                        core::value::of_int(n),
-                                        core::value::of_document(&parsed)};
+                                        core::value::of_int(n), core::value::of_document(&parsed)};
     bson_writer to;
     REQUIRE_FALSE(stages.append_to(to, "p", args, memory));
     return test::text_of(to);
@@ -51,16 +50,19 @@ TEST_CASE("pipeline: arguments stay values wherever they stand") {
           R"({ "p" : [ { "$match" : { "a" : { "$eq" : "$ne" } } } ] })");
     CHECK(bound(R"([{"$match":{"a":{"$arg":"tree"}}}])", "") ==
           R"({ "p" : [ { "$match" : { "a" : { "$eq" : { "$gt" : "" } } } } ] })");
-    CHECK(bound(R"([{"$match":{"$or":[{"a":{"$gte":{"$arg":"n"}}},{"b":{"$in":[{"$arg":"word"}]}}]}}])",
-                "$x") ==
-          R"({ "p" : [ { "$match" : { "$or" : [ { "a" : { "$gte" : { "$numberLong" : "3" } } }, )"
-          R"({ "b" : { "$in" : [ "$x" ] } } ] } } ] })");
+    CHECK(
+        bound(
+            R"([{"$match":{"$or":[{"a":{"$gte":{"$arg":"n"}}},{"b":{"$in":[{"$arg":"word"}]}}]}}])",
+            "$x") ==
+        R"({ "p" : [ { "$match" : { "$or" : [ { "a" : { "$gte" : { "$numberLong" : "3" } } }, )"
+        R"({ "b" : { "$in" : [ "$x" ] } } ] } } ] })");
     CHECK(bound(R"([{"$project":{"x":{"$arg":"word"},"y":{"$concat":["$a",{"$arg":"word"}]}}}])",
                 "$password") ==
           R"({ "p" : [ { "$project" : { "x" : { "$literal" : "$password" }, )"
           R"("y" : { "$concat" : [ "$a", { "$literal" : "$password" } ] } } } ] })");
-    CHECK(bound(R"([{"$match":{"$expr":{"$eq":["$a",{"$arg":"word"}]}}}])", "$b") ==
-          R"({ "p" : [ { "$match" : { "$expr" : { "$eq" : [ "$a", { "$literal" : "$b" } ] } } } ] })");
+    CHECK(
+        bound(R"([{"$match":{"$expr":{"$eq":["$a",{"$arg":"word"}]}}}])", "$b") ==
+        R"({ "p" : [ { "$match" : { "$expr" : { "$eq" : [ "$a", { "$literal" : "$b" } ] } } } ] })");
     CHECK(bound(R"([{"$limit":{"$arg":"n"}}])", "") ==
           R"({ "p" : [ { "$limit" : { "$numberLong" : "3" } } ] })");
     CHECK(bound(R"([{"$lookup":{"from":"o","let":{"w":{"$arg":"word"}},)"
@@ -71,8 +73,9 @@ TEST_CASE("pipeline: arguments stay values wherever they stand") {
     CHECK(bound(R"([{"$facet":{"a":[{"$match":{"b":{"$not":{"$gt":{"$arg":"n"}}}}}]}}])", "") ==
           R"({ "p" : [ { "$facet" : { "a" : [ { "$match" : )"
           R"({ "b" : { "$not" : { "$gt" : { "$numberLong" : "3" } } } } } ] } } ] })");
-    CHECK(bound(R"([{"$match":{"a":{"$elemMatch":{"$gt":{"$arg":"n"}}}}}])", "") ==
-          R"({ "p" : [ { "$match" : { "a" : { "$elemMatch" : { "$gt" : { "$numberLong" : "3" } } } } } ] })");
+    CHECK(
+        bound(R"([{"$match":{"a":{"$elemMatch":{"$gt":{"$arg":"n"}}}}}])", "") ==
+        R"({ "p" : [ { "$match" : { "a" : { "$elemMatch" : { "$gt" : { "$numberLong" : "3" } } } } } ] })");
     CHECK(bound(R"([{"$addFields":{"a":{"$literal":{"$arg":"word"}}}}])", "$z") ==
           R"({ "p" : [ { "$addFields" : { "a" : { "$literal" : "$z" } } } ] })");
 }
@@ -90,8 +93,9 @@ TEST_CASE("pipeline: places where no argument can stand") {
           "pipeline: no argument can stand at 'into'");
     CHECK(problem(R"([{"$limit":{"$arg":"word"}}])") ==
           "pipeline: '$limit' takes only numbers as arguments");
-    CHECK(problem(R"([{"$project":{"a":{"$regexMatch":{"input":"$b","regex":{"$arg":"word"}}}}}])") ==
-          "pipeline: no argument can stand at 'regex'");
+    CHECK(
+        problem(R"([{"$project":{"a":{"$regexMatch":{"input":"$b","regex":{"$arg":"word"}}}}}])") ==
+        "pipeline: no argument can stand at 'regex'");
     CHECK(problem(R"([{"$match":{"a":{"$arg":"nobody"}}}])") ==
           "pipeline: there is no argument 'nobody'");
     CHECK(problem(R"([{"$match":{"a":{"$arg":"n","b":1}}}])") ==

@@ -20,27 +20,29 @@
 /// | uuid | binary, subtype 4 |
 /// | bytes | binary, subtype 0 |
 /// | date, time | string, `2026-01-31`, `23:59:59.000001` (their order is the order of time) |
-/// | datetime | int64, microseconds since 1970; a field of an index with `expire_after` is a BSON date, and there a value with a part below the millisecond is refused (`generated = "now"`: cut) |
-/// | json, document | nested documents, arrays and scalars; integers int64 (above: decimal128), other numbers double where that is the same number, else decimal128, else refused |
+/// | datetime | int64, microseconds since 1970; a field of an index with `expire_after` is a BSON
+/// date, and there a value with a part below the millisecond is refused (`generated = "now"`: cut)
+/// | | json, document | nested documents, arrays and scalars; integers int64 (above: decimal128),
+/// other numbers double where that is the same number, else decimal128, else refused |
 ///
 /// Reading also takes what other programs store: any numeric type whose value fits, BSON dates for
-/// date and datetime, strings for uuid, ObjectIds for string (24 hexadecimal digits), missing fields
-/// as null. A stored value that does not fit the template's type fails its operation: INTERNAL, with
-/// the field. Conditions compare with the stored form above only.
+/// date and datetime, strings for uuid, ObjectIds for string (24 hexadecimal digits), missing
+/// fields as null. A stored value that does not fit the template's type fails its operation:
+/// INTERNAL, with the field. Conditions compare with the stored form above only.
 ///
-/// `_id` is the field whose `column` says so; a document of a template without one gets an ObjectId.
-/// The key needs a unique index. `_beds` is the adapter's own and is in no result.
+/// `_id` is the field whose `column` says so; a document of a template without one gets an
+/// ObjectId. The key needs a unique index. `_beds` is the adapter's own and is in no result.
 ///
-/// What is not atomic here. One document changes wholly or not at all; there are no transactions, so
-/// `atomic` envelopes are refused, and writes are applied when `run` returns, whatever happens to the
-/// unit later: `commit` always says applied, `rollback` undoes nothing. Until the intent records
-/// come, every write's outcome says `at_least_once`. An insert of several rows stops at the first
-/// that fails: its outcome is then an error with effect `applied`. An update by `where` that fails in
-/// the middle has effect `unknown`.
+/// What is not atomic here. One document changes wholly or not at all; there are no transactions,
+/// so `atomic` envelopes are refused, and writes are applied when `run` returns, whatever happens
+/// to the unit later: `commit` always says applied, `rollback` undoes nothing. Until the intent
+/// records come, every write's outcome says `at_least_once`. An insert of several rows stops at the
+/// first that fails: its outcome is then an error with effect `applied`. An update by `where` that
+/// fails in the middle has effect `unknown`.
 ///
 /// A connection that breaks: as long as nothing of a group can have reached the server, `run` says
-/// `broken` (past the deadline `expired`); groups that ran before stay as they are. Otherwise it says
-/// `done`, the session is not usable, and the outcomes tell which operations are `unknown`
+/// `broken` (past the deadline `expired`); groups that ran before stay as they are. Otherwise it
+/// says `done`, the session is not usable, and the outcomes tell which operations are `unknown`
 /// (BACKEND_UNAVAILABLE, or DEADLINE_EXCEEDED) and which were not sent (effect none).
 ///
 /// Every call ends by its deadline and 300 ms: the adapter brings its own stream, which bounds each

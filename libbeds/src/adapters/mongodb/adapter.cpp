@@ -56,8 +56,7 @@ void check_field(const templates::field& field, std::vector<std::string>& proble
     if (field.column == "_beds") {
         say("the stored name '_beds' is reserved");
     }
-    if (field.type.kind == core::type_kind::decimal &&
-        field.type.precision > most_decimal_digits) {
+    if (field.type.kind == core::type_kind::decimal && field.type.precision > most_decimal_digits) {
         say("MongoDB keeps at most 34 digits of a decimal");
     }
     if (!field.collation.empty()) {
@@ -133,8 +132,8 @@ std::vector<std::string> mongodb_adapter::check(const templates::template_def& t
         check_field(target.fields[i], problems);
         for (std::size_t j = 0; j < i; ++j) {
             if (target.fields[i].column == target.fields[j].column) {
-                problems.push_back("fields." + target.fields[i].name + ": stored under the name of '" +
-                                   target.fields[j].name + "'");
+                problems.push_back("fields." + target.fields[i].name +
+                                   ": stored under the name of '" + target.fields[j].name + "'");
             }
         }
     }

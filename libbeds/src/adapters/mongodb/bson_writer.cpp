@@ -135,7 +135,7 @@ time_form time_form_of(const templates::template_def& target, templates::field_i
         return time_form::microseconds;
     }
     return target.fields[field].source == templates::generated::now ? time_form::date_cut
-                                                                     : time_form::date;
+                                                                    : time_form::date;
 }
 
 namespace {
@@ -193,8 +193,8 @@ encode_problem append_number(bson_writer& to, std::string_view name, std::string
     if (problem == std::errc{} && stopped == end && std::isfinite(number)) {
         // Is the shortest text of the double the same number as the token?
         std::array<char, 32> shortest{};
-        const auto written = std::to_chars(shortest.data(), shortest.data() + shortest.size(),
-                                           number);
+        const auto written =
+            std::to_chars(shortest.data(), shortest.data() + shortest.size(), number);
         const std::string_view text{shortest.data(),
                                     static_cast<std::size_t>(written.ptr - shortest.data())};
         const auto again = to_decimal128(text);

@@ -17,8 +17,8 @@
 
 namespace beds::adapters::mongodb {
 
-/// Writes one BSON document into memory that is kept for the next one. Names and texts go in as they
-/// are: nothing that is written here is ever read as Extended JSON. Names must not contain NUL
+/// Writes one BSON document into memory that is kept for the next one. Names and texts go in as
+/// they are: nothing that is written here is ever read as Extended JSON. Names must not contain NUL
 /// (template names are checked at load, members of documents by `append`).
 class bson_writer {
 public:

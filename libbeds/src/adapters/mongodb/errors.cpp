@@ -16,7 +16,7 @@ meaning meaning_of(std::int32_t server_code) {
     case 18:   // AuthenticationFailed
     case 8000: // Atlas
         return {code::backend_permission_denied, "the database does not permit this operation"};
-    case 121:  // DocumentValidationFailure
+    case 121: // DocumentValidationFailure
         return {code::constraint, "the database's rules refuse the values"};
     case 14:    // TypeMismatch
     case 28:    // PathNotViable
@@ -53,7 +53,7 @@ meaning meaning_of(std::int32_t server_code) {
     case 13435: // NotPrimaryNoSecondaryOk
     case 13436: // NotPrimaryOrSecondary
         return {code::backend_unavailable, "the database is not available"};
-    case 115:   // CommandNotSupported
+    case 115: // CommandNotSupported
         return {code::unsupported, "this database server cannot do this"};
     default:
         return {code::internal, "the database refused the operation"};
@@ -63,9 +63,9 @@ meaning meaning_of(std::int32_t server_code) {
 bool certainly_nothing_done(std::int32_t server_code) {
     // Refused before it began: rights, a command that is not understood, a server that takes no
     // writes. Whatever else ends a whole command may have ended it halfway.
-    constexpr std::array before{2,   9,    13,    14,    18,    20,    26,    59,   72,
-                                73,  115,  166,   8000,  10058, 10107, 10334, 13435, 13436,
-                                17420, 40324, 40414, 40415};
+    constexpr std::array before{2,     9,     13,    14,    18,    20,    26,    59,
+                                72,    73,    115,   166,   8000,  10058, 10107, 10334,
+                                13435, 13436, 17420, 40324, 40414, 40415};
     return std::find(before.begin(), before.end(), server_code) != before.end();
 }
 

@@ -22,10 +22,10 @@ encode_problem compare(bson_writer& to, const bound_operation& op, field_id fiel
     return problem;
 }
 
-/// `name: value`, which servers find in an index most surely; `name: {$eq: value}` where the value is
-/// a document, whose members the server might take for operators.
-encode_problem equals(bson_writer& to, const bound_operation& op, field_id field,
-                      const value& with, core::arena& memory) {
+/// `name: value`, which servers find in an index most surely; `name: {$eq: value}` where the value
+/// is a document, whose members the server might take for operators.
+encode_problem equals(bson_writer& to, const bound_operation& op, field_id field, const value& with,
+                      core::arena& memory) {
     if (with.type == value::kind::json || with.type == value::kind::document) {
         return compare(to, op, field, "$eq", with, memory);
     }
@@ -134,8 +134,8 @@ encode_problem append_after(bson_writer& to, const bound_operation& op, core::ar
         }
         if (position.is_null()) {
             compare_null(to, op, key.field, "$ne");
-        } else if (auto problem = compare(to, op, key.field, ascending ? "$gt" : "$lt", position,
-                                          memory)) {
+        } else if (auto problem =
+                       compare(to, op, key.field, ascending ? "$gt" : "$lt", position, memory)) {
             return problem;
         }
         to.end();

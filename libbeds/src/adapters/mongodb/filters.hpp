@@ -9,7 +9,8 @@
 namespace beds::adapters::mongodb {
 
 /// Conditions are written in fixed forms, `{field: {$operator: value}}` or, for values that are not
-/// documents, `{field: value}`: a value can be nothing but a value. Each function writes the members of an open document and says what is wrong with a value.
+/// documents, `{field: value}`: a value can be nothing but a value. Each function writes the
+/// members of an open document and says what is wrong with a value.
 
 /// Of one row: one member per key field.
 encode_problem append_key(bson_writer& to, const bound_operation& op, core::arena& memory);

@@ -7,8 +7,8 @@
 
 namespace beds::adapters::mongodb {
 
-/// Holds the driver initialised. It cannot be initialised again after its cleaning up, so the process
-/// as a whole holds it too: cleaned up when the process ends and nobody uses it any more.
+/// Holds the driver initialised. It cannot be initialised again after its cleaning up, so the
+/// process as a whole holds it too: cleaned up when the process ends and nobody uses it any more.
 class library_use {
 public:
     explicit library_use(driver_init init);

@@ -87,9 +87,8 @@ private:
             return any(name, body, place::fixed);
         }
         if (name == "$facet") {
-            return members_of(name, body, [&](const core::member& one) {
-                return stages(one.name, one.value);
-            });
+            return members_of(name, body,
+                              [&](const core::member& one) { return stages(one.name, one.value); });
         }
         if (name == "$lookup" || name == "$unionWith") {
             return members_of(name, body, [&](const core::member& one) {
@@ -178,8 +177,8 @@ private:
 
     /// What the value of a member is, when its object stands at `where`.
     static place inside(std::string_view name, place where) {
-        constexpr std::array<std::string_view, 9> comparisons{
-            "$eq", "$ne", "$gt", "$gte", "$lt", "$lte", "$in", "$nin", "$all"};
+        constexpr std::array<std::string_view, 9> comparisons{"$eq",  "$ne", "$gt",  "$gte", "$lt",
+                                                              "$lte", "$in", "$nin", "$all"};
         constexpr std::array<std::string_view, 3> settings{"$size", "$mod", "$exists"};
         const bool is_operator = name.starts_with('$');
         switch (where) {
@@ -226,8 +225,7 @@ private:
             return fail("there is no argument '" + std::string{argument} + "'");
         }
         const auto position = static_cast<std::size_t>(found - arguments_.begin());
-        const auto value =
-            position < values_.size() ? values_[position] : core::value::of_null();
+        const auto value = position < values_.size() ? values_[position] : core::value::of_null();
         switch (where) {
         case place::expression:
             to_.begin_document(name);
@@ -261,8 +259,7 @@ private:
     }
 
     bool put(std::string_view name, const core::value& value, const templates::argument& as) {
-        if (auto problem =
-                append(to_, name, value, as.type, time_form::microseconds, memory_)) {
+        if (auto problem = append(to_, name, value, as.type, time_form::microseconds, memory_)) {
             return fail(std::string{*problem});
         }
         return true;
@@ -294,8 +291,7 @@ pipeline::pipeline(const templates::call& called)
 
 bool pipeline::is_of(const templates::call& called) const {
     return text_ == called.pipeline &&
-           std::equal(arguments_.begin(), arguments_.end(), called.args.begin(),
-                      called.args.end(),
+           std::equal(arguments_.begin(), arguments_.end(), called.args.begin(), called.args.end(),
                       [](const templates::argument& left, const templates::argument& right) {
                           return left.name == right.name && left.type == right.type;
                       });

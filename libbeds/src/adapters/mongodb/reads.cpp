@@ -74,8 +74,8 @@ std::optional<field_id> mongodb_session::read_row(const bson_iter_t& document,
     while (bson_iter_next(&member)) {
         const std::string_view name{bson_iter_key(&member), bson_iter_key_len(&member)};
         for (std::size_t tried = 0; tried < wanted.size(); ++tried) {
-            const auto i = next + tried < wanted.size() ? next + tried
-                                                        : next + tried - wanted.size();
+            const auto i =
+                next + tried < wanted.size() ? next + tried : next + tried - wanted.size();
             const auto& field = target.fields[wanted[i]];
             if (field.column == name) {
                 if (!read_value(member, field.type, row_memory_, cells[i])) {
@@ -95,9 +95,8 @@ core::outcome mongodb_session::misfit(run_scope& scope, const bound_operation& o
     log(observe::level::error, "BEDS_MONGODB_MISFIT",
         "template '" + op.target->name + "': a stored value of '" + std::string{field} +
             "' is not of the template's type");
-    return core::outcome::failure(core::code::internal,
-                                  "a stored value is not of the type that the template says",
-                                  field);
+    return core::outcome::failure(
+        core::code::internal, "a stored value is not of the type that the template says", field);
 }
 
 mongodb_session::ending
@@ -176,10 +175,9 @@ step_result mongodb_session::fetch_chunk(run_scope& scope, operation_list ops) {
     }
     // One row of each key, however often it is asked for.
     std::vector<const bound_operation*> by_key{ops.begin(), ops.end()};
-    std::stable_sort(by_key.begin(), by_key.end(),
-                     [](const auto* left, const auto* right) {
-                         return less_key(left->key, right->key);
-                     });
+    std::stable_sort(by_key.begin(), by_key.end(), [](const auto* left, const auto* right) {
+        return less_key(left->key, right->key);
+    });
     std::vector<const bound_operation*> once;
     once.reserve(by_key.size());
     for (const auto* op : by_key) {
@@ -218,10 +216,9 @@ step_result mongodb_session::fetch_chunk(run_scope& scope, operation_list ops) {
             key[i] = cells_[position_of(wanted, target.key[i])];
         }
         const std::span<const value> key_view{key};
-        const auto found = std::lower_bound(once.begin(), once.end(), key_view,
-                                            [](const bound_operation* op, const auto& given) {
-                                                return less_key(op->key, given);
-                                            });
+        const auto found = std::lower_bound(
+            once.begin(), once.end(), key_view,
+            [](const bound_operation* op, const auto& given) { return less_key(op->key, given); });
         if (found == once.end() || less_key(key_view, (*found)->key)) {
             return true;
         }
@@ -311,8 +308,7 @@ step_result mongodb_session::find(run_scope& scope, const bound_operation& op) {
             write_row(scope.rows, op, cells_);
             if (++count == limit) {
                 for (std::size_t i = 0; i < position.size(); ++i) {
-                    position[i] =
-                        keep(cells_[position_of(wanted, op.sort[i].field)], scope.memory);
+                    position[i] = keep(cells_[position_of(wanted, op.sort[i].field)], scope.memory);
                 }
             }
             return true;
@@ -459,8 +455,8 @@ step_result mongodb_session::call(run_scope& scope, const bound_operation& op) {
     if (how == ending::answered && set != nullptr) {
         scope.rows.begin_set(op.index, set->name);
     }
-    const auto columns = set == nullptr ? std::span<const core::row_layout::column>{}
-                                        : set->layout.columns();
+    const auto columns =
+        set == nullptr ? std::span<const core::row_layout::column>{} : set->layout.columns();
     std::uint32_t count = 0;
     std::optional<core::outcome> failed;
     const auto effect = writes ? core::effect::applied : core::effect::none;

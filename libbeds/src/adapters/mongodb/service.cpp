@@ -9,10 +9,9 @@
 #include <fstream>
 #include <iterator>
 #include <string_view>
-#include <utility>
-
 #include <sys/mman.h>
 #include <unistd.h>
+#include <utility>
 
 namespace beds::adapters::mongodb {
 namespace {
@@ -20,8 +19,7 @@ namespace {
 constexpr std::size_t longest_application_name = 128;
 
 [[noreturn]] void refuse(const std::string& connection, const std::string& why) {
-    throw core::error(core::errc::invalid_configuration,
-                      "rec_services." + connection + ": " + why,
+    throw core::error(core::errc::invalid_configuration, "rec_services." + connection + ": " + why,
                       {.origin = core::error_origin::mongodb});
 }
 
@@ -107,8 +105,7 @@ service::service(std::string connection, const config::rec_service_settings& set
             // The driver's words may repeat parts of the string, which holds a password.
             refuse(connection_, "uri: not a MongoDB connection string");
         }
-        constexpr std::array unsafe{MONGOC_URI_TLSINSECURE,
-                                    MONGOC_URI_TLSALLOWINVALIDCERTIFICATES,
+        constexpr std::array unsafe{MONGOC_URI_TLSINSECURE, MONGOC_URI_TLSALLOWINVALIDCERTIFICATES,
                                     MONGOC_URI_TLSALLOWINVALIDHOSTNAMES};
         for (const char* const option : unsafe) {
             if (mongoc_uri_get_option_as_bool(uri_.get(), option, false)) {
@@ -129,6 +126,11 @@ service::service(std::string connection, const config::rec_service_settings& set
         tls_ = settings.tls.enabled;
         verify_ = settings.tls.verify;
         ca_file_ = settings.tls.ca.string();
+    }
+    if (tls_ && !ca_file_.empty() && access(ca_file_.c_str(), R_OK) != 0) {
+        refuse(connection_, "cannot read " + ca_file_);
+    }
+    if (settings.uri.empty()) {
         if (tls_ && !settings.tls.cert.empty()) {
             own_memory_file_ =
                 join_in_memory(connection_, content_of(connection_, settings.tls.cert) + "\n" +
@@ -165,14 +167,11 @@ service::service(std::string connection, const config::rec_service_settings& set
                           {.origin = core::error_origin::mongodb});
     }
 #endif
-    if (tls_ && !ca_file_.empty() && access(ca_file_.c_str(), R_OK) != 0) {
-        refuse(connection_, "cannot read " + ca_file_);
-    }
     if (tls_) {
         mongoc_uri_set_option_as_bool(uri_.get(), MONGOC_URI_TLS, true);
     }
-    const auto timeout = static_cast<std::int32_t>(
-        std::clamp<std::int64_t>(connect_timeout_.count(), 1, 3'600'000));
+    const auto timeout =
+        static_cast<std::int32_t>(std::clamp<std::int64_t>(connect_timeout_.count(), 1, 3'600'000));
     mongoc_uri_set_option_as_int32(uri_.get(), MONGOC_URI_CONNECTTIMEOUTMS, timeout);
     mongoc_uri_set_option_as_int32(uri_.get(), MONGOC_URI_SERVERSELECTIONTIMEOUTMS, timeout);
     mongoc_uri_set_option_as_bool(uri_.get(), MONGOC_URI_SERVERSELECTIONTRYONCE, true);
@@ -194,6 +193,11 @@ uri_handle service::uri(const std::string& session_name) const {
         mongoc_uri_set_appname(copy.get(), name.c_str());
     }
     return copy;
+}
+
+bool service::is_news(const std::string& what) const {
+    const std::lock_guard lock{said_mutex_};
+    return said_.insert(what).second;
 }
 
 mongoc_ssl_opt_t service::tls_options() const {

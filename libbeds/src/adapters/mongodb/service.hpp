@@ -7,19 +7,20 @@
 
 #include <chrono>
 #include <cstdint>
+#include <mutex>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
 
 namespace beds::adapters::mongodb {
 
-/// What all sessions of one connection share: where the servers are and how to talk to them. Does not
-/// change once it is made, except that the driver wants its options writable.
+/// What all sessions of one connection share: where the servers are and how to talk to them. Does
+/// not change once it is made, except that the driver wants its options writable.
 class service {
 public:
     /// Throws as `make_mongodb` says.
-    service(std::string connection, const config::rec_service_settings& settings,
-            driver_init init);
+    service(std::string connection, const config::rec_service_settings& settings, driver_init init);
     ~service();
     service(const service&) = delete;
     service& operator=(const service&) = delete;
@@ -37,6 +38,9 @@ public:
     [[nodiscard]] std::span<const std::uint8_t> write_members() const { return write_members_; }
     [[nodiscard]] std::span<const std::uint8_t> read_members() const { return read_members_; }
 
+    /// True the first time: what every session finds is said once.
+    [[nodiscard]] bool is_news(const std::string& what) const;
+
 private:
     library_use library_;
     std::string connection_;
@@ -51,6 +55,8 @@ private:
     int own_memory_file_ = -1;
     std::vector<std::uint8_t> write_members_; ///< documents
     std::vector<std::uint8_t> read_members_;
+    mutable std::mutex said_mutex_;
+    mutable std::set<std::string> said_;
 };
 
 } // namespace beds::adapters::mongodb

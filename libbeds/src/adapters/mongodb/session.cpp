@@ -16,9 +16,9 @@ constexpr auto retry_soon = std::chrono::milliseconds{500};
 
 std::int32_t server_code(const bson_t& reply) {
     bson_iter_t found;
-    return bson_iter_init_find(&found, &reply, "code") ? static_cast<std::int32_t>(
-                                                             bson_iter_as_int64(&found))
-                                                       : 0;
+    return bson_iter_init_find(&found, &reply, "code")
+               ? static_cast<std::int32_t>(bson_iter_as_int64(&found))
+               : 0;
 }
 
 std::string_view server_text(const bson_t& reply) {
@@ -70,10 +70,10 @@ void mongodb_session::connect(core::deadline until) {
     const auto uri = shared_->uri(context_.name);
     client_.reset(mongoc_client_new_from_uri(uri.get()));
     if (!client_) {
-        throw core::error(core::errc::invalid_configuration,
-                          shared_->connection() + ": the driver cannot use the connection string",
-                          {.origin = core::error_origin::mongodb,
-                           .handle = core::handle_state::broken});
+        throw core::error(
+            core::errc::invalid_configuration,
+            shared_->connection() + ": the driver cannot use the connection string",
+            {.origin = core::error_origin::mongodb, .handle = core::handle_state::broken});
     }
     mongoc_client_set_error_api(client_.get(), MONGOC_ERROR_API_VERSION_2);
 #ifdef MONGOC_ENABLE_SSL
@@ -93,31 +93,28 @@ void mongodb_session::connect(core::deadline until) {
     const auto bytes = command_.finish();
     view_bson(ping, bytes.data(), bytes.size());
     bson_error_t error{};
-    const bool reached =
-        mongoc_client_command_simple(client_.get(), shared_->database().c_str(), &ping, nullptr,
-                                     reply_.give(), &error);
+    const bool reached = mongoc_client_command_simple(client_.get(), shared_->database().c_str(),
+                                                      &ping, nullptr, reply_.give(), &error);
     if (!reached) {
-        const auto text = control_.problem.empty() ? std::string{error.message}
-                                                   : control_.problem;
+        const auto text = control_.problem.empty() ? std::string{error.message} : control_.problem;
         const auto code = static_cast<std::int32_t>(error.code);
         const bool no_entry =
             (error.domain == MONGOC_ERROR_CLIENT && code == MONGOC_ERROR_CLIENT_AUTHENTICATE) ||
             said_ok(*reply_.get()) == 0;
         close();
-        throw core::error(no_entry ? core::errc::refused : core::errc::unreachable,
-                          shared_->connection() +
-                              (no_entry ? ": MongoDB refuses the session"
-                                        : ": MongoDB cannot be reached") +
-                              " (" + text + ")",
-                          {.origin = core::error_origin::mongodb,
-                           .handle = core::handle_state::broken,
-                           .native_code = code,
-                           .server_message = error.message});
+        throw core::error(
+            no_entry ? core::errc::refused : core::errc::unreachable,
+            shared_->connection() +
+                (no_entry ? ": MongoDB refuses the session" : ": MongoDB cannot be reached") +
+                " (" + text + ")",
+            {.origin = core::error_origin::mongodb,
+             .handle = core::handle_state::broken,
+             .native_code = code,
+             .server_message = error.message});
     }
     wire_version_ = 0;
     most_writes_ = 1000;
-    const server_handle server{
-        mongoc_client_select_server(client_.get(), true, nullptr, &error)};
+    const server_handle server{mongoc_client_select_server(client_.get(), true, nullptr, &error)};
     if (server) {
         const bson_t* const hello = mongoc_server_description_hello_response(server.get());
         bson_iter_t found;
@@ -174,9 +171,8 @@ mongodb_session::ending mongodb_session::execute_on(const char* database, aim wh
         return ending::not_sent;
     }
     // The server's own limit ends a read first.
-    control_.until = until_.is_never()
-                         ? until_
-                         : core::deadline::at(until_.when() + core::supervisor::grace);
+    control_.until =
+        until_.is_never() ? until_ : core::deadline::at(until_.when() + core::supervisor::grace);
     const auto bytes = command_.finish();
     bson_t command;
     if (!view_bson(command, bytes.data(), bytes.size())) {
@@ -236,8 +232,8 @@ void mongodb_session::append_time_limit() {
         return;
     }
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(until_.remaining()).count();
-    command_.int64("maxTimeMS", std::clamp<std::int64_t>(
-                                    left, 1, std::numeric_limits<std::int32_t>::max()));
+    command_.int64("maxTimeMS",
+                   std::clamp<std::int64_t>(left, 1, std::numeric_limits<std::int32_t>::max()));
 }
 
 step_result mongodb_session::give_up(run_scope& scope, operation_list rest) {
@@ -326,8 +322,8 @@ core::outcome mongodb_session::failure(run_scope&, const bound_operation& op,
     return outcome;
 }
 
-std::optional<field_id>
-mongodb_session::duplicate_field(const templates::template_def& target, const server_error& error) {
+std::optional<field_id> mongodb_session::duplicate_field(const templates::template_def& target,
+                                                         const server_error& error) {
     if (const auto column = column_at_fault(error)) {
         return field_of_column(target, *column);
     }
@@ -371,8 +367,8 @@ const std::vector<std::string>* mongodb_session::index_columns(const std::string
     view_bson(command, bytes.data(), bytes.size());
     owned_bson reply;
     bson_error_t error{};
-    if (!mongoc_client_command_simple(client_.get(), shared_->database().c_str(), &command,
-                                      nullptr, reply.give(), &error)) {
+    if (!mongoc_client_command_simple(client_.get(), shared_->database().c_str(), &command, nullptr,
+                                      reply.give(), &error)) {
         if (said_ok(*reply.get()) < 0) {
             close();
         }
@@ -425,16 +421,16 @@ step_result mongodb_session::run(const group& work, core::row_sink& rows, outcom
         }
         return step_result::done;
     }
-    const auto each = [&](step_result (mongodb_session::*step)(run_scope&,
-                                                               const bound_operation&)) {
-        for (const auto* op : ops) {
-            const auto result = (this->*step)(scope, *op);
-            if (result != step_result::done) {
-                return result;
+    const auto each =
+        [&](step_result (mongodb_session::*step)(run_scope&, const bound_operation&)) {
+            for (const auto* op : ops) {
+                const auto result = (this->*step)(scope, *op);
+                if (result != step_result::done) {
+                    return result;
+                }
             }
-        }
-        return step_result::done;
-    };
+            return step_result::done;
+        };
     switch (ops.front()->op) {
     case core::verb::fetch:
         return fetch(scope, ops);
@@ -456,8 +452,8 @@ step_result mongodb_session::run(const group& work, core::row_sink& rows, outcom
         break;
     }
     for (const auto* op : ops) {
-        results[op->index] = core::outcome::failure(core::code::unsupported,
-                                                    "not an operation of a database");
+        results[op->index] =
+            core::outcome::failure(core::code::unsupported, "not an operation of a database");
     }
     return step_result::done;
 }
@@ -503,14 +499,13 @@ void mongodb_session::inspect(std::span<const templates::template_def* const> ta
                 // Unique in fewer fields is unique in the key.
                 unique = one_each && !columns.empty() &&
                          std::all_of(columns.begin(), columns.end(), [&](const auto& column) {
-                             return std::any_of(target->key.begin(), target->key.end(),
-                                                [&](field_id id) {
-                                                    return target->fields[id].column == column;
-                                                });
+                             return std::any_of(
+                                 target->key.begin(), target->key.end(),
+                                 [&](field_id id) { return target->fields[id].column == column; });
                          });
             }
         }
-        if (!unique && target->read_view.empty()) {
+        if (!unique && target->read_view.empty() && shared_->is_news("key of " + target->name)) {
             log(observe::level::warning, "BEDS_MONGODB_NO_KEY_INDEX",
                 "template '" + target->name +
                     "': the collection has no unique index on the key, so two rows with one key "

@@ -31,9 +31,8 @@ public:
     void connect(core::deadline until) override;
     [[nodiscard]] bool usable() const override { return client_ != nullptr; }
     bool alive(core::deadline until) override;
-    step_result begin(work_kind kind, core::deadline until,
-                      std::span<const operation_identity> ids, lookup how, core::arena& memory,
-                      std::vector<stored_reply>& known) override;
+    step_result begin(work_kind kind, core::deadline until, std::span<const operation_identity> ids,
+                      lookup how, core::arena& memory, std::vector<stored_reply>& known) override;
     step_result run(const group& work, core::row_sink& rows, outcomes results,
                     core::arena& memory) override;
     step_result seal(std::span<const sealed_reply> replies) override;
@@ -58,7 +57,7 @@ private:
 
     struct write_answer {
         std::uint64_t matched = 0;
-        bool concern_failed = false;               ///< done, but not kept as it was asked for
+        bool concern_failed = false;                ///< done, but not kept as it was asked for
         std::map<std::size_t, server_error> errors; ///< by position
     };
 

@@ -6,20 +6,19 @@
 #include <cstring>
 #include <limits>
 #include <memory>
-#include <new>
-#include <string_view>
-#include <system_error>
-#include <utility>
-#include <vector>
-
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <new>
 #include <poll.h>
+#include <string_view>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <sys/un.h>
+#include <system_error>
 #include <unistd.h>
+#include <utility>
+#include <vector>
 
 namespace beds::adapters::mongodb {
 namespace {
@@ -46,7 +45,8 @@ bounded_stream& self(mongoc_stream_t* stream) {
     return *reinterpret_cast<bounded_stream*>(stream);
 }
 
-/// What the driver allows for a call (negative: no limit; 0: do not wait) and what the session does.
+/// What the driver allows for a call (negative: no limit; 0: do not wait) and what the session
+/// does.
 core::deadline bound(const bounded_stream& stream, std::int32_t timeout_msec) {
     if (timeout_msec < 0) {
         return stream.control->until;
@@ -383,8 +383,7 @@ int connect_to(const mongoc_host_list_t& host, core::deadline until, std::string
     hints.ai_family = host.family;
     hints.ai_socktype = SOCK_STREAM;
     addrinfo* found = nullptr;
-    const int failure =
-        getaddrinfo(host.host, std::to_string(host.port).c_str(), &hints, &found);
+    const int failure = getaddrinfo(host.host, std::to_string(host.port).c_str(), &hints, &found);
     if (failure != 0) {
         problem = gai_strerror(failure);
         return -1;
@@ -405,8 +404,7 @@ int connect_to(const mongoc_host_list_t& host, core::deadline until, std::string
 mongoc_stream_t* open_stream(const mongoc_uri_t*, const mongoc_host_list_t* host, void* control,
                              bson_error_t* error) {
     auto& shared = *static_cast<stream_control*>(control);
-    const auto until =
-        shared.until.earlier(core::deadline::after(shared.connect_timeout));
+    const auto until = shared.until.earlier(core::deadline::after(shared.connect_timeout));
     const auto failed = [&](std::uint32_t code) {
         if (shared.until.expired()) {
             shared.timed_out = true;

@@ -9,8 +9,8 @@
 
 namespace beds::adapters::mongodb {
 
-/// What a session and the streams of its client tell each other. The client calls its streams on the
-/// session's own thread.
+/// What a session and the streams of its client tell each other. The client calls its streams on
+/// the session's own thread.
 struct stream_control {
     // From the session:
     core::deadline until = core::deadline::never(); ///< no call of a stream lasts longer

@@ -32,7 +32,8 @@ const value* value_of(std::span<const assignment> row, field_id field) {
     return nullptr;
 }
 
-/// Can the sum leave the field's type without the server noticing? Then the filter has to see to it.
+/// Can the sum leave the field's type without the server noticing? Then the filter has to see to
+/// it.
 bool needs_guard(const core::field_type& type) {
     return type.kind != core::type_kind::int64 && type.kind != core::type_kind::float64;
 }
@@ -54,11 +55,9 @@ range range_of(core::type_kind kind) {
     case type_kind::int8:
         return {std::numeric_limits<std::int8_t>::min(), std::numeric_limits<std::int8_t>::max()};
     case type_kind::int16:
-        return {std::numeric_limits<std::int16_t>::min(),
-                std::numeric_limits<std::int16_t>::max()};
+        return {std::numeric_limits<std::int16_t>::min(), std::numeric_limits<std::int16_t>::max()};
     case type_kind::int32:
-        return {std::numeric_limits<std::int32_t>::min(),
-                std::numeric_limits<std::int32_t>::max()};
+        return {std::numeric_limits<std::int32_t>::min(), std::numeric_limits<std::int32_t>::max()};
     case type_kind::uint8:
         return {0, std::numeric_limits<std::uint8_t>::max()};
     case type_kind::uint16:
@@ -171,8 +170,8 @@ encode_problem mongodb_session::append_row(run_scope& scope, const bound_operati
     const auto& target = *op.target;
     const auto put = [&](const assignment& one) {
         field = one.field;
-        return append_field(command_, target.fields[one.field].column, one.value, target,
-                            one.field, scope.memory);
+        return append_field(command_, target.fields[one.field].column, one.value, target, one.field,
+                            scope.memory);
     };
     // The server wants `_id` first and would move the rest.
     bool id = false;
@@ -270,8 +269,8 @@ step_result mongodb_session::insert(run_scope& scope, operation_list ops) {
             }
         } else if (how == ending::refused) {
             touched_ = true;
-            const auto effect = certainly_nothing_done(error_.code) ? core::effect::none
-                                                                    : core::effect::unknown;
+            const auto effect =
+                certainly_nothing_done(error_.code) ? core::effect::none : core::effect::unknown;
             for (const auto* op : sent) {
                 scope.results[op->index] = failure(scope, *op, error_, effect);
             }
@@ -295,8 +294,8 @@ step_result mongodb_session::insert(run_scope& scope, operation_list ops) {
     return step_result::done;
 }
 
-std::optional<core::outcome> mongodb_session::key_taken(run_scope& scope,
-                                                        const bound_operation& op, ending& how) {
+std::optional<core::outcome> mongodb_session::key_taken(run_scope& scope, const bound_operation& op,
+                                                        ending& how) {
     const auto& target = *op.target;
     how = ending::answered;
     const auto taken = [&] {
@@ -427,8 +426,7 @@ step_result mongodb_session::insert_rows(run_scope& scope, const bound_operation
         touched_ = true;
         if (how == ending::refused) {
             outcome = failure(scope, op, error_,
-                              certainly_nothing_done(error_.code) ? so_far
-                                                                  : core::effect::unknown);
+                              certainly_nothing_done(error_.code) ? so_far : core::effect::unknown);
             return step_result::done;
         }
         const auto answer = read_answer();
@@ -438,8 +436,7 @@ step_result mongodb_session::insert_rows(run_scope& scope, const bound_operation
                               done + position > 0 ? core::effect::applied : core::effect::none);
             if (outcome.effect == core::effect::applied) {
                 const auto detail = std::string{outcome.detail} + "; the " +
-                                    std::to_string(done + position) +
-                                    " rows before it are stored";
+                                    std::to_string(done + position) + " rows before it are stored";
                 outcome.detail = scope.memory.copy(std::string_view{detail});
             }
             return step_result::done;
@@ -563,8 +560,8 @@ step_result mongodb_session::update_group(run_scope& scope, operation_list ops) 
         }
         touched_ = true;
         if (how == ending::refused) {
-            const auto effect = certainly_nothing_done(error_.code) ? core::effect::none
-                                                                    : core::effect::unknown;
+            const auto effect =
+                certainly_nothing_done(error_.code) ? core::effect::none : core::effect::unknown;
             for (const auto* op : sent) {
                 scope.results[op->index] = failure(scope, *op, error_, effect);
             }
@@ -675,10 +672,9 @@ step_result mongodb_session::update_one(run_scope& scope, const bound_operation&
         command_.end();
         return std::nullopt;
     };
-    const bool guarded =
-        std::any_of(op.inc.begin(), op.inc.end(), [&](const assignment& one) {
-            return is_number(op.target->fields[one.field].type);
-        });
+    const bool guarded = std::any_of(op.inc.begin(), op.inc.end(), [&](const assignment& one) {
+        return is_number(op.target->fields[one.field].type);
+    });
 
     if (!by_key && guarded) {
         // A filter would silently leave out the rows that have no room.
@@ -914,8 +910,8 @@ step_result mongodb_session::remove_group(run_scope& scope, operation_list ops) 
     }
     touched_ = true;
     if (how == ending::refused) {
-        const auto effect = certainly_nothing_done(error_.code) ? core::effect::none
-                                                                : core::effect::unknown;
+        const auto effect =
+            certainly_nothing_done(error_.code) ? core::effect::none : core::effect::unknown;
         for (const auto* op : sent) {
             scope.results[op->index] = failure(scope, *op, error_, effect);
         }
