@@ -36,8 +36,7 @@ void key_equals(query& out, const template_def& target, std::span<const core::va
 }
 
 /// k IN (?,?) or (k1, k2) IN ((?,?),(?,?)), padded by repeating the last key.
-void key_in(query& out, const template_def& target, operation_list keys,
-            const table_shape& shape) {
+void key_in(query& out, const template_def& target, operation_list keys, const table_shape& shape) {
     const bool compound = target.key.size() > 1;
     out.text(compound ? "(" : "");
     for (std::size_t i = 0; i < target.key.size(); ++i) {
@@ -157,8 +156,8 @@ bool may_be_null(const template_def& target, const table_shape& shape, field_id 
     return target.fields[field].nullable || (column.known && column.nullable);
 }
 
-/// Rows behind the cursor: for each sort field, those equal in all fields before it and behind in it.
-/// NULL stands before all values when ascending and behind them when descending.
+/// Rows behind the cursor: for each sort field, those equal in all fields before it and behind in
+/// it. NULL stands before all values when ascending and behind them when descending.
 void add_after(query& out, const bound_operation& op, const table_shape& shape) {
     const template_def& target = *op.target;
     const auto column = [&](std::size_t i) -> const std::string& {
@@ -336,8 +335,8 @@ void fetch_by_arms(query& out, const selection& columns, operation_list keys,
     }
 }
 
-void find(query& out, const selection& columns, const bound_operation& op,
-          const table_shape& shape, core::arena& memory) {
+void find(query& out, const selection& columns, const bound_operation& op, const table_shape& shape,
+          core::arena& memory) {
     const template_def& target = *op.target;
     start(out, op);
     out.text("SELECT ");
@@ -349,7 +348,12 @@ void find(query& out, const selection& columns, const bound_operation& op,
         add_after(out, op, shape);
     }
     for (std::size_t i = 0; i < op.sort.size(); ++i) {
-        out.text(i == 0 ? " ORDER BY " : ", ").name(column_of(target, op.sort[i].field));
+        const auto field = op.sort[i].field;
+        // An ENUM column sorts by the number of its value but compares as text; a cursor needs one
+        // order.
+        const bool as_text = target.fields[field].type.kind == core::type_kind::enumeration;
+        out.text(i == 0 ? " ORDER BY " : ", ").text(as_text ? "CONCAT(" : "");
+        out.name(column_of(target, field)).text(as_text ? ")" : "");
         out.text(op.sort[i].direction == direction::descending ? " DESC" : "");
     }
     out.text(" LIMIT ").bind(core::value::of_uint(std::uint64_t{op.limit} + 1));
@@ -361,8 +365,7 @@ void count(query& out, const bound_operation& op, const table_shape& shape, core
     add_where(out, op, shape, memory);
 }
 
-void exists(query& out, const bound_operation& op, const table_shape& shape,
-            core::arena& memory) {
+void exists(query& out, const bound_operation& op, const table_shape& shape, core::arena& memory) {
     start(out, op);
     out.text("SELECT EXISTS (SELECT 1 FROM ").object(op.target->read_object());
     add_where(out, op, shape, memory);
