@@ -14,7 +14,7 @@
 -- Keep it InnoDB: the row and the effect must commit together.
 CREATE TABLE IF NOT EXISTS beds_inbox (
     principal VARCHAR(255)   NOT NULL,
-    id        VARBINARY(255) NOT NULL,
+    id        VARBINARY(512) NOT NULL,
     content   BINARY(16)     NOT NULL,
     reply     MEDIUMBLOB     NOT NULL,
     created   TIMESTAMP(6)   NOT NULL DEFAULT CURRENT_TIMESTAMP(6),

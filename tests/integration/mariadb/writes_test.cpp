@@ -396,3 +396,65 @@ TEST_CASE("values of many sizes in one group, and too large ones", "[mariadb]") 
     CHECK(here.sql("SELECT COUNT(*) FROM blobs WHERE LENGTH(b) = " + std::to_string(packet / 4)) ==
           "5\n");
 }
+
+TEST_CASE("a trigger's refusal is the DBA's", "[mariadb]") {
+    world here;
+    make_accounts(here, 10);
+    here.sql("UPDATE accounts SET status = 'frozen' WHERE id = 5;\nDELIMITER //\n"
+             "CREATE TRIGGER guard BEFORE UPDATE ON accounts FOR EACH ROW BEGIN "
+             "IF OLD.status = 'frozen' THEN SIGNAL SQLSTATE '45010'; END IF; END//\n");
+    auto target = accounts();
+    target.write_errors = {{"45010", "FROZEN"}};
+    auto session = here.session();
+    operations work;
+    for (int i = 1; i <= 10; ++i) {
+        work.update(target, {i}).inc({{"balance", 1}});
+    }
+    const auto got = write(*session, work);
+    for (unsigned i = 0; i < 10; ++i) {
+        CHECK(got[i].code == (i == 4 ? code::rejected : code::ok));
+    }
+    CHECK(got[4].reason == "FROZEN");
+    CHECK(here.sql("SELECT SUM(balance) FROM accounts") == "1009.00\n");
+}
+
+TEST_CASE("a table that comes after its session", "[mariadb]") {
+    world here;
+    const auto target = testing::template_maker("late")
+                            .field("id", "uuid")
+                            .field("n", "int32")
+                            .key({"id"})
+                            .build();
+    auto session = here.session();
+    const std::string id = "00112233-4455-6677-8899-aabbccddeeff";
+    operations work;
+    work.insert(target, {{"id", id}, {"n", 1}});
+    auto got = write(*session, work);
+    CHECK(got[0].code == code::internal);
+    CHECK(got[0].effect == effect::none);
+    CHECK(here.log().has("BEDS_MARIADB_REFUSED"));
+    here.sql("CREATE TABLE late (id BINARY(16) PRIMARY KEY, n INT)");
+    got = write(*session, work);
+    CHECK(got[0].effect == effect::applied);
+    operations reads;
+    reads.fetch(target, {id});
+    CHECK(read(*session, reads).rows.of(0).rows.size() == 1);
+}
+
+TEST_CASE("values of a refused row do not reach the log", "[mariadb]") {
+    world here;
+    make_accounts(here, 3);
+    auto target = accounts();
+    target.fields[1].type.max = 0;
+    auto session = here.session();
+    operations work;
+    work.insert(target, {{"id", 1}, {"owner", "canary4711"}, {"balance", 1}});
+    work.insert(target, {{"id", 9}, {"owner", "owner2"}, {"balance", 1}});
+    work.insert(target, {{"id", 10}, {"owner", "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxcanary4711"}, {"balance", 1}});
+    const auto got = write(*session, work);
+    CHECK(got[0].code == code::duplicate_key);
+    CHECK(got[1].code == code::duplicate_key);
+    CHECK(got[2].code == code::constraint);
+    CHECK_FALSE(here.log().has("canary"));
+    CHECK_FALSE(here.log().has("owner2"));
+}

@@ -12,15 +12,23 @@ using core::outcome;
 
 namespace {
 
-/// The server's time limit for a statement: the time left, rounded up so that neighbouring batches
-/// share one setting, and by less than the supervisor waits before it cuts the connection.
-std::chrono::milliseconds limit_of(core::deadline until) {
+/// How far past the deadline the server may end a statement: less than the supervisor waits before it
+/// cuts the connection, except for long ones.
+std::chrono::milliseconds slack(std::chrono::milliseconds left) {
+    return left < 10s ? 250ms : 1000ms;
+}
+
+/// The server's time limit for a statement: `now` as long as it serves, so that neighbouring batches
+/// share one setting; otherwise the time left and a part of the slack.
+std::chrono::milliseconds limit_of(core::deadline until, std::chrono::milliseconds now) {
     if (until.is_never()) {
         return 0ms;
     }
     const auto left = until.remaining_ms();
-    const auto step = left < 1s ? 50ms : left < 10s ? 250ms : 1000ms;
-    return (left / step + 1) * step;
+    if (now > left && now <= left + slack(left)) {
+        return now;
+    }
+    return left + slack(left) / 2;
 }
 
 } // namespace
@@ -158,9 +166,9 @@ outcome mariadb_session::refusal(const bound_operation& op, core::arena& memory)
     const bool unexpected = what.code == code::internal || what.code == code::backend_unavailable ||
                             what.code == code::backend_permission_denied ||
                             what.code == code::backend_storage_full;
-    const auto severity = unexpected ? observe::level::error : observe::level::debug;
-    if (context_.log.wants(severity)) {
-        log(severity, "BEDS_MARIADB_REFUSED",
+    // The server's words about constraints hold the values of the row: they are not for the log.
+    if (unexpected && context_.log.wants(observe::level::error)) {
+        log(observe::level::error, "BEDS_MARIADB_REFUSED",
             target.name + '.' + std::string{core::to_string(op.op)} + ": error " +
                 std::to_string(why.number) + ": " + why.message);
     }
@@ -183,11 +191,12 @@ ran mariadb_session::learn(const templates::template_def& target, const template
         catalog_generation_ = now;
     }
     auto& known = shapes_[target.name];
-    if (known && known->describes(target)) {
+    if (known && known->describes(target) && (known->visible() || looked_ == unit_)) {
         shape = known.get();
         return ran::fine;
     }
     known = catalog_->find(target);
+    looked_ = unit_;
     if (!known) {
         auto loaded = load_template(connection_, target);
         if (!loaded) {
@@ -199,7 +208,10 @@ ran mariadb_session::learn(const templates::template_def& target, const template
             loaded = assumed_shape(target); // the account may not look; the types must do
         }
         known = std::make_shared<const template_shape>(std::move(*loaded));
-        catalog_->put(known);
+        // What could not be seen may be there tomorrow: it is asked for again by the next session.
+        if (known->visible()) {
+            catalog_->put(known);
+        }
     }
     shape = known.get();
     return ran::fine;
@@ -283,6 +295,7 @@ step_result mariadb_session::begin(work_kind kind, core::deadline until,
     enter_thread();
     kind_ = kind;
     until_ = until;
+    ++unit_;
     end_ = step_result::done;
     memory_ = &memory;
     if (until.expired()) {
@@ -294,7 +307,7 @@ step_result mariadb_session::begin(work_kind kind, core::deadline until,
     // A session mostly does one kind of work, so these settings seldom change: no statement at all
     // opens a transaction.
     const bool autocommit = kind == work_kind::read;
-    const auto limit = limit_of(until);
+    const auto limit = limit_of(until, statement_limit_);
     const bool limit_changes = limit != statement_limit_;
     if (autocommit != autocommit_ || limit_changes) {
         std::string set = "SET autocommit = ";

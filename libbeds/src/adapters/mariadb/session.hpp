@@ -97,7 +97,8 @@ private:
     /// For servers that cannot give the keys back.
     ran insert_with_last_id(const bound_operation& op, insert_row row);
     static core::value number_as(const core::field_type& type, std::uint64_t number);
-    void write_keys(const bound_operation& op, insert_row row, const statement* returned);
+    void write_keys(const bound_operation& op, insert_row row,
+                    std::span<const field_id> returned_fields, const statement* returned);
     ran update_group(operation_list work);
     ran update_one(const bound_operation& op);
     ran remove_group(operation_list work);
@@ -143,6 +144,8 @@ private:
     bool autocommit_ = true;
     std::chrono::milliseconds statement_limit_{0}; ///< as the server has it; zero: none
     std::uint64_t catalog_generation_ = 0;
+    std::uint64_t unit_ = 0;   ///< counts units of work
+    std::uint64_t looked_ = 0; ///< the unit in which objects were last looked for
     std::unordered_map<std::string, std::shared_ptr<const template_shape>> shapes_;
     std::unordered_map<std::string, std::shared_ptr<const procedure_shape>> procedures_;
 

@@ -13,6 +13,12 @@ bool template_shape::describes(const templates::template_def& target) const {
                       });
 }
 
+bool template_shape::visible() const {
+    const auto known = [](const column_shape& column) { return column.known; };
+    return std::any_of(read.columns.begin(), read.columns.end(), known) ||
+           std::any_of(write.columns.begin(), write.columns.end(), known);
+}
+
 template_shape assumed_shape(const templates::template_def& target) {
     template_shape made;
     made.name = target.name;

@@ -52,6 +52,8 @@ struct template_shape {
     table_shape read;
     table_shape write;
 
+    /// The server showed something of it.
+    [[nodiscard]] bool visible() const;
     /// Still speaks of this template (it may have been loaded anew).
     [[nodiscard]] bool describes(const templates::template_def& target) const;
 };

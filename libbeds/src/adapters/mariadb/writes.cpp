@@ -42,7 +42,11 @@ ran mariadb_session::nothing_matched(const bound_operation& op) {
         return ran::fine;
     }
     if (!op.expect.empty()) {
-        row_is_there(query_, op, shapes_[op.target->name]->write);
+        const template_shape* shape = nullptr;
+        if (const auto went = learn(*op.target, shape); went != ran::fine) {
+            return went;
+        }
+        row_is_there(query_, op, shape->write);
         std::uint64_t there = 0;
         if (const auto went = read_number(op, there); went != ran::fine) {
             return went;
@@ -70,7 +74,7 @@ ran mariadb_session::update_one(const bound_operation& op) {
     statement* made = nullptr;
     const auto went = execute(made);
     if (went == ran::refused) {
-        result(op) = refusal(op, *memory_);
+        result(op) = rejection(op, op.target->write_errors); // a trigger may refuse
         return ran::fine;
     }
     return went == ran::ended ? went : matched(op, made->affected());
@@ -88,7 +92,7 @@ ran mariadb_session::remove_one(const bound_operation& op) {
     statement* made = nullptr;
     const auto went = execute(made);
     if (went == ran::refused) {
-        result(op) = refusal(op, *memory_);
+        result(op) = rejection(op, op.target->write_errors); // a trigger may refuse
         return ran::fine;
     }
     return went == ran::ended ? went : matched(op, made->affected());
@@ -164,18 +168,22 @@ ran mariadb_session::change_group(operation_list work, bool by_procedure,
 // ---- insert --------------------------------------------------------------------------------------
 
 void mariadb_session::write_keys(const bound_operation& op, insert_row row,
+                                 std::span<const field_id> returned_fields,
                                  const statement* returned) {
     const auto& target = *op.target;
     values_.assign(target.key.size(), core::value{});
     rooms_.resize(std::max(rooms_.size(), target.key.size()));
-    std::size_t cell = 0;
     for (std::size_t i = 0; i < target.key.size(); ++i) {
         if (const auto* given = given_value(row, target.key[i])) {
             values_[i] = *given;
-        } else if (returned != nullptr && cell < returned->column_count()) {
-            static_cast<void>(read_cell(returned->cells()[cell], returned->column(cell),
+            continue;
+        }
+        const auto at = static_cast<std::size_t>(
+            std::find(returned_fields.begin(), returned_fields.end(), target.key[i]) -
+            returned_fields.begin());
+        if (returned != nullptr && at < returned->column_count()) {
+            static_cast<void>(read_cell(returned->cells()[at], returned->column(at),
                                         target.fields[target.key[i]].type, rooms_[i], values_[i]));
-            ++cell;
         }
     }
     rows_->key(op.index, target.key_layout, values_);
@@ -195,6 +203,9 @@ ran mariadb_session::insert_group(operation_list work) {
                              const auto* left = given_value(a->rows.front(), field);
                              const auto* right = given_value(b->rows.front(), field);
                              if (left == nullptr || right == nullptr) {
+                                 if ((left == nullptr) != (right == nullptr)) {
+                                     return left == nullptr;
+                                 }
                                  continue;
                              }
                              if (core::less(*left, *right) || core::less(*right, *left)) {
@@ -266,14 +277,14 @@ ran mariadb_session::insert_chunk(const templates::template_def& target,
         statement::fetched got{};
         while ((got = made->fetch()) == statement::fetched::row) {
             if (row < rows.size()) {
-                write_keys(*owners[row], rows[row], made);
+                write_keys(*owners[row], rows[row], std::span{wanted}.first(made_keys), made);
                 ++row;
             }
         }
         return fetched(*made, got);
     }
     for (; row < rows.size(); ++row) {
-        write_keys(*owners[row], rows[row], nullptr);
+        write_keys(*owners[row], rows[row], {}, nullptr);
     }
     return ran::fine;
 }
@@ -334,7 +345,7 @@ ran mariadb_session::insert_one(const bound_operation& op) {
         return went;
     }
     if (went == ran::refused) {
-        result(op) = refusal(op, *memory_);
+        result(op) = rejection(op, op.target->write_errors);
         rows_->reset(op.index);
         return several ? command("ROLLBACK TO SAVEPOINT beds_rows") : ran::fine;
     }
