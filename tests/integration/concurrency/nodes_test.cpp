@@ -1,0 +1,104 @@
+#include "support/catch.hpp"
+#include "support/counters.hpp"
+
+#include <map>
+#include <thread>
+
+using namespace beds;
+using namespace std::chrono_literals;
+
+TEST_CASE("two nodes in one process know nothing of each other") {
+    const auto rabbitmq = test::require_amqp();
+    const auto where = test::require_mariadb();
+    const auto control = test::shared_servers();
+    test::database left_data{where, control};
+    test::database right_data{where, control};
+    test::make_counters(left_data, 1);
+    test::make_counters(right_data, 1);
+    test::node_options options;
+    options.templates = test::counter_templates();
+    const auto left_rel = left_data.settings();
+    const auto right_rel = right_data.settings();
+    auto left = std::make_unique<test::running_node>(rabbitmq, &left_rel, options);
+    test::running_node right{rabbitmq, &right_rel, options};
+    REQUIRE(left->node().wait_ready(core::deadline::after(15s)));
+    REQUIRE(right.node().wait_ready(core::deadline::after(15s)));
+    auto left_client = left->new_client();
+    auto right_client = right.new_client();
+
+    for (int i = 0; i < 20; ++i) {
+        // One id on both: they are two services.
+        client::request request{test::raise(1)};
+        request.id = "same-" + std::to_string(i);
+        CHECK(left_client->call(request).ok());
+        if (i % 2 == 0) {
+            CHECK(right_client->call(request).ok());
+        }
+    }
+    CHECK(left_data.number("SELECT value FROM counters") == 20);
+    CHECK(right_data.number("SELECT value FROM counters") == 10);
+
+    CHECK(left->node().stop(core::deadline::after(5s)));
+    left.reset();
+    CHECK(right_client->call(test::raise(1)).ok());
+    CHECK(right_data.number("SELECT value FROM counters") == 11);
+}
+
+TEST_CASE("an orderly stop under load: every request is answered once, nothing is delivered again") {
+    constexpr int messages = 1500;
+    const auto rabbitmq = test::require_amqp();
+    const auto where = test::require_mariadb();
+    const auto control = test::shared_servers();
+    test::database data{where, control};
+    test::make_counters(data, 8);
+    test::node_options options{.rel = {.read = 2, .write = 2, .bulk = 0}, .max_batch = 16};
+    options.templates = test::counter_templates();
+    options.tag = test::unique_name("t") + "_";
+    const auto rel = data.settings();
+    auto first = std::make_unique<test::running_node>(rabbitmq, &rel, options);
+    REQUIRE(first->node().wait_ready(core::deadline::after(15s)));
+
+    test::raw_client raw{rabbitmq, options.tag};
+    for (int i = 0; i < messages; ++i) {
+        const auto id = std::to_string(i);
+        const auto key = std::to_string(i % 8 + 1);
+        if (i % 3 == 0) {
+            raw.publish({.key = "counters.read",
+                         .body = R"({"v":1,"template":"counters","op":"fetch","key":)" + key + "}",
+                         .correlation_id = id, .reply_to = raw.reply_queue()});
+        } else {
+            raw.publish({.key = "counters.write",
+                         .body = R"({"v":1,"template":"counters","op":"update","key":)" + key +
+                                 R"(,"inc":{"value":1}})",
+                         .message_id = "stop-" + id, .correlation_id = id,
+                         .reply_to = raw.reply_queue()});
+        }
+        if (i == messages / 3) {
+            REQUIRE(raw.settle());
+        }
+    }
+    REQUIRE(raw.settle());
+    // In the middle of it.
+    REQUIRE(first->node().stop(core::deadline::after(10s)));
+    const auto by_first = first->sum(&observe::broker_counters::messages);
+    INFO(first->log());
+    CHECK(by_first > 0);
+    CHECK(by_first < messages);
+    first.reset();
+
+    // The rest waited in its queues.
+    test::running_node second{rabbitmq, &rel, options};
+    std::map<std::string, int> answered;
+    for (int i = 0; i < messages; ++i) {
+        const auto got = raw.reply(20s);
+        REQUIRE(got);
+        ++answered[got->correlation_id];
+        CHECK(got->body.find("\"status\":\"ok\"") != std::string::npos);
+    }
+    CHECK_FALSE(raw.reply(200ms));
+    CHECK(answered.size() == messages);
+    // A message that was delivered again would count twice.
+    CHECK(by_first + second.sum(&observe::broker_counters::messages) == messages);
+    CHECK(data.number("SELECT SUM(value) FROM counters") == messages - messages / 3);
+    CHECK(data.number("SELECT COUNT(*) FROM beds_inbox") == messages - messages / 3);
+}
