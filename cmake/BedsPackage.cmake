@@ -67,6 +67,8 @@ if(TARGET beds_mariadb)
     install(DIRECTORY libbeds/sql/mariadb DESTINATION ${CMAKE_INSTALL_DATADIR}/beds/sql)
 endif()
 install(DIRECTORY libbeds/doc/ DESTINATION ${CMAKE_INSTALL_DOCDIR})
+# For clients in other languages: schemas, and vectors that their tests can run through.
+install(DIRECTORY libbeds/protocol DESTINATION ${CMAKE_INSTALL_DATADIR}/beds)
 install(DIRECTORY libbeds/protocol DESTINATION ${CMAKE_INSTALL_DATADIR}/beds)
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
