@@ -1,6 +1,5 @@
-#include <beds/wire/cursor.hpp>
-
 #include <beds/core/json.hpp>
+#include <beds/wire/cursor.hpp>
 
 #include <cstring>
 

@@ -1,6 +1,5 @@
-#include <beds/wire/reply.hpp>
-
 #include <beds/wire/cursor.hpp>
+#include <beds/wire/reply.hpp>
 
 #include <charconv>
 
@@ -381,9 +380,8 @@ void reply_writer::append_parts(std::string& out, const slot& from) const {
         });
         out.push_back(']');
     }
-    each(part::next, [&](std::string_view bytes) {
-        out.append(",\"next\":\"").append(bytes).push_back('"');
-    });
+    each(part::next,
+         [&](std::string_view bytes) { out.append(",\"next\":\"").append(bytes).push_back('"'); });
     if (from.has_total) {
         out.append(",\"total\":");
         append_number(out, from.total);
@@ -415,8 +413,8 @@ void reply_writer::append_parts(std::string& out, const slot& from) const {
         bool first_set = true;
         bool first_rows = true;
         for (auto i = from.first; i != none; i = slices_[i].next) {
-            const auto bytes = std::string_view{bytes_}.substr(
-                slices_[i].begin, slices_[i].end - slices_[i].begin);
+            const auto bytes = std::string_view{bytes_}.substr(slices_[i].begin,
+                                                               slices_[i].end - slices_[i].begin);
             if (slices_[i].kind == part::set) {
                 out.append(first_set ? "\"" : "],\"").append(bytes).append("\":[");
                 first_set = false;
@@ -436,8 +434,7 @@ void reply_writer::append_parts(std::string& out, const slot& from) const {
     }
 }
 
-void reply_writer::append_result(std::string& out, core::op_index op,
-                                 const outcome& result) const {
+void reply_writer::append_result(std::string& out, core::op_index op, const outcome& result) const {
     const auto& from = slots_[op];
     if (!from.stored.empty()) {
         out.append(from.stored);
@@ -482,8 +479,9 @@ void reply_writer::append_reply(std::string& out, std::string_view event, bool e
     std::size_t ok = 0;
     for (std::size_t i = 0; i < results.size(); ++i) {
         const auto& answered = slots_[first + i];
-        const bool good = answered.stored.empty() ? results[i].ok() && !answered.too_large
-                                              : answered.stored.starts_with("\"status\":\"ok\"");
+        const bool good = answered.stored.empty()
+                              ? results[i].ok() && !answered.too_large
+                              : answered.stored.starts_with("\"status\":\"ok\"");
         ok += good ? 1U : 0U;
     }
     out.append(ok == results.size() ? "\"status\":\"ok\""

@@ -1,6 +1,5 @@
-#include <beds/wire/request.hpp>
-
 #include <beds/core/error.hpp>
+#include <beds/wire/request.hpp>
 
 #include <array>
 #include <charconv>
@@ -37,7 +36,7 @@ void refuse(operation& op, std::string_view field, std::string_view detail) {
 }
 
 constexpr std::array<std::string_view, 16> operation_members{
-    "template", "op",   "key",  "where",  "data",  "set",    "inc",         "if",
+    "template", "op",   "key",   "where",  "data",   "set",   "inc",         "if",
     "args",     "sort", "limit", "fields", "return", "after", "on_conflict", "name"};
 
 /// Which members an operation may have, by bits in the order of `operation_members`.
@@ -161,7 +160,7 @@ bool take_member(operation& op, unsigned& seen, const core::member& given) {
 
 void unknown_member(operation& op, std::string_view name, core::arena& memory) {
     static const std::array<std::string, 18> known{
-        "template", "op",    "key",    "where",  "data",        "set",  "inc", "if",      "args",
+        "template", "op",    "key",    "where",  "data",        "set",  "inc", "if",       "args",
         "sort",     "limit", "fields", "return", "on_conflict", "name", "id",  "deadline", "after"};
     // A name can be as long as the message: what is echoed is bounded.
     const auto shown = memory.copy(name.substr(0, 64));
@@ -186,8 +185,8 @@ void finish(operation& op, unsigned seen, core::arena& memory) {
         for (const auto name : operation_members) {
             if ((extra & bit(name)) != 0) {
                 refuse(op, name,
-                       join(memory, {"'", name, "' does not belong to '", core::to_string(op.op),
-                                     "'"}));
+                       join(memory,
+                            {"'", name, "' does not belong to '", core::to_string(op.op), "'"}));
                 return;
             }
         }
@@ -228,9 +227,10 @@ std::optional<refusal> request_decoder::decode(std::string_view body, core::aren
         }
         char digits[24];
         const auto end = std::to_chars(digits, digits + sizeof digits, failed->offset).ptr;
-        return refusal{code::invalid_envelope,
-                       join(memory, {failed->what, ", at byte ",
-                                     {digits, static_cast<std::size_t>(end - digits)}})};
+        return refusal{
+            code::invalid_envelope,
+            join(memory,
+                 {failed->what, ", at byte ", {digits, static_cast<std::size_t>(end - digits)}})};
     }
     if (!root.is(datum::kind::object)) {
         return refusal{code::invalid_envelope, "the message must be a JSON object"};
@@ -271,8 +271,8 @@ std::optional<refusal> request_decoder::decode(std::string_view body, core::aren
             } else if (given.value.is(datum::kind::string) && given.value.text == "atomic") {
                 into.mode = core::envelope_mode::atomic;
             } else {
-                return refusal{code::invalid_envelope,
-                               "'mode' must be each, sequence or atomic", "mode"};
+                return refusal{code::invalid_envelope, "'mode' must be each, sequence or atomic",
+                               "mode"};
             }
         } else if (given.name != "v" && given.name != "ops") {
             const auto shown = memory.copy(given.name.substr(0, 64));
@@ -313,8 +313,8 @@ void append_operation_members(std::string& out, const operation& from) {
     text("template", from.template_name);
     text("id", from.id);
     if (from.deadline) {
-        const auto since =
-            std::chrono::duration_cast<std::chrono::milliseconds>(from.deadline->time_since_epoch());
+        const auto since = std::chrono::duration_cast<std::chrono::milliseconds>(
+            from.deadline->time_since_epoch());
         char digits[24];
         const auto end = std::to_chars(digits, digits + sizeof digits, since.count()).ptr;
         out.append(",\"deadline\":").append(digits, end);

@@ -38,8 +38,8 @@ std::string cursor_of(std::uint64_t tag, std::span<const value> position) {
 }
 
 bool same(const wire::cursor& got, std::uint64_t tag, std::span<const value> position) {
-    return got.tag == tag && std::equal(got.position.begin(), got.position.end(), position.begin(),
-                                        position.end());
+    return got.tag == tag &&
+           std::equal(got.position.begin(), got.position.end(), position.begin(), position.end());
 }
 
 } // namespace
@@ -90,7 +90,8 @@ TEST_CASE("a damaged cursor is refused or is another one, whichever byte it is")
 
 TEST_CASE("text that never was a cursor is none") {
     core::arena memory;
-    for (const auto* text : {"", "A", "AAAA", "AQ==", "AQAAAAAAAAA=", "not base64!", "[1,2]", "1"}) {
+    for (const auto* text :
+         {"", "A", "AAAA", "AQ==", "AQAAAAAAAAA=", "not base64!", "[1,2]", "1"}) {
         INFO(text);
         CHECK_FALSE(wire::parse_cursor(text, memory));
     }
@@ -113,7 +114,9 @@ TEST_CASE("text that never was a cursor is none") {
     // A length that promises more than there is.
     std::string bytes(1, '\1');
     bytes.append(8, '\0').push_back(static_cast<char>(kind::string));
-    bytes.append("\xff\xff\xff\xff" "ab", 6);
+    bytes.append("\xff\xff\xff\xff"
+                 "ab",
+                 6);
     std::string text;
     core::append_base64(text, bytes);
     CHECK_FALSE(wire::parse_cursor(text, memory));

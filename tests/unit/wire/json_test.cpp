@@ -28,15 +28,70 @@ struct parsed {
 } // namespace
 
 TEST_CASE("what is not JSON is refused, with the place") {
-    for (const auto& text :
-         {""s, " "s, "hello"s, "{"s, "}"s, "[1,]"s, "[,1]"s, "{\"a\":1,}"s, "{\"a\"}"s, "{a:1}"s, "{'a':1}"s,
-          "{\"a\":1}}"s, "1 2"s, "[1][2]"s, "//\n1"s, "1//"s, "/**/1"s, "nul"s, "True"s, "NaN"s,
-          "-NaN"s, "Infinity"s, "-Infinity"s, "+1"s, "01"s, "-01"s, "00"s, "-"s, "1."s, ".5"s, "-.5"s, "1e"s,
-          "1e+"s, "1.e3"s, "0x10"s, "1_000"s, "\"a"s, "\"\\x41\""s, "\"\\u12g4\""s, "\"\\u123\""s, "\"a\nb\""s,
-          "\"a\0b\""s, "\0"s, "1\0"s, "\xEF\xBB\xBF" "1"s, "\xFF\xFE" "1\0"s, "\"\\ud800\""s,
-          "\"\\udc00\""s, "\"\\ud800\\u0041\""s, "\"\\ud800x\""s, "\"\x80\""s, "\"\xC0\xAF\""s,
-          "\"\xE0\x80\x80\""s, "\"\xED\xA0\x80\""s, "\"\xF4\x90\x80\x80\""s, "\"\xF8\x88\x80\x80\x80\""s,
-          "\"\xE2\x82\""s, "{\"\xFF\":1}"s, "\xC2\xA0" "1"s, "1\v"s, "1\f"s}) {
+    for (const auto& text : {""s,
+                             " "s,
+                             "hello"s,
+                             "{"s,
+                             "}"s,
+                             "[1,]"s,
+                             "[,1]"s,
+                             "{\"a\":1,}"s,
+                             "{\"a\"}"s,
+                             "{a:1}"s,
+                             "{'a':1}"s,
+                             "{\"a\":1}}"s,
+                             "1 2"s,
+                             "[1][2]"s,
+                             "//\n1"s,
+                             "1//"s,
+                             "/**/1"s,
+                             "nul"s,
+                             "True"s,
+                             "NaN"s,
+                             "-NaN"s,
+                             "Infinity"s,
+                             "-Infinity"s,
+                             "+1"s,
+                             "01"s,
+                             "-01"s,
+                             "00"s,
+                             "-"s,
+                             "1."s,
+                             ".5"s,
+                             "-.5"s,
+                             "1e"s,
+                             "1e+"s,
+                             "1.e3"s,
+                             "0x10"s,
+                             "1_000"s,
+                             "\"a"s,
+                             "\"\\x41\""s,
+                             "\"\\u12g4\""s,
+                             "\"\\u123\""s,
+                             "\"a\nb\""s,
+                             "\"a\0b\""s,
+                             "\0"s,
+                             "1\0"s,
+                             "\xEF\xBB\xBF"
+                             "1"s,
+                             "\xFF\xFE"
+                             "1\0"s,
+                             "\"\\ud800\""s,
+                             "\"\\udc00\""s,
+                             "\"\\ud800\\u0041\""s,
+                             "\"\\ud800x\""s,
+                             "\"\x80\""s,
+                             "\"\xC0\xAF\""s,
+                             "\"\xE0\x80\x80\""s,
+                             "\"\xED\xA0\x80\""s,
+                             "\"\xF4\x90\x80\x80\""s,
+                             "\"\xF8\x88\x80\x80\x80\""s,
+                             "\"\xE2\x82\""s,
+                             "{\"\xFF\":1}"s,
+                             "\xC2\xA0"
+                             "1"s,
+                             "1\v"s,
+                             "1\f"s}) {
         const parsed got{text};
         INFO("'" << text << "'");
         REQUIRE(got.error);
@@ -70,14 +125,16 @@ TEST_CASE("integers are exact up to the bounds of 64 bits, other numbers keep th
     CHECK(number("-1") == std::pair{kind::integer, "-1"s});
     CHECK(number("9223372036854775807") == std::pair{kind::integer, "9223372036854775807"s});
     CHECK(number("-9223372036854775808") == std::pair{kind::integer, "-9223372036854775808"s});
-    CHECK(number("9223372036854775808") == std::pair{kind::unsigned_integer, "9223372036854775808"s});
+    CHECK(number("9223372036854775808") ==
+          std::pair{kind::unsigned_integer, "9223372036854775808"s});
     CHECK(number("18446744073709551615") ==
           std::pair{kind::unsigned_integer, "18446744073709551615"s});
     for (const auto& token :
-         {"18446744073709551616"s, "-9223372036854775809"s, "100000000000000000000"s, "1.0"s, "-0.0"s,
-          "0.1"s, "1e0"s, "1E3"s, "1e+3"s, "1e-3"s, "1e400"s, "-1e400"s, "1e-400"s, "1e214748364"s,
-          "0.10000000000000000000000000000000000000001"s, "179769313486231570000000000000000000000.5"s,
-          std::string(5000, '9'), "0."s + std::string(5000, '1'), "-"s + std::string(400, '7') + ".5e-3"s}) {
+         {"18446744073709551616"s, "-9223372036854775809"s, "100000000000000000000"s, "1.0"s,
+          "-0.0"s, "0.1"s, "1e0"s, "1E3"s, "1e+3"s, "1e-3"s, "1e400"s, "-1e400"s, "1e-400"s,
+          "1e214748364"s, "0.10000000000000000000000000000000000000001"s,
+          "179769313486231570000000000000000000000.5"s, std::string(5000, '9'),
+          "0."s + std::string(5000, '1'), "-"s + std::string(400, '7') + ".5e-3"s}) {
         CHECK(number(token) == std::pair{kind::number, token});
     }
     // JSON allows it, and no field can hold it: refused here already.
@@ -99,7 +156,8 @@ TEST_CASE("strings: escapes, surrogate pairs, U+0000, and long ones") {
     CHECK(text("\"\x7f\"") == "\x7f");
     CHECK(text(R"("\ufffe\uffff\ufeff")") == "\xEF\xBF\xBE\xEF\xBF\xBF\xEF\xBB\xBF");
     // Around the sizes of a parser's own buffers, with the escape at every place near their ends.
-    for (const std::size_t size : {1U, 255U, 1023U, 1024U, 1025U, 2047U, 2048U, 4095U, 4096U, 70000U}) {
+    for (const std::size_t size :
+         {1U, 255U, 1023U, 1024U, 1025U, 2047U, 2048U, 4095U, 4096U, 70000U}) {
         const std::string plain(size, 'x');
         CHECK(text('"' + plain + '"') == plain);
         CHECK(text("\"\\n" + plain + '"') == '\n' + plain);
@@ -137,8 +195,8 @@ TEST_CASE("limits of depth and of the number of values") {
 
 TEST_CASE("a parser is as good as new after a failure") {
     core::json_parser parser;
-    for (const auto& broken : {"{\"a\\u0041b"s, "[1,[2,{\"k\":"s, "\"\\ud83d"s, "[12"s, "1e"s, "[\"\\n"s,
-                               "{\"a\":1,\"a\":1}"s}) {
+    for (const auto& broken : {"{\"a\\u0041b"s, "[1,[2,{\"k\":"s, "\"\\ud83d"s, "[12"s, "1e"s,
+                               "[\"\\n"s, "{\"a\":1,\"a\":1}"s}) {
         core::arena memory;
         datum tree;
         CHECK(parser.parse(broken, memory, tree));
@@ -191,8 +249,9 @@ TEST_CASE("base64: one value has one text") {
     CHECK(decode("")->empty());
     CHECK(*decode("TWE=") == "Ma");
     CHECK(*decode("TQ==") == "M");
-    for (const auto* wrong : {"T", "TW", "TWE", "TWF=", "TR==", "=TWE", "T===", "====", "TW=E", "TQ==TQ==",
-                              "TWE-", "TW_u", "TWEu ", " TWEu", "TWEu\n", "TQ=A", "TWEu===="}) {
+    for (const auto* wrong :
+         {"T", "TW", "TWE", "TWF=", "TR==", "=TWE", "T===", "====", "TW=E", "TQ==TQ==", "TWE-",
+          "TW_u", "TWEu ", " TWEu", "TWEu\n", "TQ=A", "TWEu===="}) {
         INFO(wrong);
         CHECK_FALSE(decode(wrong));
     }

@@ -19,8 +19,8 @@ using namespace std::string_literals;
 namespace {
 
 const core::row_layout& layout() {
-    static const core::row_layout made{{{"id", {.kind = core::type_kind::int64}},
-                                        {"name", {.kind = core::type_kind::string}}}};
+    static const core::row_layout made{
+        {{"id", {.kind = core::type_kind::int64}}, {"name", {.kind = core::type_kind::string}}}};
     return made;
 }
 
@@ -86,7 +86,8 @@ TEST_CASE("shared rows: the same bytes, without what their owner adds later") {
     writer.share_rows(0, 2);
     writer.total(0, 3);
     writer.next(0, 1, {});
-    CHECK(one(writer, 2) == R"({"v":1,"status":"ok","effect":"none","rows":[{"id":1,"name":"a"}]})");
+    CHECK(one(writer, 2) ==
+          R"({"v":1,"status":"ok","effect":"none","rows":[{"id":1,"name":"a"}]})");
     writer.no_rows(1);
     writer.share_rows(1, 2);
     CHECK(rows_of(one(writer, 2)) == "[]");
@@ -249,7 +250,8 @@ TEST_CASE("doubles: the shortest text that reads back the same") {
     }
 }
 
-// ---- the client's side -----------------------------------------------------------------------------
+// ---- the client's side
+// -----------------------------------------------------------------------------
 
 namespace {
 
@@ -295,8 +297,9 @@ TEST_CASE("an unknown code counts by its effect and retryable") {
 }
 
 TEST_CASE("an effect that is missing or unknown is never taken for none; an error has a code") {
-    for (const auto* text : {R"({"v":1,"status":"ok"})", R"({"v":1,"status":"ok","effect":"perhaps"})",
-                             R"({"v":1,"status":"error","code":"CONFLICT","effect":null})"}) {
+    for (const auto* text :
+         {R"({"v":1,"status":"ok"})", R"({"v":1,"status":"ok","effect":"perhaps"})",
+          R"({"v":1,"status":"error","code":"CONFLICT","effect":null})"}) {
         const read_reply got{text};
         INFO(text);
         REQUIRE(got.good);

@@ -138,8 +138,9 @@ TEST_CASE("every member belongs to the operations that have it, and to no other"
         {"describe", " "},
     };
     for (const auto& [op, members] : table) {
-        for (const std::string name : {"key", "where", "data", "set", "inc", "if", "args", "sort",
-                                       "limit", "fields", "return", "after", "on_conflict", "name"}) {
+        for (const std::string name :
+             {"key", "where", "data", "set", "inc", "if", "args", "sort", "limit", "fields",
+              "return", "after", "on_conflict", "name"}) {
             const bool belongs = std::string{members}.find(' ' + name + ' ') != std::string::npos;
             const decoded got{with('"' + name + "\":\"x\"", op)};
             INFO(op << ' ' << name << " -> " << got.said());
@@ -251,6 +252,15 @@ TEST_CASE("limits of one message") {
     REQUIRE(large.refusal);
     CHECK(large.refusal->code == code::limit_exceeded);
 
+    // Small, but of millions of values.
+    std::string values = R"({"v":1,"template":"t","op":"count","where":[1)";
+    for (std::size_t i = 1; i < 4 * 1024 * 1024; ++i) {
+        values += ",1";
+    }
+    const decoded crowded{values + "]}"};
+    REQUIRE(crowded.refusal);
+    CHECK(crowded.refusal->code == code::limit_exceeded);
+
     wire::decode_limits small;
     small.max_body = 40;
     small.max_operations = 1;
@@ -293,7 +303,8 @@ TEST_CASE("strings without escapes are views into the message; ids are bounded")
     CHECK(decoded{with("\"id\":\"" + std::string(256, 'x') + "\"")}.op().refused_field == "id");
 }
 
-// ---- what is written is read again ---------------------------------------------------------------
+// ---- what is written is read again
+// ---------------------------------------------------------------
 
 namespace {
 
@@ -331,12 +342,19 @@ public:
             return datum::of(random_.between(std::numeric_limits<std::int64_t>::min(),
                                              std::numeric_limits<std::int64_t>::max()));
         case 3:
-            return datum::of(random_.between(std::uint64_t{0},
-                                             std::numeric_limits<std::uint64_t>::max()));
+            return datum::of(
+                random_.between(std::uint64_t{0}, std::numeric_limits<std::uint64_t>::max()));
         case 4: {
-            static constexpr std::string_view tokens[] = {
-                "0.1", "-0.0", "1e400", "-1E-400", "123456789012345678901234567890", "2.50",
-                "18446744073709551616", "-9223372036854775809", "1e0", "0e-9"};
+            static constexpr std::string_view tokens[] = {"0.1",
+                                                          "-0.0",
+                                                          "1e400",
+                                                          "-1E-400",
+                                                          "123456789012345678901234567890",
+                                                          "2.50",
+                                                          "18446744073709551616",
+                                                          "-9223372036854775809",
+                                                          "1e0",
+                                                          "0e-9"};
             return datum::of_number(tokens[random_.between<std::size_t>(0, std::size(tokens) - 1)]);
         }
         case 5:

@@ -1,6 +1,6 @@
 // The golden vectors that are installed with the protocol: the codec must agree with every one.
-#include "unit/wire/support.hpp"
 #include "support/catch.hpp"
+#include "unit/wire/support.hpp"
 
 #include <beds/wire/reply.hpp>
 #include <beds/wire/request.hpp>
@@ -166,7 +166,8 @@ struct reply_parts {
                 continue;
             }
             INFO(json_of(cells.items()[i]));
-            REQUIRE_FALSE(core::convert(cells.items()[i], layout.columns()[i].type, memory, made[i]));
+            REQUIRE_FALSE(
+                core::convert(cells.items()[i], layout.columns()[i].type, memory, made[i]));
         }
         return made;
     }

@@ -11,8 +11,9 @@
 
 namespace beds::wire {
 
-/// A cursor is opaque to clients: the position after a row, bound by `tag` to the template, filter and
-/// sort that it was made for. It is not signed: whoever reads one checks it like any other input.
+/// A cursor is opaque to clients: the position after a row, bound by `tag` to the template, filter
+/// and sort that it was made for. It is not signed: whoever reads one checks it like any other
+/// input.
 struct cursor {
     std::uint64_t tag = 0;
     std::span<const core::value> position;

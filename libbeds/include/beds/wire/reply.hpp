@@ -37,8 +37,7 @@ public:
     void end_row() override;
     void share_rows(core::op_index from, core::op_index to) override;
     void no_rows(core::op_index op) override;
-    void next(core::op_index op, std::uint64_t tag,
-              std::span<const core::value> position) override;
+    void next(core::op_index op, std::uint64_t tag, std::span<const core::value> position) override;
     void total(core::op_index op, std::uint64_t total) override;
     void exists(core::op_index op, bool exists) override;
     void count(core::op_index op, std::uint64_t count) override;
@@ -130,8 +129,8 @@ struct reply_view {
     std::span<const result_view> results;
 };
 
-/// Reads a reply; unknown members are ignored, as protocol version 1 asks of clients. False when the
-/// bytes are no reply.
+/// Reads a reply; unknown members are ignored, as protocol version 1 asks of clients. False when
+/// the bytes are no reply.
 bool decode_reply(std::string_view body, core::json_parser& parser, core::arena& memory,
                   reply_view& into);
 

@@ -35,8 +35,9 @@ public:
     /// Fills `mode`, `enveloped` and `operations` of `into`; the rest comes from the message's
     /// properties. Body and `memory` must outlive the request: nothing is copied that need not be.
     ///
-    /// An operation that is not what the protocol allows (unknown member, wrong type, unknown `op`) is
-    /// marked `refused` and harms no other; a message that is not an envelope at all is refused whole.
+    /// An operation that is not what the protocol allows (unknown member, wrong type, unknown `op`)
+    /// is marked `refused` and harms no other; a message that is not an envelope at all is refused
+    /// whole.
     std::optional<refusal> decode(std::string_view body, core::arena& memory, core::request& into);
 
 private:
