@@ -26,7 +26,7 @@ void show(std::string_view what, const client::reply& got, bool right) {
 int main() {
     const char* url = std::getenv("AMQP_URL");
     client::amqp_client_settings settings;
-    settings.amqp = amqp::parse_amqp_uri(url != nullptr ? url : "amqp://guest:guest@localhost");
+    settings.amqp = amqp::parse_amqp_uri(url ? url : "amqp://guest:guest@localhost");
     settings.queue_tag = "example_";
     const auto beds = client::make_amqp_client(settings);
     if (!beds->wait_ready(core::deadline::after(10s))) {

@@ -13,7 +13,6 @@
 
 using namespace beds;
 using namespace std::chrono_literals;
-using client::members;
 
 constexpr std::string_view books = R"toml(
 [template]
@@ -30,8 +29,7 @@ stock = { type = "int32", default = 0 }
 
 int main() {
     const char* url = std::getenv("AMQP_URL");
-    const auto rabbitmq =
-        amqp::parse_amqp_uri(url != nullptr ? url : "amqp://guest:guest@localhost");
+    const auto rabbitmq = amqp::parse_amqp_uri(url ? url : "amqp://guest:guest@localhost");
 
     config::settings settings;            // what bedsd reads from beds.toml
     settings.templates.directory.clear(); // no files: the template is above
@@ -67,7 +65,7 @@ int main() {
     for (const auto& broker : node.status().brokers) {
         std::cout << broker.broker << ": " << broker.operations << " operations\n";
     }
-    const bool drained =
-        node.stop(core::deadline::after(5s)); // what was taken is finished and answered
+    // What was taken from the queues is finished and answered first.
+    const bool drained = node.stop(core::deadline::after(5s));
     return filled.ok() && ready && drained ? 0 : 1;
 }
