@@ -69,7 +69,6 @@ endif()
 install(DIRECTORY libbeds/doc/ DESTINATION ${CMAKE_INSTALL_DOCDIR})
 # For clients in other languages: schemas, and vectors that their tests can run through.
 install(DIRECTORY libbeds/protocol DESTINATION ${CMAKE_INSTALL_DATADIR}/beds)
-install(DIRECTORY libbeds/protocol DESTINATION ${CMAKE_INSTALL_DATADIR}/beds)
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 # Programs find shared libraries of BEDS where they were installed together.
