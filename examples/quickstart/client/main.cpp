@@ -167,8 +167,8 @@ private:
     void pages(const std::string& engine, const std::string& name, const std::string& field,
                const std::string& equal) {
         const auto asked = "find " + name + " " + field + "=" + equal + " by name";
-        if (mongodb_skipped(engine, "a find", asked) ||
-            mongodb_skipped(engine, "its next page", asked)) {
+        if (mongodb_skipped(engine, "a find", asked)) {
+            mongodb_skipped(engine, "its next page", asked);
             return;
         }
         constexpr std::uint32_t limit = 5;
