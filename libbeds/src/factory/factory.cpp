@@ -381,10 +381,32 @@ struct factory::impl {
 
     /// What cannot be atomic is refused before anything runs.
     void refuse_atomic(const message& from, std::span<planned* const> own, bool failed) {
-        const bool alone = std::any_of(own.begin(), own.end(),
-                                       [](const planned* op) { return op->alone; });
+        bool alone = std::any_of(own.begin(), own.end(),
+                                 [](const planned* op) { return op->alone; });
         const auto first = from.first;
         const auto count = from.request.operations.size();
+        if (alone && !failed && connects == 0) {
+            // Which procedures commit by themselves is not known before the database was seen.
+            auto until = core::deadline::never();
+            for (const auto* op : own) {
+                until = until.earlier(op->bound.deadline);
+            }
+            if (!ensure_session(until)) {
+                auto away = outcome::failure(code::backend_unavailable,
+                                             "the database cannot be reached at the moment");
+                away.retry_after = retry.left(clock.steady_now());
+                for (core::op_index i = first; i < first + count; ++i) {
+                    answer(i, away);
+                }
+                return;
+            }
+            alone = false;
+            for (auto* op : own) {
+                op->alone = op->writes && adapter->runs_alone(*op->bound.target, op->bound.op,
+                                                              op->bound.call);
+                alone = alone || op->alone;
+            }
+        }
         if (!failed && !alone && can.transactions && own.size() == count) {
             return;
         }

@@ -59,6 +59,16 @@ TEST_CASE("an orderly stop under load: every request is answered once, nothing i
     REQUIRE(first->node().wait_ready(core::deadline::after(15s)));
 
     test::raw_client raw{rabbitmq, options.tag};
+    // In the middle of it.
+    bool clean = false;
+    std::thread stopper{[&] {
+        const auto until = core::deadline::after(20s);
+        while (first->sum(&observe::broker_counters::messages) < 200 && !until.expired()) {
+            std::this_thread::sleep_for(1ms);
+        }
+        clean = first->node().stop(core::deadline::after(10s));
+    }};
+    bool sent = true;
     for (int i = 0; i < messages; ++i) {
         const auto id = std::to_string(i);
         const auto key = std::to_string(i % 8 + 1);
@@ -73,13 +83,13 @@ TEST_CASE("an orderly stop under load: every request is answered once, nothing i
                          .message_id = "stop-" + id, .correlation_id = id,
                          .reply_to = raw.reply_queue()});
         }
-        if (i == messages / 3) {
-            REQUIRE(raw.settle());
+        if (i % 50 == 49) {
+            sent = raw.settle() && sent;
         }
     }
-    REQUIRE(raw.settle());
-    // In the middle of it.
-    REQUIRE(first->node().stop(core::deadline::after(10s)));
+    stopper.join();
+    REQUIRE(sent);
+    REQUIRE(clean);
     const auto by_first = first->sum(&observe::broker_counters::messages);
     INFO(first->log());
     CHECK(by_first > 0);
