@@ -90,6 +90,7 @@ exit_code run_stream(beds::client::client& through, std::istream& in, std::ostre
     // Shared with the completions, which may still be on their way out when the last reply was written.
     const auto replies = std::make_shared<ordered_replies>();
     auto worst = exit_code::ok;
+    in.tie(nullptr); // reading must not flush what the writer is writing
     std::thread writer{[&] {
         while (const auto taken = replies->take()) {
             const reply& got = **taken;

@@ -219,6 +219,7 @@ TEST_CASE("bedsctl asks a running bedsd") {
         int line = 0;
         for (std::string text; std::getline(lines, text);) {
             ++line;
+            INFO("line " << line << ": " << text);
             if (line <= count) {
                 REQUIRE(contains(text, "\"name\":\"item " + std::to_string(line) + "\""));
             } else {
