@@ -105,6 +105,11 @@ TEST_CASE("an orderly stop under load: every request is answered once, nothing i
         ++answered[got->correlation_id];
         CHECK(got->body.find("\"status\":\"ok\"") != std::string::npos);
     }
+    std::string twice;
+    for (const auto& [id, count] : answered) {
+        twice += count > 1 ? id + " " : "";
+    }
+    INFO("answered more than once: " << twice << '\n' << second.log());
     CHECK_FALSE(raw.reply(200ms));
     CHECK(answered.size() == messages);
     // A message that was delivered again would count twice.
