@@ -381,6 +381,9 @@ struct broker::impl {
             }
             deliveries.clear();
             out->close(until);
+            // RabbitMQ does not answer acknowledgements, and a quorum queue may hold the last ones back
+            // for a moment: what it has not worked through when the connection ends comes again.
+            amqp::wait(&*in, nullptr, -1, std::min(until.remaining_ms(), 50ms));
             in->close(until);
         } catch (const core::error& failed) {
             say(level::warning, "BEDS_DRAIN_FAILED", failed.message());
