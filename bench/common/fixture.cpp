@@ -170,6 +170,17 @@ std::int64_t bench_node::query(const std::string& sql) const {
     return number;
 }
 
+void bench_node::print_batches() const {
+    for (const auto& one : node_->status().brokers) {
+        if (one.batches != 0) {
+            std::fprintf(stderr, "  %s: %.1f operations a batch, largest %u, %llu batches run again\n",
+                         one.broker.c_str(),
+                         static_cast<double>(one.operations) / static_cast<double>(one.batches),
+                         one.largest_batch, static_cast<unsigned long long>(one.reruns));
+        }
+    }
+}
+
 std::string expected_row(std::int64_t id) {
     const auto text = std::to_string(id);
     return R"("status":"ok","effect":"none","rows":[{"id":)" + text + R"(,"email":"u)" + text +

@@ -29,6 +29,8 @@ public:
     [[nodiscard]] std::string exchange() const;
     /// One number from the database, by SQL.
     [[nodiscard]] std::int64_t query(const std::string& sql) const;
+    /// How large the brokers' batches were: what load did to them.
+    void print_batches() const;
     [[nodiscard]] const node::node& node() const { return *node_; }
 
 private:

@@ -52,7 +52,9 @@ int main(int argc, char** argv) try {
         };
         return run_load(where, asked);
     };
-    return compare("fetch", "fetches/s", options, floor, beds);
+    const auto code = compare("fetch", "fetches/s", options, floor, beds);
+    node.print_batches();
+    return code;
 } catch (const std::exception& failed) {
     std::fprintf(stderr, "fetch: %s\n", failed.what());
     return 1;

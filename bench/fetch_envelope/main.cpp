@@ -75,7 +75,9 @@ int main(int argc, char** argv) try {
         };
         return run_load(where, asked);
     };
-    return compare("fetch_envelope", "fetches/s", options, floor, beds);
+    const auto code = compare("fetch_envelope", "fetches/s", options, floor, beds);
+    node.print_batches();
+    return code;
 } catch (const std::exception& failed) {
     std::fprintf(stderr, "fetch_envelope: %s\n", failed.what());
     return 1;

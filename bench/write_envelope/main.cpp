@@ -94,7 +94,9 @@ int main(int argc, char** argv) try {
                    ? ""
                    : "effects and acknowledgements differ";
     };
-    return compare("write_envelope", "writes/s", options, floor, beds, check);
+    const auto code = compare("write_envelope", "writes/s", options, floor, beds, check);
+    node.print_batches();
+    return code;
 } catch (const std::exception& failed) {
     std::fprintf(stderr, "write_envelope: %s\n", failed.what());
     return 1;
