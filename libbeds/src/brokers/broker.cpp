@@ -91,7 +91,7 @@ struct broker::impl {
          std::vector<std::shared_ptr<adapters::adapter>> adapters,
          adapters::session_context context)
         : given(std::move(settings)), log(context.log), decoder(limits(given)),
-          writer(wire::reply_limits{given.max_reply}), events(given.event_prefix),
+          writer(wire::reply_limits{.max_reply = given.max_reply}), events(given.event_prefix),
           reconnect(amqp::reconnect_policy{}, amqp::system_random()) {
         context.name = given.name;
         auto options = given.factory;
@@ -412,6 +412,7 @@ struct broker::impl {
             writer.start(operations);
             core::op_index index = 0;
             for (const auto& one : messages) {
+                writer.same_reply(index, one.request.operations.size());
                 for (std::size_t i = 0; i < one.request.operations.size(); ++i, ++index) {
                     if (one.request.int64_as_string) {
                         writer.int64_as_string(index);

@@ -151,6 +151,8 @@ private:
         if (!in_ || !out_ || !in_->is_open() || !out_->is_open() || !in_->channel_open() ||
             !out_->channel_open()) {
             if (!connect()) {
+                take_submitted();
+                forget_expired();
                 return;
             }
         }
@@ -487,6 +489,9 @@ private:
                 ++at;
             }
         }
+        queued_.erase(std::remove_if(queued_.begin(), queued_.end(),
+                                     [&](const sending& one) { return now >= one.until.when(); }),
+                      queued_.end());
     }
 
     amqp_client_settings given_;

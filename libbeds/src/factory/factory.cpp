@@ -254,6 +254,7 @@ struct factory::impl {
         into.rank = info.rank;
         into.collated_key = info.collated_key;
         into.mode = from.request.mode;
+        into.int64_as_string = from.request.int64_as_string;
         if (into.writes) {
             into.alone = adapter->runs_alone(*target, op.op, called);
             into.identity.principal = from.request.principal;
@@ -617,6 +618,7 @@ struct factory::impl {
             const auto* first = open[i];
             for (; i < open.size() && open[i]->mode == core::envelope_mode::each &&
                    open[i]->wave == first->wave && open[i]->shape == first->shape &&
+                   open[i]->int64_as_string == first->int64_as_string &&
                    same_shape(open[i]->bound, first->bound);
                  ++i) {
                 group.push_back(&open[i]->bound);

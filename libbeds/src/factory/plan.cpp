@@ -147,7 +147,7 @@ void plan(std::span<planned* const> operations, core::arena& memory) {
     const bool any_writes = std::any_of(operations.begin(), operations.end(),
                                         [](const planned* op) { return op->writes; });
     for (auto* op : operations) {
-        op->shape = shape_of(op->bound);
+        op->shape = mix(shape_of(op->bound), op->int64_as_string ? 1U : 0U);
     }
     if (!any_writes) {
         return; // reads commute: one wave

@@ -25,6 +25,7 @@ struct planned {
     bool alone = false;      ///< commits by itself
     bool message_writes = false;
     bool collated_key = false;
+    bool int64_as_string = false; ///< of its message; operations that differ in it share no rows
 };
 
 /// Gives every operation its transaction, wave, rank and shape, such that running wave by wave equals

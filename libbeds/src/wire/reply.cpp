@@ -50,38 +50,14 @@ bool is_wide_integer(core::type_kind kind) {
     return kind == core::type_kind::int64 || kind == core::type_kind::uint64;
 }
 
-/// Where the JSON value that begins at `at` ends; of text that the writer made.
-std::size_t end_of_value(std::string_view text, std::size_t at) {
-    std::size_t depth = 0;
-    bool quoted = false;
-    for (; at < text.size(); ++at) {
-        const char c = text[at];
-        if (quoted) {
-            if (c == '\\') {
-                ++at;
-            } else if (c == '"') {
-                quoted = false;
-            }
-            continue;
-        }
-        if (depth == 0 && (c == ',' || c == '}')) {
-            return at;
-        }
-        if (c == '"') {
-            quoted = true;
-        } else if (c == '{' || c == '[') {
-            ++depth;
-        } else if (c == '}' || c == ']') {
-            --depth;
-        }
-    }
-    return at;
-}
-
 } // namespace
 
 void reply_writer::start(std::size_t operations) {
     slots_.assign(operations, slot{});
+    for (std::size_t i = 0; i < operations; ++i) {
+        slots_[i].reply = static_cast<core::op_index>(i);
+    }
+    reply_bytes_.assign(operations, 0);
     slices_.clear();
     bytes_.clear();
     // One huge batch must not hold its memory for ever.
@@ -91,14 +67,23 @@ void reply_writer::start(std::size_t operations) {
     }
 }
 
+void reply_writer::same_reply(core::op_index first, std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) {
+        slots_[first + i].reply = first;
+    }
+}
+
 void reply_writer::int64_as_string(core::op_index op) {
     slots_[op].int64_as_string = true;
 }
 
 void reply_writer::reset(core::op_index op) {
-    const bool as_string = slots_[op].int64_as_string;
-    slots_[op] = slot{};
-    slots_[op].int64_as_string = as_string;
+    auto& now = slots_[op];
+    reply_bytes_[now.reply] -= now.bytes;
+    slot fresh;
+    fresh.reply = now.reply;
+    fresh.int64_as_string = now.int64_as_string;
+    now = fresh;
 }
 
 reply_writer::slice& reply_writer::append_slice(core::op_index op, part kind) {
@@ -114,15 +99,25 @@ reply_writer::slice& reply_writer::append_slice(core::op_index op, part kind) {
     return slices_.back();
 }
 
-void reply_writer::account(slot& owner, std::size_t bytes) {
+bool reply_writer::account(slot& owner, std::size_t bytes) {
+    if (owner.too_large) {
+        return false;
+    }
+    auto& taken = reply_bytes_[owner.reply];
+    if (bytes > limits_.max_reply - taken) {
+        taken -= owner.bytes; // for those after it
+        owner.bytes = 0;
+        owner.too_large = true;
+        return false;
+    }
+    taken += bytes;
     owner.bytes += bytes;
-    owner.too_large = owner.too_large || owner.bytes > limits_.max_result;
+    return true;
 }
 
 void reply_writer::finish_slice(core::op_index op) {
     auto& last = slices_.back();
-    account(slots_[op], bytes_.size() - last.begin);
-    if (slots_[op].too_large) {
+    if (!account(slots_[op], bytes_.size() - last.begin)) {
         bytes_.resize(last.begin); // it will be refused: hold no more of it
     }
     last.end = bytes_.size();
@@ -133,7 +128,6 @@ void reply_writer::begin_row(core::op_index op, const core::row_layout& layout) 
     row_op_ = op;
     column_ = 0;
     auto& owner = slots_[op];
-    owner.layout = &layout;
     if (!owner.has_sets) {
         owner.has_rows = true;
     }
@@ -221,8 +215,7 @@ void reply_writer::cell(const value& given) {
 void reply_writer::end_row() {
     bytes_.push_back('}');
     auto& owner = slots_[row_op_];
-    account(owner, bytes_.size() - row_begin_);
-    if (owner.too_large) {
+    if (!account(owner, bytes_.size() - row_begin_)) {
         bytes_.resize(row_begin_); // it will be refused: hold no more of it
     }
     slices_[owner.last].end = bytes_.size();
@@ -231,50 +224,13 @@ void reply_writer::end_row() {
 void reply_writer::share_rows(core::op_index from, core::op_index to) {
     auto& target = slots_[to];
     const auto& source = slots_[from];
-    if (source.int64_as_string != target.int64_as_string && source.first != none) {
-        copy_rows(from, to);
-        return;
-    }
     target.first = source.first;
     target.last = source.last;
     target.has_rows = source.has_rows;
-    target.too_large = source.too_large;
-}
-
-void reply_writer::copy_rows(core::op_index from, core::op_index to) {
-    slots_[to].has_rows = slots_[from].has_rows;
-    slots_[to].too_large = slots_[from].too_large;
-    const auto source = slots_[from];
-    const auto columns = source.layout == nullptr ? std::span<const core::row_layout::column>{}
-                                                  : source.layout->columns();
-    for (auto i = source.first; i != none; i = slices_[i].next) {
-        std::size_t at = slices_[i].begin;
-        const std::size_t end = slices_[i].kind == part::rows ? slices_[i].end : at;
-        while (at < end) { // at '{', or at the ',' before it
-            at += bytes_[at] == ',' ? 2U : 1U;
-            begin_row(to, *source.layout);
-            for (std::size_t column = 0; column < columns.size(); ++column) {
-                const auto key = source.layout->json_key(column);
-                at += (column == 0 ? 0U : 1U) + key.size();
-                const auto value_end = end_of_value(bytes_, at);
-                // Out of `bytes_`, which grows.
-                scratch_.assign(bytes_, at, value_end - at);
-                at = value_end;
-                if (is_wide_integer(columns[column].type.kind) && scratch_ != "null") {
-                    if (scratch_.front() == '"') {
-                        scratch_ = scratch_.substr(1, scratch_.size() - 2);
-                    } else {
-                        scratch_.insert(0, 1, '"').push_back('"');
-                    }
-                }
-                bytes_.append(column == 0 ? "" : ",").append(key).append(scratch_);
-            }
-            end_row();
-            at += 1; // '}'
-        }
-        if (i == source.last) {
-            break;
-        }
+    if (source.too_large) {
+        target.too_large = true;
+    } else {
+        account(target, source.bytes); // in the reply they stand twice
     }
 }
 
@@ -348,6 +304,7 @@ void reply_writer::out(core::op_index op, const core::row_layout& layout,
 
 void reply_writer::stored(core::op_index op, std::string_view reply) {
     slots_[op].stored = reply;
+    account(slots_[op], reply.size());
 }
 
 void reply_writer::raw(core::op_index op, std::string_view json_members) {
@@ -436,17 +393,17 @@ void reply_writer::append_parts(std::string& out, const slot& from) const {
 
 void reply_writer::append_result(std::string& out, core::op_index op, const outcome& result) const {
     const auto& from = slots_[op];
-    if (!from.stored.empty()) {
-        out.append(from.stored);
-        return;
-    }
-    if (from.too_large && result.ok()) {
+    if (from.too_large && (result.ok() || !from.stored.empty())) {
         auto refused = outcome::failure(core::code::limit_exceeded,
                                         "the result is larger than this service sends; ask for "
                                         "fewer rows or fields",
                                         {}, result.effect);
         refused.at_least_once = result.at_least_once;
         append_outcome(out, refused);
+        return;
+    }
+    if (!from.stored.empty()) {
+        out.append(from.stored);
         return;
     }
     append_outcome(out, result);
@@ -479,9 +436,10 @@ void reply_writer::append_reply(std::string& out, std::string_view event, bool e
     std::size_t ok = 0;
     for (std::size_t i = 0; i < results.size(); ++i) {
         const auto& answered = slots_[first + i];
-        const bool good = answered.stored.empty()
-                              ? results[i].ok() && !answered.too_large
-                              : answered.stored.starts_with("\"status\":\"ok\"");
+        const bool good = !answered.too_large &&
+                          (answered.stored.empty()
+                               ? results[i].ok()
+                               : answered.stored.starts_with("\"status\":\"ok\""));
         ok += good ? 1U : 0U;
     }
     out.append(ok == results.size() ? "\"status\":\"ok\""

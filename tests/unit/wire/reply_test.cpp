@@ -93,46 +93,9 @@ TEST_CASE("shared rows: the same bytes, without what their owner adds later") {
     CHECK(rows_of(one(writer, 2)) == "[]");
 }
 
-TEST_CASE("shared rows are spelt as each caller wants integers") {
-    const core::row_layout wide{{{"id", {.kind = core::type_kind::int64}},
-                                 {"text", {.kind = core::type_kind::string}},
-                                 {"big", {.kind = core::type_kind::uint64}},
-                                 {"tree", {.kind = core::type_kind::json}},
-                                 {"small", {.kind = core::type_kind::int32}}}};
-    const std::string numbers =
-        R"([{"id":-1,"text":"\\\",}{]","big":18446744073709551615,"tree":{"a":[1,{"b":",}"}]},"small":3},)"
-        R"({"id":null,"text":null,"big":0,"tree":"x","small":null}])";
-    const std::string texts =
-        R"([{"id":"-1","text":"\\\",}{]","big":"18446744073709551615","tree":{"a":[1,{"b":",}"}]},"small":3},)"
-        R"({"id":null,"text":null,"big":"0","tree":"x","small":null}])";
-    for (const core::op_index with_texts : {0U, 1U}) {
-        reply_writer writer;
-        writer.start(2);
-        writer.int64_as_string(with_texts);
-        writer.no_rows(0);
-        writer.begin_row(0, wide);
-        writer.cell(value::of_int(-1));
-        writer.cell(value::of_text(value::kind::string, "\\\",}{]"));
-        writer.cell(value::of_uint(18446744073709551615ULL));
-        writer.cell(value::of_text(value::kind::json, R"({"a":[1,{"b":",}"}]})"));
-        writer.cell(value::of_int(3));
-        writer.end_row();
-        writer.begin_row(0, wide);
-        writer.cell(value::of_null());
-        writer.cell(value::of_null());
-        writer.cell(value::of_uint(0));
-        writer.cell(value::of_text(value::kind::json, R"("x")"));
-        writer.cell(value::of_null());
-        writer.end_row();
-        writer.share_rows(0, 1);
-        CHECK(rows_of(one(writer, with_texts)) == texts);
-        CHECK(rows_of(one(writer, 1 - with_texts)) == numbers);
-    }
-}
-
 TEST_CASE("a result above the limit is refused with its effect, and harms no other") {
     wire::reply_limits limits;
-    limits.max_result = 100;
+    limits.max_reply = 100;
     reply_writer writer{limits};
     writer.start(3);
     for (int i = 0; i < 1000; ++i) {
@@ -161,9 +124,33 @@ TEST_CASE("a result above the limit is refused with its effect, and harms no oth
     CHECK(rows_of(one(writer, 0)) == R"([{"id":1,"name":"again"}])");
 }
 
+TEST_CASE("the results of one reply are bounded together; one that does not fit makes room for others") {
+    wire::reply_limits limits;
+    limits.max_reply = 100;
+    reply_writer writer{limits};
+    writer.start(5);
+    writer.same_reply(0, 4);
+    row(writer, 0, 1, "twenty bytes of name");
+    for (int i = 0; i < 10; ++i) {
+        row(writer, 1, i, "twenty bytes of name");
+    }
+    row(writer, 2, 2, "twenty bytes of name");
+    writer.share_rows(2, 3); // would be the third of 38 bytes
+    row(writer, 4, 3, std::string(60, 'x'));
+    CHECK(one(writer, 0).find("\"ok\"") != std::string::npos);
+    CHECK(one(writer, 1).find("LIMIT_EXCEEDED") != std::string::npos);
+    CHECK(one(writer, 2).find("\"ok\"") != std::string::npos);
+    CHECK(one(writer, 3).find("LIMIT_EXCEEDED") != std::string::npos);
+    CHECK(one(writer, 4).find("\"ok\"") != std::string::npos);
+
+    writer.reset(2); // run again: its bytes count once
+    row(writer, 2, 2, "twenty bytes of name");
+    CHECK(one(writer, 2).find("\"ok\"") != std::string::npos);
+}
+
 TEST_CASE("keys and out arguments count for the limit too") {
     wire::reply_limits limits;
-    limits.max_result = 1000;
+    limits.max_reply = 1000;
     reply_writer writer{limits};
     writer.start(2);
     const auto text = value::of_text(value::kind::string, "0123456789");

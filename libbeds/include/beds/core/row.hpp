@@ -51,7 +51,8 @@ public:
     virtual void cell(const value& given) = 0;
     virtual void end_row() = 0;
 
-    /// `to` gets the same rows as `from`, which is complete: two operations asked for one row.
+    /// `to` gets the same rows as `from`, which is complete: two operations of one group asked for
+    /// one row.
     virtual void share_rows(op_index from, op_index to) = 0;
 
     /// Fetch and find have rows, even when there are none.

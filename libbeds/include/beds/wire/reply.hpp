@@ -16,8 +16,9 @@
 namespace beds::wire {
 
 struct reply_limits {
-    /// Bytes of one result; a larger one becomes LIMIT_EXCEEDED (its effect stays what it is).
-    std::size_t max_result = 8 * 1024 * 1024;
+    /// Bytes of rows, keys and out values in one reply. A result that no longer fits becomes
+    /// LIMIT_EXCEEDED (its effect stays what it is) and leaves its place to those after it.
+    std::size_t max_reply = 16 * 1024 * 1024;
 };
 
 /// Turns rows and outcomes into reply bytes: cells go from the driver's buffers straight into them.
@@ -28,7 +29,10 @@ public:
 
     /// Begins a batch: forgets everything, makes place for that many operations.
     void start(std::size_t operations);
-    /// This operation's caller wants int64 and uint64 as strings.
+    /// These operations are answered in one reply. Without it each one has a reply of its own.
+    void same_reply(core::op_index first, std::size_t count);
+    /// This operation's caller wants int64 and uint64 as strings. Operations that share rows agree
+    /// about it: the factory puts only such into one group.
     void int64_as_string(core::op_index op);
 
     void reset(core::op_index op) override;
@@ -72,7 +76,7 @@ private:
         std::uint64_t total = 0;
         std::string_view stored{};
         std::string_view raw{};
-        const core::row_layout* layout = nullptr; ///< of its rows
+        core::op_index reply = 0; ///< the first operation of its reply
         bool has_rows = false, has_sets = false, has_keys = false, has_out = false;
         bool has_count = false, has_total = false, has_exists = false, exists = false;
         bool int64_as_string = false;
@@ -85,14 +89,14 @@ private:
                        bool as_string);
     void append_result(std::string& out, core::op_index op, const core::outcome& result) const;
     void append_parts(std::string& out, const slot& from) const;
-    void account(slot& owner, std::size_t bytes);
+    /// False when the result does not fit into its reply any more.
+    bool account(slot& owner, std::size_t bytes);
     void finish_slice(core::op_index op);
-    /// share_rows when the two callers want integers spelt in different ways.
-    void copy_rows(core::op_index from, core::op_index to);
 
     reply_limits limits_;
     std::vector<slot> slots_;
     std::vector<slice> slices_;
+    std::vector<std::size_t> reply_bytes_; ///< by the reply's first operation
     std::string bytes_;
     std::string scratch_;
     const core::row_layout* layout_ = nullptr;
