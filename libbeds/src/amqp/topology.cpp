@@ -132,7 +132,7 @@ topology service_topology(std::string_view tag, const queue_policy& policy) {
         {dead_exchange(tag), exchange_kind::topic, {}},
         {unrouted_exchange(tag), exchange_kind::fanout, {}},
         {events_exchange(tag),
-         exchange_kind::topic,
+         policy.events,
          {{"alternate-exchange", unrouted_exchange(tag).str()}}},
         {logs_exchange(tag), exchange_kind::topic, {}},
     };

@@ -325,9 +325,6 @@ struct broker::impl {
                     return;
                 }
             }
-            if (woke.publisher) {
-                count_returned();
-            }
             if (!woke.deliveries) {
                 idle();
                 return;
@@ -524,15 +521,17 @@ struct broker::impl {
             properties.type = "beds.reply";
             properties.content_type = "application/json";
             properties.headers = headers;
+            // Rows that were read and reach nobody are lost to nobody (decision 0005).
+            const bool must_arrive = confirmed || why;
             auto& through = why ? sure() : *out;
-            const auto sequence = through.publish({}, request.reply_to, properties, body,
-                                                  amqp::mandatory::yes, until);
-            entry.sequence = confirmed || why ? sequence : 0;
+            const auto sequence =
+                through.publish({}, request.reply_to, properties, body,
+                                must_arrive ? amqp::mandatory::yes : amqp::mandatory::no, until);
+            entry.sequence = must_arrive ? sequence : 0;
             live::add(counters.replies);
         }
         if (!confirmed) {
             out->flush(until);
-            count_returned();
         }
         if (confirmed || careful_with_one) {
             settle(sure(), until);
@@ -570,10 +569,6 @@ struct broker::impl {
         if (buried) {
             await_confirms(through, until);
         }
-    }
-
-    void count_returned() {
-        live::add(counters.replies_returned, out->take_undelivered().size());
     }
 
     /// The first error among a message's results, or nothing when all went well.

@@ -179,7 +179,8 @@ constexpr key broker_keys[]{
             "node checks that they exist."},
     {.name = "strict_route",
      .at = at<&broker::strict_route>,
-     .doc = "Every operation's template must be the one in the routing key, so that topic "
+     .doc = "Every operation's template must be the one in the routing key, and `beds.events` is a "
+            "topic exchange, so that RabbitMQ's topic "
             "permissions grant rights per template."},
     {.name = "prefetch",
      .at = at<&broker::prefetch>,

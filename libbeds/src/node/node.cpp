@@ -42,6 +42,7 @@ amqp::topology broker_topology(const config::broker_service_settings& service,
     policy.write_queues = service.write_queues == config::queue_kind::classic
                               ? amqp::queue_type::classic
                               : amqp::queue_type::quorum;
+    policy.events = service.strict_route ? amqp::exchange_kind::topic : amqp::exchange_kind::direct;
     // Declared by every broker, so that whatever an operator deletes comes back.
     auto made = amqp::service_topology(service.queue_tag, policy);
     made += amqp::request_topology(service.queue_tag, connection, op_class, policy);

@@ -52,7 +52,9 @@ TEST_CASE("the service's topology is complete in itself") {
         std::find_if(made.exchanges.begin(), made.exchanges.end(), [](const auto& each) {
             return each.name.str() == "prod_beds.events";
         });
-    CHECK(events->kind == amqp::exchange_kind::topic);
+    CHECK(events->kind == amqp::exchange_kind::direct);
+    CHECK(amqp::service_topology("t_", {.events = amqp::exchange_kind::topic}) !=
+          amqp::service_topology("t_"));
     CHECK(text(events->arguments, "alternate-exchange") == "prod_beds.unrouted");
 }
 

@@ -88,8 +88,8 @@ enum class queue_type {
     quorum,  ///< replicated where there is a cluster, with a delivery limit
 };
 
-/// How request queues are made. Changing one of these for queues that exist is a conflict that names
-/// the argument; the operator deletes the queue or keeps the old value.
+/// How request queues and the exchange before them are made. Changing one of these for what exists is
+/// a conflict that names the argument; the operator deletes the object or keeps the old value.
 struct queue_policy {
     /// Messages a request queue holds before RabbitMQ refuses more (`reject-publish`). Quorum queues
     /// take a few more before they refuse. Greater than 0.
@@ -99,6 +99,9 @@ struct queue_policy {
     std::int64_t delivery_limit = 20;
     /// Of `*.write` and `*.bulk`; `*.read` is always classic.
     queue_type write_queues = queue_type::quorum;
+    /// Of `beds.events`. Keys are bound exactly, so `direct` does all that is needed and costs RabbitMQ
+    /// a good deal less for each message; only `topic` exchanges know RabbitMQ's topic permissions.
+    exchange_kind events = exchange_kind::direct;
 };
 
 /// Names of one service's objects. `tag` is `queue_tag` of the configuration, a prefix of every name.
