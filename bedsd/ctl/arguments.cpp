@@ -31,8 +31,8 @@ members parse_members(const std::vector<std::string>& words) {
     return made;
 }
 
-/// Conditions: `name=text` is equality, `name.ge=text` an operator; several operators of one field are a
-/// conjunction.
+/// Conditions: `name=text` is equality, `name.ge=text` an operator; several operators of one field
+/// are a conjunction.
 std::optional<value> conditions(const members& given) {
     struct condition {
         std::string field;

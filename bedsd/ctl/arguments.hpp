@@ -37,9 +37,9 @@ struct call_arguments {
 /// usage_error.
 beds::client::value::member parse_member(std::string_view word);
 
-/// Where the members go depends on the operation: the key and the changes of an update, the conditions of
-/// a find, the row of an insert, the arguments of a call. Throws usage_error for what cannot be meant;
-/// whether the template has the fields is for the node to say.
+/// Where the members go depends on the operation: the key and the changes of an update, the
+/// conditions of a find, the row of an insert, the arguments of a call. Throws usage_error for what
+/// cannot be meant; whether the template has the fields is for the node to say.
 beds::client::operation make_operation(const call_arguments& given);
 
 /// "; did you mean 'fetch'?" when `op` is nearly a verb, else "".

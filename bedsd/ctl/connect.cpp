@@ -81,11 +81,11 @@ std::string connected::trouble() const {
 
 connected connect(amqp_client_settings settings, beds::core::deadline until) {
     const auto seen = std::make_shared<connected::report>();
-    settings.log = beds::observe::log_sink{
-        beds::observe::level::warning, [seen](const beds::observe::log_record& record) {
-            const std::lock_guard lock{seen->mutex};
-            seen->text = record.text;
-        }};
+    settings.log = beds::observe::log_sink{beds::observe::level::warning,
+                                           [seen](const beds::observe::log_record& record) {
+                                               const std::lock_guard lock{seen->mutex};
+                                               seen->text = record.text;
+                                           }};
     const auto place = settings.amqp.host + ":" + std::to_string(settings.amqp.effective_port()) +
                        " (vhost '" + settings.amqp.vhost + "', user '" + settings.amqp.user + "')";
     settings.amqp.connect_timeout =

@@ -10,13 +10,14 @@
 
 namespace bedsctl {
 
-/// Settings of the client from a URL or from a configuration file. Throws usage_error, with everything
-/// that is wrong with the configuration.
+/// Settings of the client from a URL or from a configuration file. Throws usage_error, with
+/// everything that is wrong with the configuration.
 beds::client::amqp_client_settings client_settings(const connection_options& given);
 
 /// A client that is connected, or what is in the way.
 struct connected {
-    /// What the client last complained about, for example an exchange that is missing; "" when nothing.
+    /// What the client last complained about, for example an exchange that is missing; "" when
+    /// nothing.
     [[nodiscard]] std::string trouble() const;
 
     struct report;

@@ -10,7 +10,6 @@
 #include <cstdlib>
 #include <fstream>
 #include <iostream>
-
 #include <unistd.h>
 
 namespace {
@@ -33,9 +32,8 @@ exit_code ask(beds::client::client& client, const bedsctl::options& options,
         std::cout << reply.json() << '\n';
     } else if (options.task == task::describe && reply.ok()) {
         bedsctl::print_catalog(std::cout, reply,
-                               options.described_template.empty()
-                                   ? bedsctl::detail::brief
-                                   : bedsctl::detail::full);
+                               options.described_template.empty() ? bedsctl::detail::brief
+                                                                  : bedsctl::detail::full);
     } else {
         bedsctl::print_reply(std::cout, std::cerr, reply);
     }
@@ -61,11 +59,11 @@ exit_code run(const bedsctl::options& options) {
     }
 
     const auto until = beds::core::deadline::after(options.timeout);
-    const auto connection =
-        bedsctl::connect(bedsctl::client_settings(options.connection), until);
+    const auto connection = bedsctl::connect(bedsctl::client_settings(options.connection), until);
     if (connection.client == nullptr) {
-        std::cerr << "bedsctl: " << connection.trouble() << '\n'
-                  << "  --url, AMQP_URL, --config and BEDS_CONFIG say where it is (bedsctl --help)\n";
+        std::cerr
+            << "bedsctl: " << connection.trouble() << '\n'
+            << "  --url, AMQP_URL, --config and BEDS_CONFIG say where it is (bedsctl --help)\n";
         return exit_code::unknown;
     }
     const auto explain = [&](exit_code result) {
@@ -81,8 +79,7 @@ exit_code run(const bedsctl::options& options) {
         return explain(
             bedsctl::run_stream(*connection.client, in, std::cout, {.timeout = options.timeout}));
     }
-    const auto result =
-        explain(ask(*connection.client, options, std::move(request), until));
+    const auto result = explain(ask(*connection.client, options, std::move(request), until));
     if (options.task == task::call && result != exit_code::ok) {
         const auto& op = options.call.op;
         const auto hint = beds::core::parse_verb(op) ? std::string{} : bedsctl::suggest_verb(op);
@@ -98,8 +95,7 @@ exit_code run(const bedsctl::options& options) {
 int main(int argc, char** argv) {
     try {
         std::ios::sync_with_stdio(false);
-        const auto parsed =
-            bedsctl::parse_options(argc, argv, variable, std::cout, std::cerr);
+        const auto parsed = bedsctl::parse_options(argc, argv, variable, std::cout, std::cerr);
         const auto* code = std::get_if<exit_code>(&parsed);
         return static_cast<int>(code != nullptr ? *code : run(std::get<bedsctl::options>(parsed)));
     } catch (const bedsctl::usage_error& wrong) {

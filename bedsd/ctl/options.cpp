@@ -108,12 +108,11 @@ std::optional<std::chrono::milliseconds> parse_timeout(std::string_view text) {
     if (parsed.ec != std::errc{}) {
         return std::nullopt;
     }
-    const auto unit =
-        text.substr(static_cast<std::size_t>(parsed.ptr - text.data()));
-    const std::int64_t factor = unit == "ms"                 ? 1
+    const auto unit = text.substr(static_cast<std::size_t>(parsed.ptr - text.data()));
+    const std::int64_t factor = unit == "ms"                  ? 1
                                 : unit == "s" || unit.empty() ? 1'000
-                                : unit == "m"                ? 60'000
-                                                             : 0;
+                                : unit == "m"                 ? 60'000
+                                                              : 0;
     const auto total = std::chrono::milliseconds{number * factor};
     if (total <= std::chrono::milliseconds{0} || total > std::chrono::hours{24}) {
         return std::nullopt;
@@ -124,7 +123,8 @@ std::optional<std::chrono::milliseconds> parse_timeout(std::string_view text) {
 std::variant<options, exit_code> parse_options(int argc, const char* const* argv,
                                                const environment& variables, std::ostream& out,
                                                std::ostream& err) {
-    CLI::App app{"bedsctl: asks a BEDS service, through RabbitMQ, from the command line.", "bedsctl"};
+    CLI::App app{"bedsctl: asks a BEDS service, through RabbitMQ, from the command line.",
+                 "bedsctl"};
     app.footer(main_footer);
     app.set_version_flag("--version", std::string{"bedsctl "} + BEDSCTL_VERSION);
     app.require_subcommand(1);
@@ -145,7 +145,8 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
         ->type_name("ROLE");
     auto* tag_option =
         app.add_option("--queue-tag", tag, "Prefix of the service's queues")->type_name("TAG");
-    app.add_option("-o,--output", output, "table (default on a terminal) or json (default otherwise)")
+    app.add_option("-o,--output", output,
+                   "table (default on a terminal) or json (default otherwise)")
         ->type_name("FORMAT");
     app.add_option("--timeout", timeout,
                    "How long to wait for the answer: 10s, 500ms, 2m (default: 10s)")
@@ -155,8 +156,9 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
     call->footer(call_footer);
     auto& asked = chosen.call;
     call->add_option("TEMPLATE", asked.template_name, "Template, see bedsctl describe");
-    call->add_option("OP", asked.op,
-                     "fetch, find, count, exists, insert, update, delete, or a call of the template");
+    call->add_option(
+        "OP", asked.op,
+        "fetch, find, count, exists, insert, update, delete, or a call of the template");
     call->add_option("MEMBERS", asked.members, "FIELD=TEXT or FIELD:=JSON");
     std::string fields;
     std::string sort;

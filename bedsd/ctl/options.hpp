@@ -15,7 +15,7 @@ namespace bedsctl {
 
 enum class task {
     call,
-    stream,  ///< `call --json FILE`: NDJSON in, NDJSON out
+    stream, ///< `call --json FILE`: NDJSON in, NDJSON out
     describe
 };
 
@@ -35,16 +35,16 @@ struct options {
     std::optional<format> output = {}; ///< nothing: a table on a terminal, else JSON
     std::chrono::milliseconds timeout{10'000};
     call_arguments call = {};
-    std::string id = {};                ///< idempotency key of the request
-    std::string input = {};             ///< of `stream`; `-` is standard input
+    std::string id = {};                 ///< idempotency key of the request
+    std::string input = {};              ///< of `stream`; `-` is standard input
     std::string described_template = {}; ///< empty: all
 };
 
 using environment = std::function<std::optional<std::string>(const char* name)>;
 
 /// The command line's meaning, or the code to end with at once: after `--help` and `--version`
-/// (printed to `out`) and after a mistake (explained on `err`). AMQP_URL, BEDS_QUEUE_TAG and BEDS_CONFIG
-/// stand for the options that are not given.
+/// (printed to `out`) and after a mistake (explained on `err`). AMQP_URL, BEDS_QUEUE_TAG and
+/// BEDS_CONFIG stand for the options that are not given.
 std::variant<options, exit_code> parse_options(int argc, const char* const* argv,
                                                const environment& variables, std::ostream& out,
                                                std::ostream& err);

@@ -80,9 +80,9 @@ void print_rows(std::ostream& out, const datum& rows) {
 /// What a person can do about it.
 std::string advice(const result& failed, const std::string& request_id) {
     if (failed.effect() == effect::unknown) {
-        return request_id.empty() ? "send the same request again with the same id to learn the effect"
-                                  : "send the same again with --id " + request_id +
-                                        " to learn the effect";
+        return request_id.empty()
+                   ? "send the same request again with the same id to learn the effect"
+                   : "send the same again with --id " + request_id + " to learn the effect";
     }
     switch (failed.code()) {
     case code::unknown_template:

@@ -22,7 +22,8 @@ void print_table(std::ostream& out, const std::vector<std::string>& head,
 /// What the reply says, for people: rows to `out`, errors and what to do about them to `err`.
 void print_reply(std::ostream& out, std::ostream& err, const beds::client::reply& reply);
 
-/// What `describe` answered: all templates in brief, or with `detailed` their fields and operations.
+/// What `describe` answered: all templates in brief, or with `detailed` their fields and
+/// operations.
 enum class detail { brief, full };
 void print_catalog(std::ostream& out, const beds::client::reply& reply, detail how);
 

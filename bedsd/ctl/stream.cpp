@@ -49,9 +49,8 @@ public:
     /// Null: closed, and all were taken.
     place take() {
         std::unique_lock lock{mutex_};
-        changed_.wait(lock, [&] {
-            return places_.empty() ? closed_ : places_.front()->has_value();
-        });
+        changed_.wait(lock,
+                      [&] { return places_.empty() ? closed_ : places_.front()->has_value(); });
         if (places_.empty()) {
             return nullptr;
         }
@@ -87,7 +86,8 @@ reply refuse(std::size_t line, const beds::core::error& why) {
 
 exit_code run_stream(beds::client::client& through, std::istream& in, std::ostream& out,
                      stream_limits limits) {
-    // Shared with the completions, which may still be on their way out when the last reply was written.
+    // Shared with the completions, which may still be on their way out when the last reply was
+    // written.
     const auto replies = std::make_shared<ordered_replies>();
     auto worst = exit_code::ok;
     in.tie(nullptr); // reading must not flush what the writer is writing
@@ -108,8 +108,7 @@ exit_code run_stream(beds::client::client& through, std::istream& in, std::ostre
         }
         const auto place = replies->add(limits.window);
         try {
-            through.submit(request::from_json(text),
-                           beds::core::deadline::after(limits.timeout),
+            through.submit(request::from_json(text), beds::core::deadline::after(limits.timeout),
                            [replies, place](reply got) { replies->fill(place, std::move(got)); });
         } catch (const beds::core::error& wrong) {
             replies->fill(place, refuse(line, wrong));

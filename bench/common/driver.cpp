@@ -55,8 +55,8 @@ measurement run_load(const rabbitmq_endpoint& where, const load& what) {
     char number[24];
     char id[40];
     amqp_basic_properties_t properties{};
-    properties._flags = AMQP_BASIC_CORRELATION_ID_FLAG | AMQP_BASIC_REPLY_TO_FLAG |
-                        AMQP_BASIC_CONTENT_TYPE_FLAG;
+    properties._flags =
+        AMQP_BASIC_CORRELATION_ID_FLAG | AMQP_BASIC_REPLY_TO_FLAG | AMQP_BASIC_CONTENT_TYPE_FLAG;
     properties.reply_to = bytes(reply_queue);
     properties.content_type = bytes("application/json");
     if (confirmed) {
@@ -65,7 +65,8 @@ measurement run_load(const rabbitmq_endpoint& where, const load& what) {
     }
     const auto begin = std::chrono::steady_clock::now();
     // Differs between runs: an id stands for one message for ever.
-    const auto run = static_cast<long long>(std::chrono::system_clock::now().time_since_epoch().count());
+    const auto run =
+        static_cast<long long>(std::chrono::system_clock::now().time_since_epoch().count());
     while (received < total) {
         {
             const cork corked{out};
@@ -74,8 +75,7 @@ measurement run_load(const rabbitmq_endpoint& where, const load& what) {
                 body.clear();
                 what.make(i, body);
                 const auto end = std::to_chars(number, number + sizeof number, i).ptr;
-                properties.correlation_id =
-                    bytes({number, static_cast<std::size_t>(end - number)});
+                properties.correlation_id = bytes({number, static_cast<std::size_t>(end - number)});
                 if (confirmed) {
                     const auto size = std::snprintf(id, sizeof id, "%llx-%llx", run,
                                                     static_cast<unsigned long long>(i));

@@ -43,14 +43,16 @@ uri parse(const std::string& text) {
     const auto at = text.rfind('@');
     const auto slash = text.find('/', at);
     if (scheme == std::string::npos || at == std::string::npos || slash == std::string::npos) {
-        throw std::runtime_error("BEDS_MARIADB_URI is not mysql://user:password@host:port/database");
+        throw std::runtime_error(
+            "BEDS_MARIADB_URI is not mysql://user:password@host:port/database");
     }
     const auto account = text.substr(scheme + 3, at - scheme - 3);
     made.user = account.substr(0, account.find(':'));
     made.password = account.substr(account.find(':') + 1);
     const auto place = text.substr(at + 1, slash - at - 1);
     made.host = place.substr(0, place.find(':'));
-    made.port = static_cast<unsigned>(std::strtoul(place.substr(place.find(':') + 1).c_str(), nullptr, 10));
+    made.port =
+        static_cast<unsigned>(std::strtoul(place.substr(place.find(':') + 1).c_str(), nullptr, 10));
     made.database = text.substr(slash + 1);
     return made;
 }
@@ -82,8 +84,8 @@ bench_node::bench_node(options given) : database_(std::make_unique<database>()) 
     }
     auto& db = *database_;
     db.where = parse(uri_text);
-    db.name = "beds_bench_" +
-              std::to_string(std::chrono::system_clock::now().time_since_epoch().count());
+    db.name =
+        "beds_bench_" + std::to_string(std::chrono::system_clock::now().time_since_epoch().count());
     db.handle.reset(mysql_init(nullptr));
     if (mysql_real_connect(db.handle.get(), db.where.host.c_str(), db.where.user.c_str(),
                            db.where.password.c_str(), nullptr, db.where.port, nullptr,
@@ -92,9 +94,10 @@ bench_node::bench_node(options given) : database_(std::make_unique<database>()) 
     }
     db.run("CREATE DATABASE " + db.name);
     db.run("USE " + db.name);
-    db.run("CREATE TABLE bench_users (id BIGINT PRIMARY KEY, email VARCHAR(64) CHARACTER SET utf8mb4 "
-           "COLLATE utf8mb4_bin, status INT, balance BIGINT, created DATETIME, KEY (status)) "
-           "ENGINE=InnoDB");
+    db.run(
+        "CREATE TABLE bench_users (id BIGINT PRIMARY KEY, email VARCHAR(64) CHARACTER SET utf8mb4 "
+        "COLLATE utf8mb4_bin, status INT, balance BIGINT, created DATETIME, KEY (status)) "
+        "ENGINE=InnoDB");
     db.run("INSERT INTO bench_users SELECT seq, CONCAT('u', seq, '@example.org'), 1, 100, "
            "'2026-01-31 12:00:00' FROM seq_1_to_" +
            std::to_string(bench_rows));
@@ -173,7 +176,8 @@ std::int64_t bench_node::query(const std::string& sql) const {
 void bench_node::print_batches() const {
     for (const auto& one : node_->status().brokers) {
         if (one.batches != 0) {
-            std::fprintf(stderr, "  %s: %.1f operations a batch, largest %u, %llu batches run again\n",
+            std::fprintf(stderr,
+                         "  %s: %.1f operations a batch, largest %u, %llu batches run again\n",
                          one.broker.c_str(),
                          static_cast<double>(one.operations) / static_cast<double>(one.batches),
                          one.largest_batch, static_cast<unsigned long long>(one.reruns));

@@ -13,8 +13,9 @@ namespace beds::bench {
 
 inline constexpr std::int64_t bench_rows = 10'000;
 
-/// The table of the benches in a database of its own (`bench_users`, 10,000 rows, and BEDS's inbox), and
-/// a node over it, on queues under a tag of its own. From AMQP_URL and BEDS_MARIADB_URI.
+/// The table of the benches in a database of its own (`bench_users`, 10,000 rows, and BEDS's
+/// inbox), and a node over it, on queues under a tag of its own. From AMQP_URL and
+/// BEDS_MARIADB_URI.
 class bench_node {
 public:
     struct options {

@@ -14,7 +14,8 @@ namespace beds::bench {
 /// library, one acknowledgement per 64. Nothing that answers over RabbitMQ can be much faster.
 class echo_floor {
 public:
-    /// `durability::confirmed`: durable queue, replies confirmed before the request is acknowledged.
+    /// `durability::confirmed`: durable queue, replies confirmed before the request is
+    /// acknowledged.
     echo_floor(const rabbitmq_endpoint& where, std::string queue, unsigned threads, durability kind,
                std::string reply);
     ~echo_floor();

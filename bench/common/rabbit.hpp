@@ -12,12 +12,11 @@
 #include <amqp_tcp_socket.h>
 #endif
 
+#include <memory>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <sys/socket.h>
-
-#include <memory>
 #include <stdexcept>
+#include <sys/socket.h>
 
 namespace beds::bench {
 
@@ -41,9 +40,9 @@ inline raw_connection open_raw(const rabbitmq_endpoint& where) {
         amqp_socket_open(socket, where.host.c_str(), where.port) != AMQP_STATUS_OK) {
         throw std::runtime_error("cannot reach RabbitMQ");
     }
-    const auto reply = amqp_login(made.get(), where.vhost.c_str(), 0, 131072, 0,
-                                  AMQP_SASL_METHOD_PLAIN, where.user.c_str(),
-                                  where.password.c_str());
+    const auto reply =
+        amqp_login(made.get(), where.vhost.c_str(), 0, 131072, 0, AMQP_SASL_METHOD_PLAIN,
+                   where.user.c_str(), where.password.c_str());
     if (reply.reply_type != AMQP_RESPONSE_NORMAL) {
         throw std::runtime_error("RabbitMQ refuses the login");
     }

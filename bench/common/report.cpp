@@ -35,10 +35,11 @@ bench_options parse_options(int argc, char** argv, const char* what) {
         } else if (one == "--brokers") {
             made.brokers = std::max(1U, number());
         } else {
-            std::fprintf(one == "--help" ? stdout : stderr,
-                         "%s\n  --rounds N    how often floor and BEDS run in turn (5)\n"
-                         "  --brokers N   threads that answer (1)\n  --quick       one short round\n",
-                         what);
+            std::fprintf(
+                one == "--help" ? stdout : stderr,
+                "%s\n  --rounds N    how often floor and BEDS run in turn (5)\n"
+                "  --brokers N   threads that answer (1)\n  --quick       one short round\n",
+                what);
             std::exit(one == "--help" ? 0 : 2);
         }
     }

@@ -18,8 +18,8 @@ struct bench_options {
 bench_options parse_options(int argc, char** argv, const char* what);
 
 /// Runs floor and BEDS in turn for some rounds, prints each, and last the line
-/// `NAME ratio=R beds=X floor=Y unit=…` with the medians. Returns the exit code: 1 when an answer was
-/// wrong or `check` says that the effects are not there.
+/// `NAME ratio=R beds=X floor=Y unit=…` with the medians. Returns the exit code: 1 when an answer
+/// was wrong or `check` says that the effects are not there.
 int compare(const std::string& name, const std::string& unit, const bench_options& options,
             const std::function<measurement()>& floor, const std::function<measurement()>& beds,
             const std::function<std::string()>& check = {});

@@ -22,9 +22,10 @@ int main(int argc, char** argv) try {
     const auto where = rabbitmq_from_environment();
     bench_node node{{options.brokers, 0}};
     const auto messages = static_cast<std::uint64_t>(60'000 * options.scale);
-    std::printf("fetch: %llu messages a round, window 256, %u broker(s), max_batch 256, %lld rows\n",
-                static_cast<unsigned long long>(messages), options.brokers,
-                static_cast<long long>(bench_rows));
+    std::printf(
+        "fetch: %llu messages a round, window 256, %u broker(s), max_batch 256, %lld rows\n",
+        static_cast<unsigned long long>(messages), options.brokers,
+        static_cast<long long>(bench_rows));
 
     load request;
     request.messages = messages;

@@ -71,8 +71,7 @@ int main(int argc, char** argv) try {
         };
         asked.verify = [&](std::uint64_t, std::string_view got) {
             std::uint64_t applied = 0;
-            constexpr std::string_view mark =
-                R"({"status":"ok","effect":"applied","count":1})";
+            constexpr std::string_view mark = R"({"status":"ok","effect":"applied","count":1})";
             for (auto at = got.find(mark); at != std::string_view::npos;
                  at = got.find(mark, at + 1)) {
                 ++applied;
@@ -83,16 +82,14 @@ int main(int argc, char** argv) try {
         return run_load(where, asked);
     };
     const auto check = [&]() -> std::string {
-        const auto applied =
-            node.query("SELECT SUM(balance) - 100 * COUNT(*) FROM bench_users");
+        const auto applied = node.query("SELECT SUM(balance) - 100 * COUNT(*) FROM bench_users");
         const auto inbox = node.query("SELECT COUNT(*) FROM beds_inbox");
         std::printf("  acknowledged %llu, applied %lld, inbox rows %lld\n",
                     static_cast<unsigned long long>(acknowledged), static_cast<long long>(applied),
                     static_cast<long long>(inbox));
         const auto expected = static_cast<std::int64_t>(acknowledged);
-        return applied == expected && inbox == expected
-                   ? ""
-                   : "effects and acknowledgements differ";
+        return applied == expected && inbox == expected ? ""
+                                                        : "effects and acknowledgements differ";
     };
     const auto code = compare("write_envelope", "writes/s", options, floor, beds, check);
     node.print_batches();

@@ -6,8 +6,8 @@
 
 namespace beds::test {
 
-/// Rows whose changes can be counted: `counters` (id, value, note), `marks` (one row per insert), and a
-/// procedure that moves an amount between two counters, locking them in the order it is told.
+/// Rows whose changes can be counted: `counters` (id, value, note), `marks` (one row per insert),
+/// and a procedure that moves an amount between two counters, locking them in the order it is told.
 inline constexpr std::string_view counters_template = R"toml(
 [template]
 name  = "counters"

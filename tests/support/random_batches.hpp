@@ -107,7 +107,8 @@ inline std::vector<random_message> random_batch(std::mt19937_64& random) {
                 op = "\"op\":\"count\"," + where;
                 break;
             case 13:
-                op = "\"op\":\"update\",\"key\":" + key() + ",\"set\":{\"valeu\":1}"; // no such field
+                op = "\"op\":\"update\",\"key\":" + key() +
+                     ",\"set\":{\"valeu\":1}"; // no such field
                 break;
             default:
                 op = "\"op\":\"fetch\",\"key\":" + key();
@@ -154,7 +155,8 @@ public:
         for (const auto& message : messages) {
             for (std::size_t i = 0; i < message.results.size(); ++i) {
                 auto& text = results.emplace_back();
-                writer_.append_reply(text, {}, false, message.first + static_cast<core::op_index>(i),
+                writer_.append_reply(text, {}, false,
+                                     message.first + static_cast<core::op_index>(i),
                                      message.results.subspan(i, 1));
             }
         }
@@ -172,9 +174,9 @@ public:
                 continue;
             }
             for (std::size_t i = 0; i < message.operations.size(); ++i) {
-                results.push_back(run({{message.id + "." + std::to_string(i), "each",
-                                        {message.operations[i]}}})
-                                      .front());
+                results.push_back(
+                    run({{message.id + "." + std::to_string(i), "each", {message.operations[i]}}})
+                        .front());
             }
         }
         return results;
@@ -204,7 +206,8 @@ struct batch_difference {
 
 /// `fresh` gives an engine without rows and without inbox.
 inline batch_difference
-compare_batch(std::uint64_t seed, const std::function<std::shared_ptr<adapters::adapter>()>& fresh) {
+compare_batch(std::uint64_t seed,
+              const std::function<std::shared_ptr<adapters::adapter>()>& fresh) {
     std::mt19937_64 random{seed};
     const auto first = random_batch(random);
     auto second = random_batch(random); // meets the rows of the first
@@ -237,8 +240,8 @@ compare_batch(std::uint64_t seed, const std::function<std::shared_ptr<adapters::
         for (const auto& message : *batch) {
             for (const auto& op : message.operations) {
                 const bool same = together.at(at) == apart.at(at);
-                text += std::string{same ? "  " : "! "} + message.id + " " + message.mode + " " + op +
-                        "\n";
+                text += std::string{same ? "  " : "! "} + message.id + " " + message.mode + " " +
+                        op + "\n";
                 if (!same) {
                     text += "    together " + together[at] + "\n    apart    " + apart[at] + "\n";
                 }

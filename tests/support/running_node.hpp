@@ -122,8 +122,8 @@ public:
             observe::log_sink{observe::level::info, [this](const observe::log_record& record) {
                                   const std::lock_guard lock{mutex_};
                                   log_ += std::string{record.source} + ": " +
-                                          std::string{record.id} + ' ' +
-                                          std::string{record.text} + '\n';
+                                          std::string{record.id} + ' ' + std::string{record.text} +
+                                          '\n';
                               }});
         node_->register_engine(templates::engine::rel,
                                [](const std::string& name, const config::settings& from) {

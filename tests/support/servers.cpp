@@ -1,8 +1,5 @@
 #include "support/servers.hpp"
 
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -14,6 +11,8 @@
 #include <random>
 #include <sstream>
 #include <stdexcept>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <utility>
 #include <vector>
 
@@ -23,9 +22,12 @@ namespace {
 
 std::string decoded(std::string_view text) {
     auto const digit = [](char c) {
-        if (c >= '0' && c <= '9') return c - '0';
-        if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-        if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+        if (c >= '0' && c <= '9')
+            return c - '0';
+        if (c >= 'a' && c <= 'f')
+            return c - 'a' + 10;
+        if (c >= 'A' && c <= 'F')
+            return c - 'A' + 10;
         throw std::invalid_argument("bad percent-encoding in a URI");
     };
     std::string out;
@@ -34,7 +36,8 @@ std::string decoded(std::string_view text) {
             out += text[i];
             continue;
         }
-        if (i + 2 >= text.size()) throw std::invalid_argument("bad percent-encoding in a URI");
+        if (i + 2 >= text.size())
+            throw std::invalid_argument("bad percent-encoding in a URI");
         out += static_cast<char>(digit(text[i + 1]) * 16 + digit(text[i + 2]));
         i += 2;
     }
@@ -44,22 +47,27 @@ std::string decoded(std::string_view text) {
 /// Cuts `text` at the first `mark`; the part behind it is returned, nothing when there is no mark.
 std::optional<std::string_view> cut(std::string_view& text, std::string_view mark) {
     auto const at = text.find(mark);
-    if (at == std::string_view::npos) return std::nullopt;
+    if (at == std::string_view::npos)
+        return std::nullopt;
     auto const rest = text.substr(at + mark.size());
     text = text.substr(0, at);
     return rest;
 }
 
 std::string required(std::string const& variable, std::string_view name) {
-    if (auto value = environment(variable)) return *std::move(value);
+    if (auto value = environment(variable))
+        return *std::move(value);
     skip(name, variable + " is not set");
 }
 
 char const* name_of(server which) {
     switch (which) {
-    case server::rabbitmq: return "rabbitmq";
-    case server::mariadb: return "mariadb";
-    case server::mongodb: return "mongodb";
+    case server::rabbitmq:
+        return "rabbitmq";
+    case server::mariadb:
+        return "mariadb";
+    case server::mongodb:
+        return "mongodb";
     }
     std::abort();
 }
@@ -78,7 +86,8 @@ struct finished {
 /// starts may outlive it and would hold a pipe open.
 finished run(std::vector<std::string> const& arguments) {
     std::vector<char*> raw;
-    for (auto const& argument : arguments) raw.push_back(const_cast<char*>(argument.c_str()));
+    for (auto const& argument : arguments)
+        raw.push_back(const_cast<char*>(argument.c_str()));
     raw.push_back(nullptr);
     struct closer {
         void operator()(std::FILE* file) const { std::fclose(file); }
@@ -86,9 +95,11 @@ finished run(std::vector<std::string> const& arguments) {
     using file = std::unique_ptr<std::FILE, closer>;
     file const out{std::tmpfile()};
     file const err{std::tmpfile()};
-    if (!out || !err) throw std::runtime_error("cannot create a temporary file");
+    if (!out || !err)
+        throw std::runtime_error("cannot create a temporary file");
     auto const child = ::fork();
-    if (child < 0) throw std::runtime_error("cannot fork");
+    if (child < 0)
+        throw std::runtime_error("cannot fork");
     if (child == 0) {
         ::dup2(::fileno(out.get()), 1);
         ::dup2(::fileno(err.get()), 2);
@@ -97,13 +108,15 @@ finished run(std::vector<std::string> const& arguments) {
     }
     int status = 0;
     while (::waitpid(child, &status, 0) < 0) {
-        if (errno != EINTR) throw std::runtime_error("cannot wait for " + arguments.front());
+        if (errno != EINTR)
+            throw std::runtime_error("cannot wait for " + arguments.front());
     }
     auto const read_all = [](std::FILE* from) {
         std::rewind(from);
         std::string text;
         std::array<char, 4096> buffer{};
-        while (auto const got = std::fread(buffer.data(), 1, buffer.size(), from)) text.append(buffer.data(), got);
+        while (auto const got = std::fread(buffer.data(), 1, buffer.size(), from))
+            text.append(buffer.data(), got);
         return text;
     };
     return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), read_all(out.get()),
@@ -129,7 +142,8 @@ std::map<std::string, std::string> read_env(std::filesystem::path const& file) {
         // export NAME='value'
         auto const name = line.find(' ') + 1;
         auto const sign = line.find("='");
-        if (sign == std::string::npos || line.empty()) continue;
+        if (sign == std::string::npos || line.empty())
+            continue;
         values[line.substr(name, sign - name)] = line.substr(sign + 2, line.size() - sign - 3);
     }
     return values;
@@ -137,7 +151,8 @@ std::map<std::string, std::string> read_env(std::filesystem::path const& file) {
 
 std::filesystem::path temporary_directory() {
     auto pattern = (std::filesystem::temp_directory_path() / "beds-servers-XXXXXX").string();
-    if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("cannot create " + pattern);
+    if (::mkdtemp(pattern.data()) == nullptr)
+        throw std::runtime_error("cannot create " + pattern);
     return pattern;
 }
 
@@ -148,29 +163,37 @@ endpoint parse_uri(std::string_view uri) {
     result.uri = uri;
     auto scheme = uri;
     auto const behind_scheme = cut(scheme, "://");
-    if (!behind_scheme || scheme.empty()) throw std::invalid_argument("not a URI: " + result.uri);
+    if (!behind_scheme || scheme.empty())
+        throw std::invalid_argument("not a URI: " + result.uri);
     result.scheme = scheme;
     auto authority = *behind_scheme;
     auto query = cut(authority, "?");
     auto path = cut(authority, "/");
-    if (path) result.path = decoded(*path);
+    if (path)
+        result.path = decoded(*path);
     auto user = authority;
     if (auto const host = cut(user, "@")) {
         authority = *host;
-        if (auto const password = cut(user, ":")) result.password = decoded(*password);
+        if (auto const password = cut(user, ":"))
+            result.password = decoded(*password);
         result.user = decoded(user);
     }
     auto const port = cut(authority, ":");
     result.host = authority;
     if (port) {
-        auto const [end, problem] = std::from_chars(port->data(), port->data() + port->size(), result.port);
+        auto const [end, problem] =
+            std::from_chars(port->data(), port->data() + port->size(), result.port);
         if (problem != std::errc{} || end != port->data() + port->size()) {
             throw std::invalid_argument("bad port in " + result.uri);
         }
     } else {
-        result.port = scheme == "amqp" ? 5672 : scheme == "amqps" ? 5671 : scheme == "mongodb" ? 27017 : 3306;
+        result.port = scheme == "amqp"      ? 5672
+                      : scheme == "amqps"   ? 5671
+                      : scheme == "mongodb" ? 27017
+                                            : 3306;
     }
-    if (scheme.substr(0, 4) == "amqp" && result.path.empty()) result.path = "/";
+    if (scheme.substr(0, 4) == "amqp" && result.path.empty())
+        result.path = "/";
     while (query && !query->empty()) {
         auto pair = *query;
         query = cut(pair, "&");
@@ -182,26 +205,42 @@ endpoint parse_uri(std::string_view uri) {
 
 std::optional<std::string> environment(std::string const& name) {
     char const* value = std::getenv(name.c_str());
-    if (value == nullptr || *value == '\0') return std::nullopt;
+    if (value == nullptr || *value == '\0')
+        return std::nullopt;
     return value;
 }
 
 void skip(std::string_view name, std::string_view reason) {
     auto const is_required = environment("BEDS_REQUIRE_SERVERS") == "1";
     std::fprintf(stderr, "%s: %.*s (%.*s)\n", is_required ? "missing" : "skipped",
-                 static_cast<int>(name.size()), name.data(), static_cast<int>(reason.size()), reason.data());
+                 static_cast<int>(name.size()), name.data(), static_cast<int>(reason.size()),
+                 reason.data());
     std::fflush(nullptr);
     // No destructors: the test framework is in the middle of a case.
     std::_Exit(is_required ? 1 : 77);
 }
 
-endpoint require_amqp() { return parse_uri(required("AMQP_URL", "rabbitmq")); }
-endpoint require_mariadb() { return parse_uri(required("BEDS_MARIADB_URI", "mariadb")); }
-endpoint require_mongodb() { return parse_uri(required("BEDS_MONGODB_URI", "mongodb")); }
-endpoint require_amqps() { return parse_uri(required("BEDS_AMQPS_URL", "rabbitmq with TLS")); }
-endpoint require_mongodb_tls() { return parse_uri(required("BEDS_MONGODB_TLS_URI", "mongodb with TLS")); }
-std::filesystem::path require_tls_ca() { return required("BEDS_TLS_CA", "certificates"); }
-std::filesystem::path require_tls_other_ca() { return required("BEDS_TLS_OTHER_CA", "certificates"); }
+endpoint require_amqp() {
+    return parse_uri(required("AMQP_URL", "rabbitmq"));
+}
+endpoint require_mariadb() {
+    return parse_uri(required("BEDS_MARIADB_URI", "mariadb"));
+}
+endpoint require_mongodb() {
+    return parse_uri(required("BEDS_MONGODB_URI", "mongodb"));
+}
+endpoint require_amqps() {
+    return parse_uri(required("BEDS_AMQPS_URL", "rabbitmq with TLS"));
+}
+endpoint require_mongodb_tls() {
+    return parse_uri(required("BEDS_MONGODB_TLS_URI", "mongodb with TLS"));
+}
+std::filesystem::path require_tls_ca() {
+    return required("BEDS_TLS_CA", "certificates");
+}
+std::filesystem::path require_tls_other_ca() {
+    return required("BEDS_TLS_OTHER_CA", "certificates");
+}
 
 std::string unique_name(std::string_view prefix) {
     static std::atomic<unsigned> counter{0};
@@ -211,14 +250,27 @@ std::string unique_name(std::string_view prefix) {
     return std::string(prefix) + text.data();
 }
 
-server_control::server_control(std::filesystem::path directory) : directory_(std::move(directory)) {}
+server_control::server_control(std::filesystem::path directory)
+    : directory_(std::move(directory)) {}
 
-void server_control::start(server which) const { run_tool("start", directory_, {"--own", name_of(which)}); }
-void server_control::stop(server which) const { run_tool("stop", directory_, {name_of(which)}); }
-void server_control::restart(server which) const { run_tool("restart", directory_, {name_of(which)}); }
-void server_control::kill(server which) const { run_tool("kill", directory_, {name_of(which)}); }
-void server_control::pause(server which) const { run_tool("pause", directory_, {name_of(which)}); }
-void server_control::resume(server which) const { run_tool("resume", directory_, {name_of(which)}); }
+void server_control::start(server which) const {
+    run_tool("start", directory_, {"--own", name_of(which)});
+}
+void server_control::stop(server which) const {
+    run_tool("stop", directory_, {name_of(which)});
+}
+void server_control::restart(server which) const {
+    run_tool("restart", directory_, {name_of(which)});
+}
+void server_control::kill(server which) const {
+    run_tool("kill", directory_, {name_of(which)});
+}
+void server_control::pause(server which) const {
+    run_tool("pause", directory_, {name_of(which)});
+}
+void server_control::resume(server which) const {
+    run_tool("resume", directory_, {name_of(which)});
+}
 
 std::string server_control::rabbitmqctl(std::initializer_list<std::string> arguments) const {
     return run_tool("rabbitmqctl", directory_, arguments);
@@ -232,17 +284,24 @@ server_control shared_servers() {
     return server_control(required("BEDS_SERVERS_DIR", "shared servers"));
 }
 
-private_servers::private_servers(std::initializer_list<server> which) : server_control(temporary_directory()) {
-    std::vector<std::string> arguments{tool(),  "start",  "--dir",
-                                       directory().string(), "--own",  "--with",
+private_servers::private_servers(std::initializer_list<server> which)
+    : server_control(temporary_directory()) {
+    std::vector<std::string> arguments{tool(),
+                                       "start",
+                                       "--dir",
+                                       directory().string(),
+                                       "--own",
+                                       "--with",
                                        std::to_string(::getpid())};
-    for (auto const one : which) arguments.emplace_back(name_of(one));
+    for (auto const one : which)
+        arguments.emplace_back(name_of(one));
     auto const done = run(arguments);
     if (done.code != 0 || done.errors.find("skipped: ") != std::string::npos) {
         run({tool(), "stop", "--dir", directory().string()});
         std::error_code ignored;
         std::filesystem::remove_all(directory(), ignored);
-        if (done.errors.find("skipped: ") != std::string::npos) skip("private servers", done.errors);
+        if (done.errors.find("skipped: ") != std::string::npos)
+            skip("private servers", done.errors);
         throw std::runtime_error("private servers did not start: " + done.errors);
     }
     variables_ = read_env(directory() / "env");
@@ -258,8 +317,14 @@ private_servers::~private_servers() {
     }
 }
 
-endpoint private_servers::amqp() const { return parse_uri(variable("AMQP_URL")); }
-endpoint private_servers::mariadb() const { return parse_uri(variable("BEDS_MARIADB_URI")); }
-endpoint private_servers::mongodb() const { return parse_uri(variable("BEDS_MONGODB_URI")); }
+endpoint private_servers::amqp() const {
+    return parse_uri(variable("AMQP_URL"));
+}
+endpoint private_servers::mariadb() const {
+    return parse_uri(variable("BEDS_MARIADB_URI"));
+}
+endpoint private_servers::mongodb() const {
+    return parse_uri(variable("BEDS_MONGODB_URI"));
+}
 
 } // namespace beds::test

@@ -28,16 +28,17 @@ struct endpoint {
     std::map<std::string, std::string> query;
 };
 
-/// Throws std::invalid_argument for text that is not scheme://[user[:password]@]host[:port][/path][?query].
+/// Throws std::invalid_argument for text that is not
+/// scheme://[user[:password]@]host[:port][/path][?query].
 endpoint parse_uri(std::string_view uri);
 
 /// The value of an environment variable; nothing when it is unset or empty.
 std::optional<std::string> environment(std::string const& name);
 
-/// The shared servers: AMQP_URL, BEDS_MARIADB_URI, BEDS_MONGODB_URI. Without the variable they print
-/// "skipped: NAME (VARIABLE is not set)" and end the program with 77, which CTest counts as a skip, or
-/// with 1 when BEDS_REQUIRE_SERVERS=1. Call them first in a test case: a failure before them would be
-/// hidden by the skip.
+/// The shared servers: AMQP_URL, BEDS_MARIADB_URI, BEDS_MONGODB_URI. Without the variable they
+/// print "skipped: NAME (VARIABLE is not set)" and end the program with 77, which CTest counts as a
+/// skip, or with 1 when BEDS_REQUIRE_SERVERS=1. Call them first in a test case: a failure before
+/// them would be hidden by the skip.
 endpoint require_amqp();
 endpoint require_mariadb();
 endpoint require_mongodb();
@@ -60,8 +61,9 @@ std::string unique_name(std::string_view prefix = "beds_t");
 enum class server { rabbitmq, mariadb, mongodb };
 
 /// Drives the servers of one directory through tests/support/servers. Every call returns when the
-/// server is in the asked state (`start`, `restart`: it answers) and throws std::runtime_error, with what the
-/// tool said, when that fails. Ports and data survive; `kill` is SIGKILL, `pause` is SIGSTOP.
+/// server is in the asked state (`start`, `restart`: it answers) and throws std::runtime_error,
+/// with what the tool said, when that fails. Ports and data survive; `kill` is SIGKILL, `pause` is
+/// SIGSTOP.
 class server_control {
 public:
     explicit server_control(std::filesystem::path directory);
@@ -89,9 +91,9 @@ private:
 /// as root). Skips without BEDS_SERVERS_DIR.
 server_control shared_servers();
 
-/// A set of servers of one test, in a temporary directory: started by the constructor, ended and removed
-/// by the destructor, and ended even when the test is killed. Start-up takes about 6 s with RabbitMQ and
-/// 1 s without. Skips when a server is not installed.
+/// A set of servers of one test, in a temporary directory: started by the constructor, ended and
+/// removed by the destructor, and ended even when the test is killed. Start-up takes about 6 s with
+/// RabbitMQ and 1 s without. Skips when a server is not installed.
 class private_servers : public server_control {
 public:
     explicit private_servers(std::initializer_list<server> which);

@@ -201,7 +201,8 @@ private:
         const auto got = client_.call(
             request{{beds::client::fetch("accounts", 1), beds::client::fetch("accounts", 2)}}, 10s);
         if (!got.ok() || got[0].size() != 1 || got[1].size() != 1) {
-            throw std::runtime_error{"the balances of accounts 1 and 2 cannot be read: " + got.json()};
+            throw std::runtime_error{"the balances of accounts 1 and 2 cannot be read: " +
+                                     got.json()};
         }
         return {hundredths(got[0][0].text("balance")), hundredths(got[1][0].text("balance"))};
     }
@@ -255,8 +256,7 @@ private:
         std::vector<operation> operations;
         std::vector<std::string> names;
         for (std::size_t i = 0; i < found.front().size(); ++i) {
-            operations.push_back(
-                beds::client::fetch("languages", found.front()[i].text("code")));
+            operations.push_back(beds::client::fetch("languages", found.front()[i].text("code")));
             names.emplace_back(found.front()[i].text("name"));
         }
         const auto check_row = [&](checked& check, const beds::client::result& got, std::size_t i) {
@@ -271,8 +271,8 @@ private:
             sum += got.took;
             check_row(check, got.reply.front(), i);
         }
-        table_.add({"32 requests, each its own message", "fetch languages, 32 keys", "MariaDB", "ok",
-                    "none", std::to_string(operations.size()), sum},
+        table_.add({"32 requests, each its own message", "fetch languages, 32 keys", "MariaDB",
+                    "ok", "none", std::to_string(operations.size()), sum},
                    check.wrong());
 
         check = {};
@@ -348,8 +348,8 @@ private:
         const auto after = balances();
         expect_moved(check, before, after, -1000);
         show("the same write sent again", "the same request, the same id", "MariaDB", second, check,
-             "account 2 before: " + std::to_string(before.second / 100) + ", after both: " +
-                 std::to_string(after.second / 100) + ": moved once");
+             "account 2 before: " + std::to_string(before.second / 100) +
+                 ", after both: " + std::to_string(after.second / 100) + ": moved once");
     }
 
     beds::client::client& client_;
@@ -363,8 +363,9 @@ int main() {
     try {
         const auto url = quickstart::environment("AMQP_URL");
         if (!url) {
-            std::cerr << "quickstart_client: AMQP_URL is not set; run examples/quickstart/run --keep, "
-                         "then . examples/quickstart/.run/env\n";
+            std::cerr
+                << "quickstart_client: AMQP_URL is not set; run examples/quickstart/run --keep, "
+                   "then . examples/quickstart/.run/env\n";
             return 2;
         }
         beds::client::amqp_client_settings settings;
@@ -373,8 +374,8 @@ int main() {
         settings.name = "quickstart";
         const auto client = beds::client::make_amqp_client(settings);
         if (!client->wait_ready(beds::core::deadline::after(10s))) {
-            std::cerr << "quickstart_client: RabbitMQ does not answer at " << settings.amqp.host << ':'
-                      << settings.amqp.effective_port() << '\n';
+            std::cerr << "quickstart_client: RabbitMQ does not answer at " << settings.amqp.host
+                      << ':' << settings.amqp.effective_port() << '\n';
             return 1;
         }
         return demo{*client}.run() ? 0 : 1;

@@ -1,7 +1,6 @@
 #include "servers.hpp"
 
 #include <cstdlib>
-
 #include <sys/wait.h>
 #include <unistd.h>
 

@@ -56,8 +56,8 @@ void table::add(const line& shown, const difference& wrong, const std::string& n
     }
     if (!wrong.none()) {
         ++wrong_;
-        std::cout << "   | WRONG  expected: " << wrong.expected << "\n   |        got:      " << wrong.got
-                  << std::endl;
+        std::cout << "   | WRONG  expected: " << wrong.expected
+                  << "\n   |        got:      " << wrong.got << std::endl;
     }
 }
 

@@ -45,7 +45,7 @@ private:
     void grow();
 
     std::vector<entry> ring_ = std::vector<entry>(1024); ///< size is a power of two
-    std::uint64_t base_ = 1;  ///< first that is not settled
+    std::uint64_t base_ = 1;                             ///< first that is not settled
     std::uint64_t next_ = 1;
     std::uint64_t before_ = 0; ///< sequence numbers of earlier channels
     std::uint64_t outstanding_ = 0;

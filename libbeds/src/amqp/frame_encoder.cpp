@@ -54,7 +54,6 @@ private:
     char* position_;
 };
 
-
 } // namespace
 
 char* out_buffer::reserve(std::size_t count) {
@@ -74,13 +73,21 @@ char* out_buffer::reserve(std::size_t count) {
 const char* encode_publish(out_buffer& to, std::uint16_t channel, std::size_t frame_max,
                            std::string_view exchange, std::string_view routing_key,
                            const properties& with, bool mandatory, std::uint64_t body_size) {
-    const std::string_view short_strings[] = {
-        exchange,     routing_key,    with.content_type, with.content_encoding, with.correlation_id,
-        with.reply_to, with.expiration, with.message_id,  with.type,             with.user_id,
-        with.app_id};
-    constexpr const char* names[] = {"exchange",   "routing key", "content_type", "content_encoding",
-                                     "correlation_id", "reply_to", "expiration",  "message_id",
-                                     "type",       "user_id",     "app_id"};
+    const std::string_view short_strings[] = {exchange,
+                                              routing_key,
+                                              with.content_type,
+                                              with.content_encoding,
+                                              with.correlation_id,
+                                              with.reply_to,
+                                              with.expiration,
+                                              with.message_id,
+                                              with.type,
+                                              with.user_id,
+                                              with.app_id};
+    constexpr const char* names[] = {"exchange",         "routing key",    "content_type",
+                                     "content_encoding", "correlation_id", "reply_to",
+                                     "expiration",       "message_id",     "type",
+                                     "user_id",          "app_id"};
     std::size_t room = 64;
     for (std::size_t i = 0; i < std::size(short_strings); ++i) {
         if (short_strings[i].size() > longest_short_string) {

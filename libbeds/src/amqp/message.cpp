@@ -1,6 +1,6 @@
-#include <beds/amqp/message.hpp>
-
 #include "amqp/message_block.hpp"
+
+#include <beds/amqp/message.hpp>
 
 #include <algorithm>
 #include <charconv>

@@ -10,8 +10,8 @@
 
 namespace beds::amqp::detail {
 
-/// One received message in a single block of memory: this header, the headers, the strings, the body.
-/// Made by `make_message` and freed as a whole.
+/// One received message in a single block of memory: this header, the headers, the strings, the
+/// body. Made by `make_message` and freed as a whole.
 struct message_block {
     amqp::properties properties;
     std::string_view exchange;
@@ -40,11 +40,12 @@ struct message_parts {
     std::uint64_t max_body = 0;
 };
 
-/// Copies the parts into one block, with room for the body unless it is oversized. Throws bad_alloc.
+/// Copies the parts into one block, with room for the body unless it is oversized. Throws
+/// bad_alloc.
 message_ptr make_message(const message_parts& parts);
 
-/// A message's body can hold any number of fragments; `filled` is where the next one goes. False when
-/// it is longer than announced.
+/// A message's body can hold any number of fragments; `filled` is where the next one goes. False
+/// when it is longer than announced.
 bool append_body(message_block& message, std::uint64_t& filled, std::string_view fragment);
 
 } // namespace beds::amqp::detail

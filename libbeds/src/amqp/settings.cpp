@@ -1,5 +1,4 @@
 #include <beds/amqp/settings.hpp>
-
 #include <beds/core/error.hpp>
 
 #include <charconv>
@@ -19,7 +18,8 @@ std::vector<setting_problem> validate(const connection_settings& settings) {
         return text.find('\0') != std::string::npos;
     };
     using namespace std::chrono_literals;
-    expect(!settings.host.empty() && !has_nul(settings.host), "host", "expected a host name or address");
+    expect(!settings.host.empty() && !has_nul(settings.host), "host",
+           "expected a host name or address");
     expect(settings.vhost.size() <= 255 && !has_nul(settings.vhost), "vhost",
            "expected at most 255 bytes without NUL");
     expect(!settings.user.empty() && !has_nul(settings.user), "user", "expected a user name");
@@ -111,8 +111,9 @@ void apply_parameter(connection_settings& settings, std::string_view name, std::
     } else if (name == "keyfile") {
         settings.tls.key_file = percent_decoded(value, "keyfile");
     } else {
-        refuse("unknown parameter '" + std::string{name} +
-               "' (known: heartbeat, connection_timeout, frame_max, cacertfile, certfile, keyfile)");
+        refuse(
+            "unknown parameter '" + std::string{name} +
+            "' (known: heartbeat, connection_timeout, frame_max, cacertfile, certfile, keyfile)");
     }
 }
 

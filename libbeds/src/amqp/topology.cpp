@@ -68,8 +68,8 @@ topology& topology::operator+=(topology other) {
 }
 
 std::optional<declare_conflict> parse_conflict(std::string_view server_text) {
-    // PRECONDITION_FAILED - inequivalent arg 'x-max-length' for queue 'q' in vhost '/': received the
-    // value '10' of type 'signedint' but current is the value '5' of type 'signedint'
+    // PRECONDITION_FAILED - inequivalent arg 'x-max-length' for queue 'q' in vhost '/': received
+    // the value '10' of type 'signedint' but current is the value '5' of type 'signedint'
     std::size_t at = 0;
     declare_conflict conflict;
     auto argument = between(server_text, at, "inequivalent arg '", "' for ");
@@ -83,8 +83,8 @@ std::optional<declare_conflict> parse_conflict(std::string_view server_text) {
     }
     conflict.object = std::string{server_text.substr(at, space - at)};
     auto name = between(server_text, at, " '", "' in vhost '");
-    const auto received = name ? between(server_text, at, ": received ", " but current is ")
-                               : std::nullopt;
+    const auto received =
+        name ? between(server_text, at, ": received ", " but current is ") : std::nullopt;
     if (!received) {
         return std::nullopt;
     }
@@ -156,9 +156,8 @@ topology request_topology(std::string_view tag, std::string_view connection,
     made.bindings = {{events_exchange(tag), name, request_key(connection, op_class)}};
     const bool classic =
         op_class == core::op_class::read || policy.write_queues == queue_type::classic;
-    made.queues = {classic
-                       ? classic_request_queue(std::move(name), tag, policy)
-                       : quorum_request_queue(std::move(name), tag, policy)};
+    made.queues = {classic ? classic_request_queue(std::move(name), tag, policy)
+                           : quorum_request_queue(std::move(name), tag, policy)};
     return made;
 }
 

@@ -1,9 +1,8 @@
-#include <beds/brokers/broker.hpp>
-
 #include "brokers/event_id.hpp"
 
 #include <beds/amqp/connection.hpp>
 #include <beds/amqp/reconnect.hpp>
+#include <beds/brokers/broker.hpp>
 #include <beds/core/error.hpp>
 #include <beds/wire/reply.hpp>
 #include <beds/wire/request.hpp>
@@ -12,12 +11,11 @@
 #include <atomic>
 #include <mutex>
 #include <optional>
-#include <thread>
-
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/eventfd.h>
+#include <thread>
 #include <unistd.h>
 
 namespace beds::brokers {
@@ -70,13 +68,11 @@ struct taken {
 
 /// Only what every AMQP client means by "this is JSON text".
 bool acceptable_encoding(std::string_view encoding) {
-    return encoding.empty() || encoding == "utf-8" || encoding == "UTF-8" ||
-           encoding == "identity";
+    return encoding.empty() || encoding == "utf-8" || encoding == "UTF-8" || encoding == "identity";
 }
 
 bool acceptable_type(std::string_view type) {
-    return type.empty() || type == "application/json" ||
-           type.starts_with("application/json;");
+    return type.empty() || type == "application/json" || type.starts_with("application/json;");
 }
 
 /// `countries.read` → `countries`.
@@ -97,10 +93,10 @@ struct broker::impl {
         context.name = given.name;
         auto options = given.factory;
         options.highest_class = given.op_class;
-        options.longest_work = std::min<std::chrono::milliseconds>(options.longest_work,
-                                                                   given.amqp.heartbeat * 2 / 3);
-        work.emplace(std::move(registry), std::move(adapters), given.connection,
-                     std::move(context), options);
+        options.longest_work =
+            std::min<std::chrono::milliseconds>(options.longest_work, given.amqp.heartbeat * 2 / 3);
+        work.emplace(std::move(registry), std::move(adapters), given.connection, std::move(context),
+                     options);
         confirmed = given.op_class != core::op_class::read;
     }
 
@@ -151,8 +147,8 @@ struct broker::impl {
 
     /// Longest time that one call to RabbitMQ may take; below the heartbeat, which would end it.
     [[nodiscard]] core::deadline amqp_limit() const {
-        return core::deadline::after(std::max<std::chrono::milliseconds>(
-            given.amqp.heartbeat * 3 / 4, 1'000ms));
+        return core::deadline::after(
+            std::max<std::chrono::milliseconds>(given.amqp.heartbeat * 3 / 4, 1'000ms));
     }
 
     // ---- connecting --------------------------------------------------------------------------
@@ -174,9 +170,9 @@ struct broker::impl {
         amqp::consume_options options;
         options.prefetch = given.prefetch;
         options.max_body = given.max_request;
-        request_consumer = in->consume(
-            amqp::request_queue_name(given.queue_tag, given.connection, given.op_class), options,
-            until);
+        request_consumer =
+            in->consume(amqp::request_queue_name(given.queue_tag, given.connection, given.op_class),
+                        options, until);
         if (given.op_class == core::op_class::read) {
             catalog_consumer = in->consume(amqp::catalog_queue(given.queue_tag), options, until);
         }
@@ -331,9 +327,9 @@ struct broker::impl {
                 return;
             }
             deliveries.clear();
-            // Whoever waits for this core is likely to bring the next deliveries (RabbitMQ, clients):
-            // under load a batch grows by a seventh and costs 5 us less a message; an idle node waits
-            // for nobody.
+            // Whoever waits for this core is likely to bring the next deliveries (RabbitMQ,
+            // clients): under load a batch grows by a seventh and costs 5 us less a message; an
+            // idle node waits for nobody.
             ::sched_yield();
             in->drain(deliveries, given.prefetch, 0ms);
             work_on_deliveries();
@@ -383,8 +379,9 @@ struct broker::impl {
             }
             deliveries.clear();
             out->close(until);
-            // RabbitMQ does not answer acknowledgements, and a quorum queue may hold the last ones back
-            // for a moment: what it has not worked through when the connection ends comes again.
+            // RabbitMQ does not answer acknowledgements, and a quorum queue may hold the last ones
+            // back for a moment: what it has not worked through when the connection ends comes
+            // again.
             amqp::wait(&*in, nullptr, -1, std::min(until.remaining_ms(), 50ms));
             in->close(until);
         } catch (const core::error& failed) {
@@ -404,8 +401,7 @@ struct broker::impl {
             std::size_t operations = 0;
             std::size_t bytes = 0;
             constexpr std::size_t most_bytes = 32 * 1024 * 1024;
-            while (next < deliveries.size() && operations < given.max_batch &&
-                   bytes < most_bytes) {
+            while (next < deliveries.size() && operations < given.max_batch && bytes < most_bytes) {
                 bytes += deliveries[next].body().size();
                 operations += take(deliveries[next]);
                 ++next;
@@ -472,13 +468,12 @@ struct broker::impl {
                                     "headers");
         }
         if (!acceptable_type(properties.content_type)) {
-            return outcome::failure(code::invalid_envelope,
-                                    "content_type must be application/json", "content_type");
+            return outcome::failure(code::invalid_envelope, "content_type must be application/json",
+                                    "content_type");
         }
         if (!acceptable_encoding(properties.content_encoding)) {
             return outcome::failure(code::invalid_envelope,
-                                    "content_encoding must be absent or utf-8",
-                                    "content_encoding");
+                                    "content_encoding must be absent or utf-8", "content_encoding");
         }
         if (const auto* deadline = properties.find("beds-deadline")) {
             constexpr std::int64_t most = 4'102'444'800'000; // 2100-01-01
@@ -543,24 +538,23 @@ struct broker::impl {
 
     void await_confirms(amqp::publisher_connection& of, core::deadline until) const {
         if (!of.wait_confirms(until)) {
-            throw core::error(core::errc::deadline_exceeded,
-                              "RabbitMQ did not confirm replies or dead letters in time",
-                              {.origin = core::error_origin::rabbitmq,
-                               .handle = core::handle_state::broken});
+            throw core::error(
+                core::errc::deadline_exceeded,
+                "RabbitMQ did not confirm replies or dead letters in time",
+                {.origin = core::error_origin::rabbitmq, .handle = core::handle_state::broken});
         }
     }
 
-    /// Waits for the confirms. Replies that came back: nobody waits for them any more. A refusal that
-    /// reached nobody is kept as a dead letter; what was done stands in the inbox.
+    /// Waits for the confirms. Replies that came back: nobody waits for them any more. A refusal
+    /// that reached nobody is kept as a dead letter; what was done stands in the inbox.
     void settle(amqp::publisher_connection& through, core::deadline until) {
         await_confirms(through, until);
         bool buried = false;
         for (const auto& lost : through.take_undelivered()) {
             live::add(counters.replies_returned);
-            const auto found =
-                std::find_if(chunk.begin(), chunk.end(), [&](const taken& entry) {
-                    return entry.sequence != 0 && entry.sequence == lost.sequence;
-                });
+            const auto found = std::find_if(chunk.begin(), chunk.end(), [&](const taken& entry) {
+                return entry.sequence != 0 && entry.sequence == lost.sequence;
+            });
             if (found == chunk.end()) {
                 continue;
             }
@@ -587,7 +581,8 @@ struct broker::impl {
         return std::nullopt;
     }
 
-    /// Nobody can be told: the request goes to the dead queue, whole, with the reason in its headers.
+    /// Nobody can be told: the request goes to the dead queue, whole, with the reason in its
+    /// headers.
     void bury(taken& entry, const outcome& why, core::deadline until) {
         const auto& request = entry.delivery->properties();
         const amqp::header headers[] = {

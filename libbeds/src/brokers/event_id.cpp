@@ -16,7 +16,8 @@ char* append_hex(char* out, std::uint64_t number, int digits) {
 
 } // namespace
 
-event_ids::event_ids(std::string prefix) : prefix_(std::move(prefix)), maker_(std::random_device{}()) {}
+event_ids::event_ids(std::string prefix)
+    : prefix_(std::move(prefix)), maker_(std::random_device{}()) {}
 
 std::string_view event_ids::next(core::system_time now, core::arena& memory) {
     const auto since =

@@ -1,10 +1,9 @@
-#include <beds/client/amqp_client.hpp>
-
 #include "client/outstanding.hpp"
 
 #include <beds/amqp/connection.hpp>
 #include <beds/amqp/reconnect.hpp>
 #include <beds/amqp/topology.hpp>
+#include <beds/client/amqp_client.hpp>
 #include <beds/core/error.hpp>
 #include <beds/wire/request.hpp>
 
@@ -14,12 +13,11 @@
 #include <condition_variable>
 #include <map>
 #include <mutex>
-#include <thread>
-#include <unordered_map>
-
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <thread>
 #include <unistd.h>
+#include <unordered_map>
 
 namespace beds::client {
 namespace {
@@ -48,9 +46,9 @@ public:
           wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
         const auto problems = amqp::validate(given_.amqp);
         if (!problems.empty()) {
-            throw core::error(core::errc::invalid_configuration,
-                              "amqp." + problems.front().key + ": expected " +
-                                  problems.front().expected);
+            throw core::error(core::errc::invalid_configuration, "amqp." + problems.front().key +
+                                                                     ": expected " +
+                                                                     problems.front().expected);
         }
         if (wake_ < 0) {
             throw core::error(core::errc::internal, "cannot make an eventfd");
@@ -69,8 +67,7 @@ public:
     amqp_client& operator=(const amqp_client&) = delete;
 
     void submit(request what, core::deadline until, completion done) override {
-        const bool writes =
-            std::any_of(what.operations.begin(), what.operations.end(), may_write);
+        const bool writes = std::any_of(what.operations.begin(), what.operations.end(), may_write);
         if (writes && what.id.empty()) {
             what.id = new_uuid();
         }
@@ -298,8 +295,7 @@ private:
         wire::append_request(body_, view(*one.what, memory_));
 
         char number[24];
-        const auto number_end =
-            std::to_chars(number, number + sizeof number, one.number).ptr;
+        const auto number_end = std::to_chars(number, number + sizeof number, one.number).ptr;
         const amqp::header headers[] = {amqp::header::of("beds-deadline", absolute(one.until))};
         amqp::properties properties;
         properties.correlation_id = {number, static_cast<std::size_t>(number_end - number)};
@@ -465,10 +461,10 @@ private:
             by_sequence_.erase(found);
             sent_.erase(number);
             const bool full = lost.why == amqp::undelivered::cause::nacked;
-            auto refused =
-                full ? outcome::failure(code::overloaded, "the request queue is full")
-                     : outcome::failure(code::backend_unavailable,
-                                        "no BEDS node serves this service at the moment");
+            auto refused = full
+                               ? outcome::failure(code::overloaded, "the request queue is full")
+                               : outcome::failure(code::backend_unavailable,
+                                                  "no BEDS node serves this service at the moment");
             refused.retry_after = full ? 200ms : 1'000ms;
             waiting_.finish(number, refused);
         }

@@ -1,7 +1,6 @@
-#include <beds/client/local_client.hpp>
-
 #include "client/outstanding.hpp"
 
+#include <beds/client/local_client.hpp>
 #include <beds/core/error.hpp>
 #include <beds/core/supervisor.hpp>
 #include <beds/wire/reply.hpp>
@@ -50,8 +49,8 @@ public:
     local_client& operator=(const local_client&) = delete;
 
     void submit(request what, core::deadline until, completion done) override {
-        const bool writes = std::any_of(
-            what.operations.begin(), what.operations.end(), [](const operation& op) {
+        const bool writes =
+            std::any_of(what.operations.begin(), what.operations.end(), [](const operation& op) {
                 return op.op == core::verb::insert || op.op == core::verb::update ||
                        op.op == core::verb::remove || op.op == core::verb::call;
             });
@@ -125,9 +124,10 @@ private:
             while (!taken.empty()) {
                 const auto connection = connection_of(taken.front());
                 own.clear();
-                const auto others = std::stable_partition(
-                    taken.begin(), taken.end(),
-                    [&](const job& one) { return connection_of(one) != connection; });
+                const auto others =
+                    std::stable_partition(taken.begin(), taken.end(), [&](const job& one) {
+                        return connection_of(one) != connection;
+                    });
                 own.insert(own.end(), std::make_move_iterator(others),
                            std::make_move_iterator(taken.end()));
                 taken.erase(others, taken.end());

@@ -34,11 +34,11 @@ std::string new_uuid() {
     const auto high = random();
     const auto low = random();
     char text[37];
-    std::snprintf(text, sizeof text, "%08x-%04x-4%03x-%04x-%012llx",
-                  static_cast<unsigned>(high >> 32U), static_cast<unsigned>((high >> 16U) & 0xFFFFU),
-                  static_cast<unsigned>(high & 0xFFFU),
-                  static_cast<unsigned>(((low >> 48U) & 0x3FFFU) | 0x8000U),
-                  static_cast<unsigned long long>(low & 0xFFFFFFFFFFFFULL));
+    std::snprintf(
+        text, sizeof text, "%08x-%04x-4%03x-%04x-%012llx", static_cast<unsigned>(high >> 32U),
+        static_cast<unsigned>((high >> 16U) & 0xFFFFU), static_cast<unsigned>(high & 0xFFFU),
+        static_cast<unsigned>(((low >> 48U) & 0x3FFFU) | 0x8000U),
+        static_cast<unsigned long long>(low & 0xFFFFFFFFFFFFULL));
     return text;
 }
 
@@ -53,8 +53,7 @@ outstanding::~outstanding() {
     watcher_.join();
     for (auto& [number, left] : entries_) {
         complete(left, outcome::failure(code::backend_unavailable, "the client was stopped", {},
-                                        left.writes && left.sent ? effect::unknown
-                                                                 : effect::none));
+                                        left.writes && left.sent ? effect::unknown : effect::none));
     }
 }
 
@@ -63,8 +62,7 @@ void outstanding::complete(entry& finished, const outcome& result) {
 }
 
 std::optional<std::uint64_t> outstanding::add(std::shared_ptr<const request> what,
-                                              core::deadline until, bool writes,
-                                              completion done) {
+                                              core::deadline until, bool writes, completion done) {
     entry made{std::move(what), until, writes, false, std::move(done)};
     {
         const std::lock_guard lock{mutex_};
@@ -178,17 +176,17 @@ void outstanding::watch() {
                 ++at;
             }
         }
-        // Looking at every request costs: not more often than this. A deadline may be late by as much.
+        // Looking at every request costs: not more often than this. A deadline may be late by as
+        // much.
         constexpr std::chrono::milliseconds rest{5};
         if (!earliest_.is_never()) {
             earliest_ = std::max(earliest_, core::deadline::at(now + rest));
         }
         lock.unlock();
         for (auto& one : ended) {
-            complete(one, outcome::failure(code::deadline_exceeded,
-                                           "no reply came before the deadline", {},
-                                           one.writes && one.sent ? effect::unknown
-                                                                  : effect::none));
+            complete(one,
+                     outcome::failure(code::deadline_exceeded, "no reply came before the deadline",
+                                      {}, one.writes && one.sent ? effect::unknown : effect::none));
         }
         lock.lock();
     }

@@ -17,8 +17,9 @@ namespace beds::client {
 /// The reply that a client makes itself: every operation of the request gets the same outcome.
 reply make_reply(const request& to, const core::outcome& result);
 
-/// Requests that wait for a reply, and the thread that ends those whose deadline passes. Completions run
-/// with no lock held, on whichever thread finishes the request first; each exactly once.
+/// Requests that wait for a reply, and the thread that ends those whose deadline passes.
+/// Completions run with no lock held, on whichever thread finishes the request first; each exactly
+/// once.
 class outstanding {
 public:
     explicit outstanding(std::size_t most);

@@ -1,5 +1,4 @@
 #include <beds/client/reply.hpp>
-
 #include <beds/core/error.hpp>
 #include <beds/core/json.hpp>
 

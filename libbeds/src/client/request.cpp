@@ -1,5 +1,4 @@
 #include <beds/client/request.hpp>
-
 #include <beds/core/error.hpp>
 #include <beds/core/json.hpp>
 #include <beds/wire/request.hpp>

@@ -1,5 +1,4 @@
 #include <beds/client/value.hpp>
-
 #include <beds/core/error.hpp>
 #include <beds/core/json.hpp>
 
@@ -68,10 +67,10 @@ value value::object(std::vector<member> given) {
 value value::number(std::string token) {
     core::arena memory{256};
     core::datum parsed;
-    const bool number = !core::parse_json(token, memory, parsed) &&
-                        (parsed.is(core::datum::kind::integer) ||
-                         parsed.is(core::datum::kind::unsigned_integer) ||
-                         parsed.is(core::datum::kind::number));
+    const bool number =
+        !core::parse_json(token, memory, parsed) &&
+        (parsed.is(core::datum::kind::integer) || parsed.is(core::datum::kind::unsigned_integer) ||
+         parsed.is(core::datum::kind::number));
     if (!number) {
         throw core::error(core::errc::protocol, "'" + token + "' is not a JSON number");
     }

@@ -210,9 +210,10 @@ constexpr key broker_keys[]{
      .unit = unit::bytes},
     {.name = "max_reply_bytes",
      .at = at<&broker::max_reply_bytes>,
-     .doc = "Rows, keys and out values in one reply message; a result that no longer fits is "
-            "`LIMIT_EXCEEDED`. Stay below RabbitMQ's `max_message_size` (16 MiB from 4.0 on, 128 MiB "
-            "before): a larger message would end the connection.",
+     .doc =
+         "Rows, keys and out values in one reply message; a result that no longer fits is "
+         "`LIMIT_EXCEEDED`. Stay below RabbitMQ's `max_message_size` (16 MiB from 4.0 on, 128 MiB "
+         "before): a larger message would end the connection.",
      .low = kib,
      .high = 127 * mib,
      .unit = unit::bytes},

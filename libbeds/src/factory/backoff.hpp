@@ -8,11 +8,12 @@
 
 namespace beds::factory {
 
-/// When the next attempt to reach a database may be made: full jitter under a bound that doubles with
-/// every failure. Pure: time comes in, a time comes out.
+/// When the next attempt to reach a database may be made: full jitter under a bound that doubles
+/// with every failure. Pure: time comes in, a time comes out.
 class backoff {
 public:
-    explicit backoff(std::uint64_t seed, std::chrono::milliseconds first = std::chrono::milliseconds{50},
+    explicit backoff(std::uint64_t seed,
+                     std::chrono::milliseconds first = std::chrono::milliseconds{50},
                      std::chrono::milliseconds most = std::chrono::milliseconds{2'000});
 
     [[nodiscard]] bool may_try(core::steady_time now) const { return now >= next_; }

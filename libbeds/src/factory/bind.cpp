@@ -95,8 +95,7 @@ core::field_type increment_type(const core::field_type& type) {
 }
 
 bool can_increment(core::type_kind kind) {
-    return is_integer(kind) || kind == core::type_kind::decimal ||
-           kind == core::type_kind::float64;
+    return is_integer(kind) || kind == core::type_kind::decimal || kind == core::type_kind::float64;
 }
 
 } // namespace
@@ -253,7 +252,8 @@ failed binder::bind_fields(const datum* given, core::arena& memory, bound_operat
     for (std::size_t i = 0; i < ids.size(); ++i) {
         const auto& item = given->items()[i];
         if (!item.is(datum::kind::string)) {
-            return refuse(code::invalid_field, "'fields' must be an array of field names", "fields");
+            return refuse(code::invalid_field, "'fields' must be an array of field names",
+                          "fields");
         }
         const auto id = target.find_field(item.text);
         if (!id) {
@@ -304,7 +304,8 @@ failed binder::bind_key(const datum& given, core::arena& memory, bound_operation
     }
     if (!given.is(datum::kind::object)) {
         return refuse(code::invalid_field,
-                      "the key has several fields: 'key' must be an object with all of them", "key");
+                      "the key has several fields: 'key' must be an object with all of them",
+                      "key");
     }
     for (const auto& part : given.members()) {
         const auto id = target.find_field(part.name);
@@ -312,10 +313,10 @@ failed binder::bind_key(const datum& given, core::arena& memory, bound_operation
             return unknown_field(memory, target, part.name);
         }
         if (!target.fields[*id].in_key) {
-            return refuse(code::invalid_field,
-                          join(memory, {"field '", target.fields[*id].name,
-                                        "' is not part of the key"}),
-                          target.fields[*id].name);
+            return refuse(
+                code::invalid_field,
+                join(memory, {"field '", target.fields[*id].name, "' is not part of the key"}),
+                target.fields[*id].name);
         }
     }
     for (std::size_t i = 0; i < values.size(); ++i) {
@@ -350,8 +351,8 @@ failed binder::bind_condition(field_id id, std::string_view op, const datum& giv
                                                  {"in", comparison::in},
                                                  {"prefix", comparison::prefix},
                                                  {"null", comparison::is_null}}};
-    const auto* found = std::find_if(known.begin(), known.end(),
-                                     [&](const named& one) { return one.name == op; });
+    const auto* found =
+        std::find_if(known.begin(), known.end(), [&](const named& one) { return one.name == op; });
     const auto& field = target.fields[id];
     if (found == known.end()) {
         return refuse(code::invalid_field,
@@ -468,8 +469,7 @@ failed binder::bind_sort(const core::operation& from, core::arena& memory,
         return refuse(code::invalid_field, "'sort' must be an array of field names, each once",
                       "sort");
     }
-    const auto keys =
-        memory.make_span<adapters::sort_key>(from.sort->count + target.key.size());
+    const auto keys = memory.make_span<adapters::sort_key>(from.sort->count + target.key.size());
     std::size_t made = 0;
     const auto named_already = [&](field_id id) {
         return std::any_of(keys.begin(), keys.begin() + static_cast<std::ptrdiff_t>(made),
@@ -538,8 +538,8 @@ failed binder::bind_page(const core::operation& from, core::arena& memory,
         return std::nullopt;
     }
     const auto cursor = wire::parse_cursor(from.after, memory);
-    bool fits = cursor && cursor->tag == into.cursor_tag &&
-                cursor->position.size() == into.sort.size();
+    bool fits =
+        cursor && cursor->tag == into.cursor_tag && cursor->position.size() == into.sort.size();
     for (std::size_t i = 0; fits && i < into.sort.size(); ++i) {
         fits = fits_cursor(cursor->position[i], target.fields[into.sort[i].field].type.kind);
     }
@@ -603,10 +603,10 @@ failed binder::bind_rows(const datum& given, core::system_time now, core::arena&
             }
             const auto& field = target.fields[*id];
             if (field.write_protected || field.source == templates::generated::database) {
-                return refuse(code::invalid_field,
-                              join(memory, {"field '", field.name,
-                                            "' is protected and cannot be given"}),
-                              field.name);
+                return refuse(
+                    code::invalid_field,
+                    join(memory, {"field '", field.name, "' is protected and cannot be given"}),
+                    field.name);
             }
             used[*id] = 1;
         }
@@ -638,9 +638,9 @@ failed binder::bind_rows(const datum& given, core::system_time now, core::arena&
                 }
             } else if (part == nullptr && field.source == templates::generated::now) {
                 cell.value = value::of_number(
-                    value::kind::datetime, std::chrono::duration_cast<std::chrono::microseconds>(
-                                               now.time_since_epoch())
-                                               .count());
+                    value::kind::datetime,
+                    std::chrono::duration_cast<std::chrono::microseconds>(now.time_since_epoch())
+                        .count());
             } else if (part == nullptr && field.source == templates::generated::uuid) {
                 cell.value = value::of_text(value::kind::uuid, new_uuid(memory));
             } else if (part == nullptr && field.default_text) {
@@ -689,8 +689,8 @@ failed binder::bind_assignments(const datum& given, std::string_view member, cor
                               join(memory, {"field '", field.name, "' is not a number"}),
                               field.name);
             }
-            if (const auto mismatch = core::convert(part.value, increment_type(field.type), memory,
-                                                    cell.value)) {
+            if (const auto mismatch =
+                    core::convert(part.value, increment_type(field.type), memory, cell.value)) {
                 return refuse(code::invalid_field,
                               join(memory, {"the increment of field '", field.name, "' must be ",
                                             mismatch->expected}),

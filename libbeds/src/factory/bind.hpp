@@ -31,8 +31,8 @@ public:
 
     [[nodiscard]] const template_info& info(const templates::template_def& target) const;
 
-    /// Binds everything but deadline and index. On failure the outcome says why, with views into the
-    /// arena.
+    /// Binds everything but deadline and index. On failure the outcome says why, with views into
+    /// the arena.
     std::optional<core::outcome> bind(const core::operation& from, core::system_time now,
                                       core::arena& memory, adapters::bound_operation& into);
 
@@ -69,8 +69,8 @@ private:
                             std::span<const adapters::assignment>& into) const;
     failed bind_call(const core::operation& from, core::arena& memory,
                      adapters::bound_operation& into) const;
-    failed bind_value(const templates::field& field, const core::datum& given,
-                      core::arena& memory, core::value& into) const;
+    failed bind_value(const templates::field& field, const core::datum& given, core::arena& memory,
+                      core::value& into) const;
     std::string_view new_uuid(core::arena& memory);
 
     std::unordered_map<const templates::template_def*, template_info> infos_;

@@ -112,8 +112,8 @@ void append_template(std::string& out, const template_def& target,
 
     const bool no_inbox = adapter == nullptr || !adapter->can().inbox;
     out.append(",\"operations\":[");
-    for (const auto op : {core::verb::fetch, core::verb::find, core::verb::count,
-                          core::verb::exists}) {
+    for (const auto op :
+         {core::verb::fetch, core::verb::find, core::verb::count, core::verb::exists}) {
         append_operation(out, op, core::op_class::read, false);
         out.push_back('}');
     }
@@ -125,8 +125,8 @@ void append_template(std::string& out, const template_def& target,
     for (const auto& call : target.calls) {
         const bool writes = call.op_class != core::op_class::read;
         append_operation(out, core::verb::call, call.op_class,
-                         writes && (no_inbox ||
-                                    adapter->runs_alone(target, core::verb::call, &call)));
+                         writes &&
+                             (no_inbox || adapter->runs_alone(target, core::verb::call, &call)));
         append_string(out, "name", call.name);
         append_arguments(out, "args", call.args);
         append_arguments(out, "out", call.out);

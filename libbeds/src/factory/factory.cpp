@@ -1,11 +1,10 @@
-#include <beds/factory/factory.hpp>
-
 #include "factory/backoff.hpp"
 #include "factory/bind.hpp"
 #include "factory/catalog.hpp"
 #include "factory/plan.hpp"
 
 #include <beds/core/error.hpp>
+#include <beds/factory/factory.hpp>
 
 #include <algorithm>
 #include <charconv>
@@ -37,8 +36,7 @@ std::string_view operation_id(const core::request& from, const core::operation& 
     }
     char digits[24];
     const auto end = std::to_chars(digits, digits + sizeof digits, index).ptr;
-    return join(memory, {from.message_id, "/",
-                         {digits, static_cast<std::size_t>(end - digits)}});
+    return join(memory, {from.message_id, "/", {digits, static_cast<std::size_t>(end - digits)}});
 }
 
 /// Of an operation's id, in bytes: what the inbox keeps.
@@ -70,7 +68,7 @@ outcome outcome_of_stored(std::string_view reply) {
         made.code = code::rejected; // the bytes of the reply carry the real one
     }
     made.effect = reply.find("\"effect\":\"applied\"") != std::string_view::npos ? effect::applied
-                                                                                : effect::none;
+                                                                                 : effect::none;
     return made;
 }
 
@@ -132,9 +130,9 @@ struct factory::impl {
     std::span<message> batch;
     std::span<outcome> results;
     std::span<stage> stages;
-    std::span<std::uint8_t> stopped;    ///< by message: a `sequence` that failed
-    std::span<std::uint8_t> uncertain;  ///< by operation: a commit was sent and not answered
-    std::vector<planned*> open;         ///< of the unit under way
+    std::span<std::uint8_t> stopped;   ///< by message: a `sequence` that failed
+    std::span<std::uint8_t> uncertain; ///< by operation: a commit was sent and not answered
+    std::vector<planned*> open;        ///< of the unit under way
     std::vector<adapters::operation_identity> ids;
     std::vector<adapters::stored_reply> known;
     std::vector<const adapters::bound_operation*> group;
@@ -155,8 +153,7 @@ struct factory::impl {
             if (session == nullptr) {
                 session = adapter->open_session(context);
             }
-            const auto limit =
-                until.earlier(core::deadline::at(now + given.connect_timeout));
+            const auto limit = until.earlier(core::deadline::at(now + given.connect_timeout));
             session->connect(limit);
             adapter->inspect(*session, served, limit);
             can = adapter->can();
@@ -200,14 +197,14 @@ struct factory::impl {
         const auto* target = registry->find(op.template_name);
         if (target == nullptr) {
             const auto shown = memory->copy(op.template_name.substr(0, 64));
-            return outcome::failure(code::unknown_template,
-                                    join(*memory, {"there is no template '", shown, "'",
-                                                   registry->suggest(shown)}));
+            return outcome::failure(
+                code::unknown_template,
+                join(*memory, {"there is no template '", shown, "'", registry->suggest(shown)}));
         }
         if (from.source == source::catalog) {
-            auto refused = outcome::failure(
-                code::backend_unavailable,
-                "no node serves the database of this template at the moment");
+            auto refused =
+                outcome::failure(code::backend_unavailable,
+                                 "no node serves the database of this template at the moment");
             refused.retry_after = std::chrono::seconds{1};
             return refused;
         }
@@ -216,8 +213,8 @@ struct factory::impl {
                                     "this template is served elsewhere; ask the catalog");
         }
         if (!from.routed_template.empty() && from.routed_template != target->name) {
-            return outcome::failure(
-                code::misrouted, "every operation must be of the template in the routing key");
+            return outcome::failure(code::misrouted,
+                                    "every operation must be of the template in the routing key");
         }
         const templates::call* called = nullptr;
         if (op.op == core::verb::call) {
@@ -248,7 +245,8 @@ struct factory::impl {
         into.bound.deadline = deadline_of(from.request, op, *target)
                                   .earlier(core::deadline::after(given.longest_work, clock));
         if (into.bound.deadline.expired(clock)) {
-            return outcome::failure(code::deadline_exceeded, "the deadline passed before the start");
+            return outcome::failure(code::deadline_exceeded,
+                                    "the deadline passed before the start");
         }
         const auto& info = bind.info(*target);
         into.rank = info.rank;
@@ -263,7 +261,8 @@ struct factory::impl {
             if (into.identity.id.size() > longest_id) {
                 return outcome::failure(
                     code::invalid_envelope,
-                    "message_id and the operation's position must fit into 255 bytes", "message_id");
+                    "message_id and the operation's position must fit into 255 bytes",
+                    "message_id");
             }
         }
         return std::nullopt;
@@ -309,8 +308,8 @@ struct factory::impl {
                                                        registry->suggest(shown)}));
             }
         }
-        described = memory->copy(
-            std::string_view{::beds::factory::describe(*registry, adapters, only)});
+        described =
+            memory->copy(std::string_view{::beds::factory::describe(*registry, adapters, only)});
         return outcome{};
     }
     std::string_view described;
@@ -382,8 +381,8 @@ struct factory::impl {
 
     /// What cannot be atomic is refused before anything runs.
     void refuse_atomic(const message& from, std::span<planned* const> own, bool failed) {
-        bool alone = std::any_of(own.begin(), own.end(),
-                                 [](const planned* op) { return op->alone; });
+        bool alone =
+            std::any_of(own.begin(), own.end(), [](const planned* op) { return op->alone; });
         const auto first = from.first;
         const auto count = from.request.operations.size();
         if (alone && !failed && connects == 0) {
@@ -403,8 +402,8 @@ struct factory::impl {
             }
             alone = false;
             for (auto* op : own) {
-                op->alone = op->writes && adapter->runs_alone(*op->bound.target, op->bound.op,
-                                                              op->bound.call);
+                op->alone = op->writes &&
+                            adapter->runs_alone(*op->bound.target, op->bound.op, op->bound.call);
                 alone = alone || op->alone;
             }
         }
@@ -474,9 +473,8 @@ struct factory::impl {
             }
         }
         if (any) {
-            std::erase_if(all, [&](const planned* op) {
-                return stages[op->bound.index] == stage::answered;
-            });
+            std::erase_if(
+                all, [&](const planned* op) { return stages[op->bound.index] == stage::answered; });
         }
     }
 
@@ -512,8 +510,8 @@ struct factory::impl {
     }
 
     void drop_answered() {
-        std::erase_if(open,
-                      [&](const planned* op) { return stages[op->bound.index] == stage::answered; });
+        std::erase_if(
+            open, [&](const planned* op) { return stages[op->bound.index] == stage::answered; });
     }
 
     /// Ends operations whose deadline passed; returns how many.
@@ -591,8 +589,7 @@ struct factory::impl {
     }
 
     step_result run_group(adapters::group_mode mode) {
-        const auto step =
-            session->run(adapters::group{mode, group}, *sink, results, *memory);
+        const auto step = session->run(adapters::group{mode, group}, *sink, results, *memory);
         if (step == step_result::done && !can.transactions) {
             for (const auto* op : group) { // nothing can take it back
                 if (!can.inbox && results[op->index].effect != effect::none) {
@@ -608,9 +605,9 @@ struct factory::impl {
     step_result run_open() {
         std::sort(open.begin(), open.end(), [](const planned* a, const planned* b) {
             return std::tuple{a->mode != core::envelope_mode::each, a->wave, a->rank, a->shape,
-                              a->bound.index} <
-                   std::tuple{b->mode != core::envelope_mode::each, b->wave, b->rank, b->shape,
-                              b->bound.index};
+                              a->bound.index} < std::tuple{b->mode != core::envelope_mode::each,
+                                                           b->wave, b->rank, b->shape,
+                                                           b->bound.index};
         });
         std::size_t i = 0;
         while (i < open.size() && open[i]->mode == core::envelope_mode::each) {
@@ -630,17 +627,17 @@ struct factory::impl {
         }
         // Messages with an order of their own, one after another; sorted by position within each
         // because their waves are all zero. The first operation's index orders the messages.
-        std::sort(open.begin() + static_cast<std::ptrdiff_t>(i), open.end(),
-                  [](const planned* a, const planned* b) { return a->bound.index < b->bound.index; });
+        std::sort(
+            open.begin() + static_cast<std::ptrdiff_t>(i), open.end(),
+            [](const planned* a, const planned* b) { return a->bound.index < b->bound.index; });
         while (i < open.size()) {
             const auto begin = i;
             while (i < open.size() && open[i]->message == open[begin]->message) {
                 ++i;
             }
             const auto own = std::span{open}.subspan(begin, i - begin);
-            const auto step = own.front()->mode == core::envelope_mode::atomic
-                                  ? run_atomic(own)
-                                  : run_sequence(own);
+            const auto step = own.front()->mode == core::envelope_mode::atomic ? run_atomic(own)
+                                                                               : run_sequence(own);
             if (step != step_result::done) {
                 return step;
             }
@@ -730,8 +727,8 @@ struct factory::impl {
             }
             collect_ids(kind);
             known.clear();
-            auto step = session->begin(kind, until, ids, can.inbox ? how : lookup::none, *memory,
-                                       known);
+            auto step =
+                session->begin(kind, until, ids, can.inbox ? how : lookup::none, *memory, known);
             if (step == step_result::done) {
                 answer_known();
                 step = run_open();
@@ -800,8 +797,7 @@ struct factory::impl {
             case step_result::broken:
                 if (expire(clock.steady_now()) == 0 && ++breaks > 2) {
                     note_failure("the connection breaks whenever this batch runs");
-                    fail_open(code::backend_unavailable,
-                              "the connection to the database broke",
+                    fail_open(code::backend_unavailable, "the connection to the database broke",
                               retry.left(clock.steady_now()));
                     return;
                 }

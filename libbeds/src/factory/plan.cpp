@@ -85,9 +85,8 @@ std::span<const value> row_key(const planned& op, core::arena& memory) {
     const auto key = memory.make_span<value>(target.key.size());
     for (std::size_t i = 0; i < key.size(); ++i) {
         const auto row = op.bound.rows.front();
-        const auto found = std::find_if(row.begin(), row.end(), [&](const auto& one) {
-            return one.field == target.key[i];
-        });
+        const auto found = std::find_if(
+            row.begin(), row.end(), [&](const auto& one) { return one.field == target.key[i]; });
         if (found == row.end()) {
             return {};
         }
@@ -116,8 +115,8 @@ public:
     }
 
     entry& at(const planned& op, std::span<const value> key) {
-        auto hash = mix(op.unit, static_cast<std::uint64_t>(
-                                     reinterpret_cast<std::uintptr_t>(op.bound.target)));
+        auto hash = mix(
+            op.unit, static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(op.bound.target)));
         for (const auto& part : key) {
             hash = mix(hash, hash_of(part));
         }
@@ -156,8 +155,8 @@ void plan(std::span<planned* const> operations, core::arena& memory) {
     key_table keys{operations.size(), memory};
     std::uint32_t message = 0xFFFFFFFFU;
     std::uint32_t unit = 0;
-    std::uint32_t floor = 0;     // no later operation of the message may run before
-    std::uint32_t highest = 0;   // latest wave of the message so far
+    std::uint32_t floor = 0;   // no later operation of the message may run before
+    std::uint32_t highest = 0; // latest wave of the message so far
     bool first_in_message = true;
     const planned* previous = nullptr;
     for (auto* op : operations) {
@@ -181,11 +180,10 @@ void plan(std::span<planned* const> operations, core::arena& memory) {
         if (op->mode == core::envelope_mode::each && op->message_writes) {
             if (is_barrier(*op)) {
                 // Calls of one shape may share a wave: an adapter runs them in the order given.
-                const bool joins = previous != nullptr && previous->unit == unit &&
-                                   op->bound.op == core::verb::call &&
-                                   previous->bound.op == core::verb::call &&
-                                   previous->shape == op->shape &&
-                                   previous->bound.call == op->bound.call;
+                const bool joins =
+                    previous != nullptr && previous->unit == unit &&
+                    op->bound.op == core::verb::call && previous->bound.op == core::verb::call &&
+                    previous->shape == op->shape && previous->bound.call == op->bound.call;
                 op->wave = joins ? previous->wave : first_in_message ? floor : highest + 1;
                 floor = joins ? floor : op->wave + 1;
             } else {

@@ -1,8 +1,7 @@
-#include <beds/node/node.hpp>
-
 #include <beds/brokers/broker_pool.hpp>
 #include <beds/core/error.hpp>
 #include <beds/core/supervisor.hpp>
+#include <beds/node/node.hpp>
 
 #include <algorithm>
 #include <map>
@@ -69,7 +68,7 @@ std::string joined(const std::vector<templates::problem>& problems) {
 std::string to_string(const ipl_step& step) {
     const auto* result = step.state == step_state::done      ? "ok"
                          : step.state == step_state::waiting ? "waiting"
-                                                                    : "FAILED";
+                                                             : "FAILED";
     auto text = step.name + ": " + result + " (" +
                 std::to_string(static_cast<double>(step.took.count()) / 1000.0) + " ms)";
     if (!step.detail.empty()) {
@@ -110,8 +109,7 @@ struct node::impl {
             made.state = state;
             made.detail = std::move(detail);
             steps.push_back(made);
-            log.write(state == step_state::failed ? observe::level::error
-                                                         : observe::level::info,
+            log.write(state == step_state::failed ? observe::level::error : observe::level::info,
                       "BEDS_IPL_STEP", "ipl", to_string(made));
         };
         try {
@@ -144,9 +142,9 @@ struct node::impl {
 
     std::string make_adapters() {
         const auto make = [&](templates::engine store, const std::string& name) {
-            const bool there =
-                std::any_of(adapters.begin(), adapters.end(),
-                            [&](const auto& one) { return one->connection_name() == name; });
+            const bool there = std::any_of(adapters.begin(), adapters.end(), [&](const auto& one) {
+                return one->connection_name() == name;
+            });
             if (there) {
                 return;
             }
@@ -181,9 +179,9 @@ struct node::impl {
                          : templates::direct_access::allow;
         how.wbid = given.id.wbid;
         for (const auto& one : adapters) {
-            how.connections.emplace_back(one->connection_name(),
-                                         one->engine_name() == "mongodb" ? templates::engine::rec
-                                                                         : templates::engine::rel);
+            how.connections.emplace_back(one->connection_name(), one->engine_name() == "mongodb"
+                                                                     ? templates::engine::rec
+                                                                     : templates::engine::rel);
         }
         std::vector<templates::template_def> all;
         std::vector<templates::problem> problems;
@@ -206,8 +204,7 @@ struct node::impl {
             problems.insert(problems.end(), parsed.problems.begin(), parsed.problems.end());
         }
         check_against_adapters(all, problems);
-        const bool leave_out =
-            given.templates.on_mismatch == config::mismatch_action::leave_out;
+        const bool leave_out = given.templates.on_mismatch == config::mismatch_action::leave_out;
         if (!problems.empty() && !leave_out) {
             throw core::error(core::errc::invalid_template, joined(problems));
         }
@@ -224,14 +221,13 @@ struct node::impl {
     void check_against_adapters(std::vector<templates::template_def>& all,
                                 std::vector<templates::problem>& problems) const {
         std::erase_if(all, [&](const templates::template_def& target) {
-            const auto found =
-                std::find_if(adapters.begin(), adapters.end(), [&](const auto& one) {
-                    return one->connection_name() == target.connection;
-                });
+            const auto found = std::find_if(adapters.begin(), adapters.end(), [&](const auto& one) {
+                return one->connection_name() == target.connection;
+            });
             if (found == adapters.end()) {
-                problems.push_back({target.file, 0, "template.connection",
-                                    "there is no connection '" + target.connection +
-                                        "' in the configuration"});
+                problems.push_back(
+                    {target.file, 0, "template.connection",
+                     "there is no connection '" + target.connection + "' in the configuration"});
                 return true;
             }
             const auto found_problems = (*found)->check(target);
@@ -271,8 +267,8 @@ struct node::impl {
                     continue;
                 }
                 brokers::broker_settings each;
-                each.name = node_name + " " + connection + "." +
-                            std::string{core::to_string(op_class)};
+                each.name =
+                    node_name + " " + connection + "." + std::string{core::to_string(op_class)};
                 each.connection = connection;
                 each.op_class = op_class;
                 each.amqp = amqp_settings(service);
@@ -286,13 +282,13 @@ struct node::impl {
                 each.max_request = service.max_request_bytes;
                 each.max_reply = service.max_reply_bytes;
                 each.strict_route = service.strict_route;
-                each.event_prefix = (given.id.wbid.empty() ? "" : given.id.wbid + ".") +
-                                    given.id.env_name + ".";
+                each.event_prefix =
+                    (given.id.wbid.empty() ? "" : given.id.wbid + ".") + given.id.env_name + ".";
                 adapters::session_context context;
                 context.supervisor = supervisor.get();
                 context.log = log;
-                made.pools.push_back(std::make_unique<brokers::broker_pool>(each, size, own,
-                                                                            adapters, context));
+                made.pools.push_back(
+                    std::make_unique<brokers::broker_pool>(each, size, own, adapters, context));
                 count += size;
             }
         }
@@ -351,10 +347,9 @@ struct node::impl {
         for (auto& [name, database] : databases) {
             made.dependencies.push_back(std::move(database));
         }
-        made.ready = made.live && std::all_of(made.dependencies.begin(), made.dependencies.end(),
-                                              [](const dependency& one) {
-                                                  return one.ready || !one.required;
-                                              });
+        made.ready = made.live &&
+                     std::all_of(made.dependencies.begin(), made.dependencies.end(),
+                                 [](const dependency& one) { return one.ready || !one.required; });
         return made;
     }
 };
@@ -369,9 +364,9 @@ node::~node() {
 
 void node::register_engine(templates::engine store, engine maker) {
     if (!impl_->engines.emplace(store, std::move(maker)).second) {
-        throw core::error(core::errc::duplicate_name,
-                          "store '" + std::string{templates::to_string(store)} +
-                              "' has an engine on this node already");
+        throw core::error(core::errc::duplicate_name, "store '" +
+                                                          std::string{templates::to_string(store)} +
+                                                          "' has an engine on this node already");
     }
 }
 
@@ -412,8 +407,7 @@ std::vector<ipl_step> node::start() {
     // What is there already shows in the report; what is not is waited for in the background.
     wait_ready(core::deadline::after(300ms));
     for (const auto& one : self.status().dependencies) {
-        ipl_step step{one.name, one.required,
-                      one.ready ? step_state::done : step_state::waiting,
+        ipl_step step{one.name, one.required, one.ready ? step_state::done : step_state::waiting,
                       std::chrono::microseconds{0}, one.trouble};
         self.log.write(one.ready ? observe::level::info : observe::level::warning, "BEDS_IPL_STEP",
                        "ipl", to_string(step));

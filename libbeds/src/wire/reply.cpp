@@ -436,10 +436,10 @@ void reply_writer::append_reply(std::string& out, std::string_view event, bool e
     std::size_t ok = 0;
     for (std::size_t i = 0; i < results.size(); ++i) {
         const auto& answered = slots_[first + i];
-        const bool good = !answered.too_large &&
-                          (answered.stored.empty()
-                               ? results[i].ok()
-                               : answered.stored.starts_with("\"status\":\"ok\""));
+        const bool good =
+            !answered.too_large &&
+            (answered.stored.empty() ? results[i].ok()
+                                     : answered.stored.starts_with("\"status\":\"ok\""));
         ok += good ? 1U : 0U;
     }
     out.append(ok == results.size() ? "\"status\":\"ok\""

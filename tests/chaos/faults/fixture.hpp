@@ -25,16 +25,17 @@ inline private_servers& servers() {
 /// How late this machine wakes a thread at the moment: what no program can be blamed for.
 class lateness {
 public:
-    lateness() : thread_([this] {
-        while (!stop_) {
-            const auto due = std::chrono::steady_clock::now() + 10ms;
-            std::this_thread::sleep_until(due);
-            const auto late = std::chrono::steady_clock::now() - due;
-            if (late > most_.load()) {
-                most_ = late;
-            }
-        }
-    }) {}
+    lateness()
+        : thread_([this] {
+              while (!stop_) {
+                  const auto due = std::chrono::steady_clock::now() + 10ms;
+                  std::this_thread::sleep_until(due);
+                  const auto late = std::chrono::steady_clock::now() - due;
+                  if (late > most_.load()) {
+                      most_ = late;
+                  }
+              }
+          }) {}
     ~lateness() {
         stop_ = true;
         thread_.join();
@@ -77,8 +78,8 @@ struct history {
     }
 };
 
-/// Callers that write without a pause: each request a mark with the request's id and a counter raised
-/// by one. What is not answered for good is sent again with its id.
+/// Callers that write without a pause: each request a mark with the request's id and a counter
+/// raised by one. What is not answered for good is sent again with its id.
 class callers {
 public:
     enum class giving_up { never, sometimes };
@@ -123,9 +124,9 @@ private:
         auto& through = *clients_[static_cast<std::size_t>(number)];
         for (int i = 0; !stop_; ++i) {
             const auto id = std::to_string(number) + "-" + std::to_string(i);
-            client::request request{std::vector<client::operation>{
-                client::insert("marks", {{"id", id}, {"value", 1}}),
-                raise(number * 3 + i % 3 + 1)}};
+            client::request request{
+                std::vector<client::operation>{client::insert("marks", {{"id", id}, {"value", 1}}),
+                                               raise(number * 3 + i % 3 + 1)}};
             request.id = id;
             for (int attempt = 0; !abandon_; ++attempt) {
                 const auto begin = std::chrono::steady_clock::now();
@@ -155,8 +156,8 @@ private:
             if (one.ok()) {
                 continue;
             }
-            ++told_.codes[std::string{one.code_text()} + "/" +
-                          std::string{to_string(one.effect())}];
+            ++told_
+                  .codes[std::string{one.code_text()} + "/" + std::string{to_string(one.effect())}];
             again = again || one.retryable() || one.effect() == core::effect::unknown ||
                     one.code() == core::code::deadline_exceeded;
             if (one.code() == core::code::backend_unavailable &&
@@ -228,9 +229,7 @@ key = ["id"]
 id = { type = "int64", required = true }
 )toml");
     }
-    void start() {
-        running = std::make_unique<running_node>(servers().amqp(), &rel, options);
-    }
+    void start() { running = std::make_unique<running_node>(servers().amqp(), &rel, options); }
     void start_ready() {
         start();
         REQUIRE(running->node().wait_ready(core::deadline::after(20s)));

@@ -56,7 +56,8 @@ TEST_CASE("MariaDB is killed during writes: acknowledged is there, nothing twice
     check_effects(world.data, told);
 }
 
-TEST_CASE("MariaDB freezes: calls end by their deadlines, the rest is answered, then served again") {
+TEST_CASE(
+    "MariaDB freezes: calls end by their deadlines, the rest is answered, then served again") {
     chaos_world world;
     world.start_ready();
     auto client = world.running->new_client();
@@ -73,11 +74,14 @@ TEST_CASE("MariaDB freezes: calls end by their deadlines, the rest is answered, 
     // Three deadlines and a mistake in one batch.
     raw.publish({.key = "counters.write",
                  .body = R"({"v":1,"ops":[{"template":"counters","op":"update","key":2,"inc":)"
-                         R"({"value":1},"deadline":)" + std::to_string(now() + 400) +
+                         R"({"value":1},"deadline":)" +
+                         std::to_string(now() + 400) +
                          R"(},{"template":"counters","op":"update","key":3,"inc":{"valeu":1}},)"
                          R"({"template":"counters","op":"update","key":4,"inc":{"value":1},)"
-                         R"("deadline":)" + std::to_string(now() + 20'000) + "}]}",
-                 .message_id = "frozen", .reply_to = raw.reply_queue()});
+                         R"("deadline":)" +
+                         std::to_string(now() + 20'000) + "}]}",
+                 .message_id = "frozen",
+                 .reply_to = raw.reply_queue()});
     REQUIRE(raw.settle());
     const auto answer = raw.reply(10s);
     for (int i = 0; i < 6; ++i) {
@@ -134,13 +138,15 @@ TEST_CASE("a row that stays locked and a procedure that sleeps end by the deadli
     const auto begin = std::chrono::steady_clock::now();
     const auto locked = client->call(raise(1), 600ms);
     const auto took = std::chrono::steady_clock::now() - begin;
-    const auto slow = client->call(client::call("counters", "slow", {{"id", 2}, {"seconds", 10.5}}),
-                                   600ms);
+    const auto slow =
+        client->call(client::call("counters", "slow", {{"id", 2}, {"seconds", 10.5}}), 600ms);
     // A deadline beyond what a broker may stay away from RabbitMQ does not cost it its connection.
-    const auto patient = client->call(
-        client::call("counters", "slow", {{"id", 3}, {"seconds", 10.5}}), 12s);
+    const auto patient =
+        client->call(client::call("counters", "slow", {{"id", 3}, {"seconds", 10.5}}), 12s);
     holder.join();
-    INFO(locked.json() << '\n' << slow.json() << '\n' << patient.json() << '\n'
+    INFO(locked.json() << '\n'
+                       << slow.json() << '\n'
+                       << patient.json() << '\n'
                        << world.running->log());
     CHECK(locked.front().code() == core::code::deadline_exceeded);
     CHECK(took <= 700ms + machine.most());

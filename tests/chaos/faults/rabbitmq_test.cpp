@@ -34,8 +34,9 @@ TEST_CASE("RabbitMQ freezes: calls end by their deadlines, then served again") {
     servers().pause(server::rabbitmq);
     for (int i = 0; i < 6; ++i) {
         const auto begin = std::chrono::steady_clock::now();
-        const auto got = i % 2 == 0 ? client->call(client::fetch("counters", 1), 400ms)
-                                    : client->call(client::insert("notes", client::members{{"id", i}}), 400ms);
+        const auto got =
+            i % 2 == 0 ? client->call(client::fetch("counters", 1), 400ms)
+                       : client->call(client::insert("notes", client::members{{"id", i}}), 400ms);
         const auto took = std::chrono::steady_clock::now() - begin;
         INFO(got.json());
         CHECK(got.front().code() == core::code::deadline_exceeded);

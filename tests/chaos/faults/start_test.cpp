@@ -26,11 +26,11 @@ TEST_CASE("MariaDB comes after the node: live, not ready, honest, then ready by 
     auto client = world.running->new_client();
     const auto read = client->call(client::fetch("counters", 1), 3s);
     const auto write = client->call(raise(1), 3s);
-    const auto called = client->call(client::call("counters", "move",
-                                                  {{"from", 1}, {"to", 2}, {"amount", 1}}), 3s);
-    client::request both{{raise(1), client::call("counters", "move",
-                                                 {{"from", 1}, {"to", 2}, {"amount", 1}})},
-                         core::envelope_mode::atomic};
+    const auto called =
+        client->call(client::call("counters", "move", {{"from", 1}, {"to", 2}, {"amount", 1}}), 3s);
+    client::request both{
+        {raise(1), client::call("counters", "move", {{"from", 1}, {"to", 2}, {"amount", 1}})},
+        core::envelope_mode::atomic};
     const auto atomic = client->call(both, 3s);
     const auto wrong = client->call(client::fetch("countres", 1), 3s);
     const auto memory = client->call(client::insert("notes", client::members{{"id", 1}}), 3s);

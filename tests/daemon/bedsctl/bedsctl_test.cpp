@@ -77,12 +77,12 @@ public:
             "beds.toml",
             "[broker_services.app_server]\nhost = " + in_quotes(amqp_.host) +
                 "\nport = " + std::to_string(amqp_.port) + "\nvhost = " + in_quotes(amqp_.path) +
-                "\nuser = " + in_quotes(amqp_.user) + "\npass_env = \"TEST_AMQP_PASS\"\nqueue_tag = " +
-                in_quotes(tag_) +
+                "\nuser = " + in_quotes(amqp_.user) +
+                "\npass_env = \"TEST_AMQP_PASS\"\nqueue_tag = " + in_quotes(tag_) +
                 "\ninstances.rel = { read = 1, write = 1 }\n[rel_services.rel]\nhost = " +
                 in_quotes(mariadb_.host) + "\nport = " + std::to_string(mariadb_.port) +
-                "\nuser = " + in_quotes(mariadb_.user) + "\npass_file = \"pass\"\ndatabase = " +
-                in_quotes(database_) + "\n");
+                "\nuser = " + in_quotes(mariadb_.user) +
+                "\npass_file = \"pass\"\ndatabase = " + in_quotes(database_) + "\n");
         bedsd_ = std::make_unique<process>(
             files_, std::vector<std::string>{BEDSD_PROGRAM, "--config", config_.string()},
             std::vector<std::string>{"TEST_AMQP_PASS=" + amqp_.password});
@@ -168,7 +168,8 @@ TEST_CASE("bedsctl asks a running bedsd") {
             {"call", "items", "find", "name.ge=a", "--sort=-name", "--limit", "1", "-o", "table"});
         CHECK(contains(found.out, "1   line  9\n1 row\nmore with --after "));
         const auto cursor_at = found.out.find("--after ") + 8;
-        const auto cursor = found.out.substr(cursor_at, found.out.find('\n', cursor_at) - cursor_at);
+        const auto cursor =
+            found.out.substr(cursor_at, found.out.find('\n', cursor_at) - cursor_at);
         const auto next = node.ask({"call", "items", "find", "name.ge=a", "--sort=-name", "--limit",
                                     "1", "--after", cursor, "-o", "table"});
         CHECK(contains(next.out, "2   hook  0\n1 row\n"));
@@ -179,8 +180,8 @@ TEST_CASE("bedsctl asks a running bedsd") {
 
     SECTION("a call, refused and repeated") {
         CHECK(node.ask({"call", "items", "insert", "name=rope", "stock:=10"}).code == 0);
-        const std::vector<std::string> take{"call", "items",     "take", "item:=1",
-                                            "amount:=3", "--id", "order-1"};
+        const std::vector<std::string> take{"call",      "items", "take",   "item:=1",
+                                            "amount:=3", "--id",  "order-1"};
         const auto first = node.ask(take);
         INFO(first.out << first.err);
         CHECK(first.code == 0);
@@ -209,10 +210,11 @@ TEST_CASE("bedsctl asks a running bedsd") {
         const auto file = node.files().write("requests.ndjson", requests.str());
         const auto began = std::chrono::steady_clock::now();
         const folder output;
-        process bedsctl{output,
-                        {"/bin/sh", "-c",
-                         "exec " + std::string{BEDSCTL_PROGRAM} + " call --json - <" + file.string()},
-                        {"AMQP_URL=" + node.amqp().uri, "BEDS_QUEUE_TAG=" + node.tag()}};
+        process bedsctl{
+            output,
+            {"/bin/sh", "-c",
+             "exec " + std::string{BEDSCTL_PROGRAM} + " call --json - <" + file.string()},
+            {"AMQP_URL=" + node.amqp().uri, "BEDS_QUEUE_TAG=" + node.tag()}};
         CHECK(bedsctl.wait(soon) == 1); // of the last line
         const auto took = std::chrono::steady_clock::now() - began;
         std::istringstream lines{output.read("out")};
@@ -266,8 +268,8 @@ TEST_CASE("bedsctl asks a running bedsd") {
     }
 
     SECTION("a wrong command line opens nothing") {
-        const auto wrong = node.run({"call", "items", "fetch"},
-                                    {"AMQP_URL=amqp://guest:guest@127.0.0.1:1/%2F"});
+        const auto wrong =
+            node.run({"call", "items", "fetch"}, {"AMQP_URL=amqp://guest:guest@127.0.0.1:1/%2F"});
         CHECK(wrong.code == 2);
         CHECK(contains(wrong.err, "fetch takes key=VALUE"));
     }

@@ -1,21 +1,20 @@
+#include "support/catch.hpp"
+#include "support/servers.hpp"
+
 #include <beds/amqp/connection.hpp>
 #include <beds/amqp/topology.hpp>
 #include <beds/core/error.hpp>
-
-#include "support/catch.hpp"
-#include "support/servers.hpp"
 
 #include <algorithm>
 #include <chrono>
 #include <memory>
 #include <stdexcept>
 #include <string>
-#include <thread>
-#include <vector>
-
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <thread>
 #include <unistd.h>
+#include <vector>
 
 using namespace beds;
 using namespace std::chrono_literals;
@@ -36,7 +35,8 @@ amqp::connection_settings settings() {
 /// Objects under a name of their own, gone at the end of the test.
 class fixture {
 public:
-    fixture() : settings(::settings()), tag(test::unique_name("beds_t") + "_"), in(settings, soon()) {}
+    fixture()
+        : settings(::settings()), tag(test::unique_name("beds_t") + "_"), in(settings, soon()) {}
     ~fixture() {
         amqp::consumer_connection cleaner{settings, soon()};
         for (const auto& each : made_.queues) {
@@ -184,8 +184,7 @@ TEST_CASE("drain takes what is there and waits only for the first") {
 TEST_CASE("each delivery can be resolved by itself, and an unresolved one comes back") {
     fixture f;
     f.declare(amqp::service_topology(f.tag));
-    const auto queue =
-        f.queue({{"x-dead-letter-exchange", amqp::dead_exchange(f.tag).str()}});
+    const auto queue = f.queue({{"x-dead-letter-exchange", amqp::dead_exchange(f.tag).str()}});
     amqp::publisher_connection out{f.settings, soon()};
     for (const auto* body : {"ack", "requeue", "reject", "dies"}) {
         out.publish("", queue.str(), {}, body, amqp::mandatory::yes, soon());
@@ -241,7 +240,8 @@ TEST_CASE("a batch acknowledgement spares what died unresolved before it") {
 TEST_CASE("returned and refused messages are told apart and by number") {
     fixture f;
     const auto good = f.queue();
-    const auto full = f.queue({{"x-max-length", std::int64_t{1}}, {"x-overflow", "reject-publish"}});
+    const auto full =
+        f.queue({{"x-max-length", std::int64_t{1}}, {"x-overflow", "reject-publish"}});
     amqp::publisher_connection out{f.settings, soon()};
     const auto nowhere = f.tag + "nowhere";
     const auto send = [&](const std::string& to, const std::string& id) {
@@ -355,8 +355,8 @@ TEST_CASE("topology: declared twice is fine, other arguments name the argument")
 
     auto other_type = amqp::request_topology(f.tag, "rel", core::op_class::write);
     other_type.queues[0].arguments = {};
-    const auto type = error_of(
-        [&] { f.in.declare(other_type, amqp::declare_mode::active, soon()); });
+    const auto type =
+        error_of([&] { f.in.declare(other_type, amqp::declare_mode::active, soon()); });
     CHECK_THAT(type.message(), Catch::Matchers::Contains("exists with another 'x-"));
 
     const auto missing = error_of([&] {
@@ -413,11 +413,11 @@ TEST_CASE("a channel that RabbitMQ closed can be opened again") {
         CHECK(failure.handle() == core::handle_state::usable);
         CHECK(out.is_open());
         CHECK_FALSE(out.channel_open());
-        CHECK(error_of([&] { out.publish("", queue.str(), {}, "y", amqp::mandatory::yes, soon()); })
-                  .handle() == core::handle_state::usable);
+        CHECK(error_of([&] {
+                  out.publish("", queue.str(), {}, "y", amqp::mandatory::yes, soon());
+              }).handle() == core::handle_state::usable);
         out.reopen_channel(soon());
-        const auto sequence =
-            out.publish("", queue.str(), {}, "y", amqp::mandatory::yes, soon());
+        const auto sequence = out.publish("", queue.str(), {}, "y", amqp::mandatory::yes, soon());
         CHECK(sequence == 2);
         REQUIRE(out.wait_confirms(soon()));
         CHECK(out.settled(sequence));
@@ -564,18 +564,21 @@ TEST_CASE("wrong credentials and vhosts are refused, a closed port is unreachabl
 
     wrong = good;
     wrong.vhost = "no_such_vhost";
-    CHECK(error_of([&] { amqp::consumer_connection{wrong, soon()}; }).code() ==
-          core::errc::refused);
+    CHECK(error_of([&] {
+              amqp::consumer_connection{wrong, soon()};
+          }).code() == core::errc::refused);
 
     wrong = good;
     wrong.port = 1;
-    CHECK(error_of([&] { amqp::consumer_connection{wrong, soon()}; }).code() ==
-          core::errc::unreachable);
+    CHECK(error_of([&] {
+              amqp::consumer_connection{wrong, soon()};
+          }).code() == core::errc::unreachable);
 
     wrong = good;
     wrong.host = "";
-    CHECK(error_of([&] { amqp::consumer_connection{wrong, soon()}; }).code() ==
-          core::errc::invalid_configuration);
+    CHECK(error_of([&] {
+              amqp::consumer_connection{wrong, soon()};
+          }).code() == core::errc::invalid_configuration);
 }
 
 TEST_CASE("names that AMQP cannot carry are refused before anything is written") {

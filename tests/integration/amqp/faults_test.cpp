@@ -1,9 +1,9 @@
+#include "support/catch.hpp"
+#include "support/servers.hpp"
+
 #include <beds/amqp/connection.hpp>
 #include <beds/amqp/topology.hpp>
 #include <beds/core/error.hpp>
-
-#include "support/catch.hpp"
-#include "support/servers.hpp"
 
 #include <chrono>
 #include <stdexcept>
@@ -82,8 +82,7 @@ TEST_CASE("what RabbitMQ does to its clients in trouble") {
         CHECK(std::chrono::steady_clock::now() - start < 10s);
 
         // A confirm that does not come leaves the connection as it is.
-        const auto sequence =
-            out.publish("", queue.str(), {}, "2", amqp::mandatory::yes, soon());
+        const auto sequence = out.publish("", queue.str(), {}, "2", amqp::mandatory::yes, soon());
         CHECK_FALSE(out.wait_confirms(deadline::after(300ms)));
         CHECK(out.is_open());
 
@@ -112,15 +111,15 @@ TEST_CASE("what RabbitMQ does to its clients in trouble") {
         CHECK(std::chrono::steady_clock::now() - start < 8s);
 
         const auto asked = std::chrono::steady_clock::now();
-        const auto late = error_of([&] {
-            static_cast<void>(other.inspect(queue, deadline::after(500ms)));
-        });
+        const auto late =
+            error_of([&] { static_cast<void>(other.inspect(queue, deadline::after(500ms))); });
         CHECK(late.code() == core::errc::deadline_exceeded);
         CHECK_FALSE(other.is_open());
         auto hasty = settings;
         hasty.connect_timeout = 500ms;
-        CHECK(error_of([&] { amqp::consumer_connection{hasty, soon()}; }).code() ==
-              core::errc::unreachable);
+        CHECK(error_of([&] {
+                  amqp::consumer_connection{hasty, soon()};
+              }).code() == core::errc::unreachable);
         CHECK(error_of([&] {
                   amqp::consumer_connection{settings, deadline::after(300ms)};
               }).handle() == core::handle_state::broken);
@@ -146,13 +145,14 @@ TEST_CASE("what RabbitMQ does to its clients in trouble") {
                   out.publish("", queue.str(), {}, "1", amqp::mandatory::yes, soon());
                   out.wait_confirms(soon());
               }).handle() == core::handle_state::broken);
-        CHECK(error_of([&] { amqp::consumer_connection{settings, soon()}; }).code() ==
-              core::errc::unreachable);
+        CHECK(error_of([&] {
+                  amqp::consumer_connection{settings, soon()};
+              }).code() == core::errc::unreachable);
         servers.start(test::server::rabbitmq);
         in = amqp::consumer_connection{settings, soon()};
         out = amqp::publisher_connection{settings, soon()};
-        // A queue that was declared moments before a kill may be forgotten: topology is declared again
-        // on every connection.
+        // A queue that was declared moments before a kill may be forgotten: topology is declared
+        // again on every connection.
         make_queue(in, queue);
         in.consume(queue, {}, soon());
         out.publish("", queue.str(), {.mode = amqp::delivery_mode::persistent}, "2",

@@ -1,18 +1,17 @@
-#include <beds/amqp/connection.hpp>
-#include <beds/amqp/topology.hpp>
-
 #include "support/catch.hpp"
 #include "support/servers.hpp"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <poll.h>
-#include <sys/socket.h>
-#include <unistd.h>
+#include <beds/amqp/connection.hpp>
+#include <beds/amqp/topology.hpp>
 
+#include <arpa/inet.h>
 #include <chrono>
 #include <cstdint>
+#include <netinet/in.h>
+#include <poll.h>
 #include <string>
+#include <sys/socket.h>
+#include <unistd.h>
 #include <vector>
 
 using namespace beds;
@@ -24,7 +23,8 @@ namespace {
 /// A publisher that speaks AMQP by hand, so that it can send what no library would.
 class raw_publisher {
 public:
-    explicit raw_publisher(const test::endpoint& where) : socket_(::socket(AF_INET, SOCK_STREAM, 0)) {
+    explicit raw_publisher(const test::endpoint& where)
+        : socket_(::socket(AF_INET, SOCK_STREAM, 0)) {
         sockaddr_in address{};
         address.sin_family = AF_INET;
         address.sin_port = htons(where.port);
@@ -34,10 +34,12 @@ public:
         await(10, 10);
         const auto login = std::string{'\0'} + where.user + std::string{'\0'} + where.password;
         method(0, 10, 11,
-               long_string("") + short_string("PLAIN") + long_string(login) + short_string("en_US"));
+               long_string("") + short_string("PLAIN") + long_string(login) +
+                   short_string("en_US"));
         await(10, 30);
-        method(0, 10, 31, number<std::uint16_t>(10) + number<std::uint32_t>(131072) +
-                              number<std::uint16_t>(0));
+        method(0, 10, 31,
+               number<std::uint16_t>(10) + number<std::uint32_t>(131072) +
+                   number<std::uint16_t>(0));
         method(0, 10, 40, short_string(where.path) + short_string("") + std::string(1, '\0'));
         await(10, 41);
         method(1, 20, 10, short_string(""));
@@ -51,11 +53,12 @@ public:
 
     /// Publishes to a queue with these bytes as the header table, and waits for the confirm.
     void publish(const std::string& queue, const std::string& table) {
-        method(1, 60, 40, number<std::uint16_t>(0) + short_string("") + short_string(queue) +
-                              std::string(1, '\0'));
-        frame(2, 1, number<std::uint16_t>(60) + number<std::uint16_t>(0) +
-                        number<std::uint64_t>(0) + number<std::uint16_t>(1U << 13) +
-                        long_string(table));
+        method(1, 60, 40,
+               number<std::uint16_t>(0) + short_string("") + short_string(queue) +
+                   std::string(1, '\0'));
+        frame(2, 1,
+              number<std::uint16_t>(60) + number<std::uint16_t>(0) + number<std::uint64_t>(0) +
+                  number<std::uint16_t>(1U << 13) + long_string(table));
         await(60, 80);
     }
 
@@ -80,7 +83,8 @@ private:
                 static_cast<ssize_t>(bytes.size()));
     }
     void frame(int type, unsigned channel, const std::string& payload) {
-        send(static_cast<char>(type) + number<std::uint16_t>(channel) + long_string(payload) + '\xCE');
+        send(static_cast<char>(type) + number<std::uint16_t>(channel) + long_string(payload) +
+             '\xCE');
     }
     void method(unsigned channel, unsigned class_id, unsigned id, const std::string& arguments) {
         frame(1, channel, number<std::uint16_t>(class_id) + number<std::uint16_t>(id) + arguments);

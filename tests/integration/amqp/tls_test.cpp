@@ -1,9 +1,9 @@
+#include "support/catch.hpp"
+#include "support/servers.hpp"
+
 #include <beds/amqp/connection.hpp>
 #include <beds/amqp/topology.hpp>
 #include <beds/core/error.hpp>
-
-#include "support/catch.hpp"
-#include "support/servers.hpp"
 
 #include <stdexcept>
 #include <string>

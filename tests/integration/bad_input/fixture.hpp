@@ -27,7 +27,8 @@ fields = ["title"]
 )toml";
 }
 
-/// One node with the same template on MariaDB (`notes`) and in memory (`mnotes`), each with a row 1.
+/// One node with the same template on MariaDB (`notes`) and in memory (`mnotes`), each with a
+/// row 1.
 class notes_world {
 public:
     explicit notes_world(node_options options = {})

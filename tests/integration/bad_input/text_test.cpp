@@ -23,7 +23,7 @@ std::vector<std::string> texts() {
         "/*!50000 DROP TABLE notes */",
         "*/ DROP TABLE notes /*",
         "0x27",
-        "\xEF\xBC\x87", // a full-width apostrophe
+        "\xEF\xBC\x87",          // a full-width apostrophe
         "\xE6\xBF\xBF\xC2\xA7'", // what becomes an apostrophe where bytes are taken for GBK
         "%bf%27",
         "%",
@@ -33,7 +33,8 @@ std::vector<std::string> texts() {
         std::string(1, '\0'),
         "\x1A\b\t\r\n\x1B[2J",
         "\xF0\x9F\x92\xA3 \xF0\x9F\x87\xB2\xF0\x9F\x87\xBD",
-        "\xE2\x80\xAE" "abc", // right to left
+        "\xE2\x80\xAE"
+        "abc",                // right to left
         "e\xCC\x81 \xC3\xA9", // composed and not: not the same, and stays so
         "trailing space ",
         " ",
@@ -67,11 +68,16 @@ TEST_CASE("SQL in every string: it comes back byte for byte, and the database st
         const auto own = "table_schema = '" + world.data.name() + "'";
         return world.data.sql(
             "SELECT table_name, column_name, column_type, collation_name FROM "
-            "information_schema.columns WHERE " + own + " ORDER BY 1, ordinal_position;"
+            "information_schema.columns WHERE " +
+            own +
+            " ORDER BY 1, ordinal_position;"
             "SELECT table_name, index_name, column_name FROM information_schema.statistics WHERE " +
-            own + " ORDER BY 1, 2, seq_in_index;"
+            own +
+            " ORDER BY 1, 2, seq_in_index;"
             "SELECT routine_name, routine_definition FROM information_schema.routines WHERE "
-            "routine_schema = '" + world.data.name() + "';"
+            "routine_schema = '" +
+            world.data.name() +
+            "';"
             "SELECT user, host FROM mysql.user ORDER BY 1, 2; SHOW DATABASES LIKE '" +
             world.data.name() + "%'");
     };
@@ -119,8 +125,8 @@ out = [["again", "string"]]
         CHECK(found.front().size() == 1);
         // `%` and `_` mean nothing in a prefix.
         const auto begins = client->call(client::count(
-            "notes", {{"title", client::value::object({{"prefix", text.substr(0, 1000)}})},
-                      {"id", id}}));
+            "notes",
+            {{"title", client::value::object({{"prefix", text.substr(0, 1000)}})}, {"id", id}}));
         CHECK(begins.front().total() == 1U);
         // In `set`, in `if`.
         auto change = client::update("notes", id, {{"title", text + text.substr(0, 1)}});
@@ -132,7 +138,8 @@ out = [["again", "string"]]
             const auto tag = client->call(client::fetch("tags", text));
             REQUIRE(tag.front().size() == 1);
             CHECK(tag.front()[0].text("name") == text);
-            CHECK(client->call(client::update("tags", text, {{"note", "x"}})).front().count() == 1U);
+            CHECK(client->call(client::update("tags", text, {{"note", "x"}})).front().count() ==
+                  1U);
             CHECK(client->call(client::remove("tags", text)).front().count() == 1U);
         }
         const auto said = client->call(client::call("tags", "say", {{"what", text}}));

@@ -14,9 +14,9 @@ using namespace std::chrono_literals;
 namespace {
 
 struct counters_world {
-    explicit counters_world(int rows, test::node_options options) :
-        rabbitmq(test::require_amqp()), where(test::require_mariadb()),
-        control(test::shared_servers()), data(where, control) {
+    explicit counters_world(int rows, test::node_options options)
+        : rabbitmq(test::require_amqp()), where(test::require_mariadb()),
+          control(test::shared_servers()), data(where, control) {
         test::make_counters(data, rows);
         options.templates = test::counter_templates();
         const auto rel = data.settings();
@@ -56,7 +56,9 @@ struct planned_operation {
 };
 
 planned_operation random_operation(std::mt19937_64& random, int rows, const std::string& unique) {
-    const auto row = [&] { return static_cast<std::int64_t>(random() % static_cast<unsigned>(rows)) + 1; };
+    const auto row = [&] {
+        return static_cast<std::int64_t>(random() % static_cast<unsigned>(rows)) + 1;
+    };
     const auto by = static_cast<std::int64_t>(random() % 9) + 1;
     switch (random() % 8) {
     case 0: {
@@ -99,36 +101,37 @@ account work(client::client& through, std::uint64_t seed, int rows, int envelope
         // Sent again until it is answered for good: a busy row is no answer.
         const auto send = std::make_shared<std::function<void()>>();
         *send = [&, send, plan = std::move(plan), request, done] {
-            through.submit(request, core::deadline::after(30s), [&, send, plan, done](client::reply got) {
-                for (std::size_t i = 0; i < got.size(); ++i) {
-                    if (!got[i].ok() && (got[i].retryable() ||
-                                         got[i].code() == core::code::skipped)) {
-                        {
-                            const std::lock_guard lock{mutex};
-                            ++made.sent_again;
-                        }
-                        (*send)();
-                        return;
-                    }
-                }
-                {
-                    const std::lock_guard lock{mutex};
+            through.submit(
+                request, core::deadline::after(30s), [&, send, plan, done](client::reply got) {
                     for (std::size_t i = 0; i < got.size(); ++i) {
-                        if (got[i].effect() != core::effect::applied) {
-                            made.wrong += got.json().substr(0, 300) + "\n";
-                            continue;
-                        }
-                        ++made.acknowledged;
-                        made.marks += plan[i].mark ? 1U : 0U;
-                        for (const auto& [id, by] : plan[i].changes) {
-                            made.counters[id] += by;
+                        if (!got[i].ok() &&
+                            (got[i].retryable() || got[i].code() == core::code::skipped)) {
+                            {
+                                const std::lock_guard lock{mutex};
+                                ++made.sent_again;
+                            }
+                            (*send)();
+                            return;
                         }
                     }
-                }
-                auto finished = done;
-                *send = {}; // ends the circle; nothing of this call may be used from here on
-                finished->set_value();
-            });
+                    {
+                        const std::lock_guard lock{mutex};
+                        for (std::size_t i = 0; i < got.size(); ++i) {
+                            if (got[i].effect() != core::effect::applied) {
+                                made.wrong += got.json().substr(0, 300) + "\n";
+                                continue;
+                            }
+                            ++made.acknowledged;
+                            made.marks += plan[i].mark ? 1U : 0U;
+                            for (const auto& [id, by] : plan[i].changes) {
+                                made.counters[id] += by;
+                            }
+                        }
+                    }
+                    auto finished = done;
+                    *send = {}; // ends the circle; nothing of this call may be used from here on
+                    finished->set_value();
+                });
         };
         (*send)();
         if (under_way.size() >= 16) {
@@ -214,8 +217,11 @@ TEST_CASE("every message three times at once: one effect, three identical replie
                        R"({"value":1}},{"template":"counters","op":"update","key":4,"inc":)"
                        R"({"value":1}}]})";
             }
-            raw.publish({.key = "counters.write", .body = body, .message_id = "dup-" + id,
-                         .correlation_id = id, .reply_to = raw.reply_queue()});
+            raw.publish({.key = "counters.write",
+                         .body = body,
+                         .message_id = "dup-" + id,
+                         .correlation_id = id,
+                         .reply_to = raw.reply_queue()});
         }
         const bool sent = raw.settle();
         for (int i = 0; sent && i < messages; ++i) {

@@ -44,7 +44,8 @@ TEST_CASE("two nodes in one process know nothing of each other") {
     CHECK(right_data.number("SELECT value FROM counters") == 11);
 }
 
-TEST_CASE("an orderly stop under load: every request is answered once, nothing is delivered again") {
+TEST_CASE(
+    "an orderly stop under load: every request is answered once, nothing is delivered again") {
     constexpr int messages = 1500;
     const auto rabbitmq = test::require_amqp();
     const auto where = test::require_mariadb();
@@ -75,12 +76,14 @@ TEST_CASE("an orderly stop under load: every request is answered once, nothing i
         if (i % 3 == 0) {
             raw.publish({.key = "counters.read",
                          .body = R"({"v":1,"template":"counters","op":"fetch","key":)" + key + "}",
-                         .correlation_id = id, .reply_to = raw.reply_queue()});
+                         .correlation_id = id,
+                         .reply_to = raw.reply_queue()});
         } else {
             raw.publish({.key = "counters.write",
                          .body = R"({"v":1,"template":"counters","op":"update","key":)" + key +
                                  R"(,"inc":{"value":1}})",
-                         .message_id = "stop-" + id, .correlation_id = id,
+                         .message_id = "stop-" + id,
+                         .correlation_id = id,
                          .reply_to = raw.reply_queue()});
         }
         if (i % 50 == 49) {

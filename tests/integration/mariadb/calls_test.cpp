@@ -212,9 +212,9 @@ TEST_CASE("an account that may execute but not look", "[mariadb]") {
     make_procedures(here);
     const std::string user = unique_name("beds_u");
     here.control().mariadb_root("CREATE USER '" + user + "'@'%' IDENTIFIED BY 'pw';" +
-                                "GRANT EXECUTE ON " + here.database() + ".* TO '" + user + "'@'%';" +
-                                "GRANT SELECT, INSERT ON " + here.database() + ".beds_inbox TO '" +
-                                user + "'@'%';");
+                                "GRANT EXECUTE ON " + here.database() + ".* TO '" + user +
+                                "'@'%';" + "GRANT SELECT, INSERT ON " + here.database() +
+                                ".beds_inbox TO '" + user + "'@'%';");
     auto settings = here.settings();
     settings.user = user;
     settings.pass = core::secret{"pw"};
@@ -308,7 +308,8 @@ TEST_CASE("a procedure that swallows a deadlock does not lose its neighbours", "
 
 TEST_CASE("insert, update and delete by procedures", "[mariadb]") {
     world here;
-    here.sql(R"(CREATE TABLE people (id BIGINT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(20) UNIQUE, note VARCHAR(20), score INT NOT NULL DEFAULT 0);
+    here.sql(
+        R"(CREATE TABLE people (id BIGINT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(20) UNIQUE, note VARCHAR(20), score INT NOT NULL DEFAULT 0);
 DELIMITER //
 CREATE PROCEDURE sp_people_insert(IN p_name VARCHAR(20), IN p_note VARCHAR(20), INOUT p_id BIGINT)
 BEGIN

@@ -126,8 +126,13 @@ TEST_CASE("a server that dies, freezes and comes back", "[mariadb][slow]") {
 TEST_CASE("a statement ends with its deadline, and the session lives", "[mariadb]") {
     world here;
     make_accounts(here, 10);
-    here.sql("CREATE VIEW slow AS SELECT id, owner, balance, status, SLEEP(5) AS nap FROM accounts");
-    auto target = testing::template_maker("slow").field("id", "int64").field("nap", "int32").key({"id"}).build();
+    here.sql(
+        "CREATE VIEW slow AS SELECT id, owner, balance, status, SLEEP(5) AS nap FROM accounts");
+    auto target = testing::template_maker("slow")
+                      .field("id", "int64")
+                      .field("nap", "int32")
+                      .key({"id"})
+                      .build();
     auto session = here.session();
     operations work;
     work.fetch(target, {1});
@@ -214,7 +219,10 @@ TEST_CASE("SQL in every string is data", "[mariadb]") {
     for (const auto& each : payloads) {
         operations finds;
         finds.find(target).where("note", each + each).sort({"word"}).limit(10);
-        finds.find(target).where("word", adapters::comparison::prefix, {each}).sort({"word"}).limit(10);
+        finds.find(target)
+            .where("word", adapters::comparison::prefix, {each})
+            .sort({"word"})
+            .limit(10);
         finds.count(target).where("note", adapters::comparison::in, {each, each + each});
         finds.exists(target).where("note", each);
         got = read(*session, finds);
@@ -292,7 +300,8 @@ TEST_CASE("statements per session are bounded", "[mariadb]") {
 TEST_CASE("who may not connect is told so", "[mariadb]") {
     world here;
     auto settings = here.settings();
-    const auto fails_as = [](const config::rel_service_settings& with) -> std::optional<core::errc> {
+    const auto fails_as =
+        [](const config::rel_service_settings& with) -> std::optional<core::errc> {
         auto session = adapters::make_mariadb("rel", with)
                            ->open_session({.name = "x", .supervisor = nullptr, .log = {}});
         try {

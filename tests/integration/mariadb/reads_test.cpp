@@ -170,8 +170,9 @@ TEST_CASE("find pages through nullable sort fields", "[mariadb]") {
 
 TEST_CASE("conditions", "[mariadb]") {
     world here;
-    here.sql("CREATE TABLE notes (id INT PRIMARY KEY, prio INT NULL, word VARCHAR(20));"
-             "INSERT INTO notes VALUES (1,NULL,'50%'),(2,1,'50_x'),(3,2,'50|'),(4,3,'5'),(5,4,'x')");
+    here.sql(
+        "CREATE TABLE notes (id INT PRIMARY KEY, prio INT NULL, word VARCHAR(20));"
+        "INSERT INTO notes VALUES (1,NULL,'50%'),(2,1,'50_x'),(3,2,'50|'),(4,3,'5'),(5,4,'x')");
     const auto target = testing::template_maker("notes")
                             .field("id", "int32")
                             .field("prio", "int32", {.indexed = true})
@@ -247,21 +248,52 @@ TEST_CASE("every type comes back as it went", "[mariadb]") {
     const std::string uuid = "123e4567-e89b-12d3-a456-4266141740ff";
     using testing::named_literal;
     const std::vector<std::vector<named_literal>> rows{
-        {{"id", UINT64_MAX}, {"b", true}, {"i8", -128}, {"i16", -32768}, {"i32", INT32_MIN},
-         {"i64", INT64_MIN}, {"u8", 255}, {"u32", 4294967295U}, {"f", 0.1},
-         {"d", "1234567890123456789012345678.0123456789"}, {"s", std::string("a\0b'\"\\\xF0\x9F\x98\x80", 11)},
-         {"e", "blue"}, {"u", uuid}, {"u36", uuid}, {"u16", uuid}, {"x", std::string("\0\xFF\x01", 3)},
-         {"da", "1999-12-31"}, {"ti", "23:59:59.999999"}, {"dt", "0001-01-01T00:00:00.000001Z"},
-         {"ts", "2024-02-29T12:34:56.789Z"}, {"j", R"({"a":[1,2.5,null,"x"]})"}},
-        {{"id", 0}, {"b", false}, {"i8", 127}, {"i16", 32767}, {"i32", INT32_MAX},
-         {"i64", INT64_MAX}, {"u8", 0}, {"u32", 0}, {"f", -1.7976931348623157e308},
-         {"d", "-0.0000000001"}, {"s", ""}, {"e", "red"}, {"u", nullptr}, {"u36", nullptr},
-         {"u16", nullptr}, {"x", ""}, {"da", "9999-12-31"}, {"ti", "00:00:00"},
-         {"dt", "9999-12-31T23:59:59.999999Z"}, {"ts", nullptr}, {"j", "[]"}},
-        {{"id", 5}, {"b", nullptr}, {"i8", nullptr}, {"i16", nullptr}, {"i32", nullptr},
-         {"i64", nullptr}, {"u8", nullptr}, {"u32", nullptr}, {"f", nullptr}, {"d", nullptr},
-         {"s", nullptr}, {"e", nullptr}, {"u", nullptr}, {"u36", nullptr}, {"u16", nullptr},
-         {"x", nullptr}, {"da", nullptr}, {"ti", nullptr}, {"dt", nullptr}, {"ts", nullptr},
+        {{"id", UINT64_MAX},
+         {"b", true},
+         {"i8", -128},
+         {"i16", -32768},
+         {"i32", INT32_MIN},
+         {"i64", INT64_MIN},
+         {"u8", 255},
+         {"u32", 4294967295U},
+         {"f", 0.1},
+         {"d", "1234567890123456789012345678.0123456789"},
+         {"s", std::string("a\0b'\"\\\xF0\x9F\x98\x80", 11)},
+         {"e", "blue"},
+         {"u", uuid},
+         {"u36", uuid},
+         {"u16", uuid},
+         {"x", std::string("\0\xFF\x01", 3)},
+         {"da", "1999-12-31"},
+         {"ti", "23:59:59.999999"},
+         {"dt", "0001-01-01T00:00:00.000001Z"},
+         {"ts", "2024-02-29T12:34:56.789Z"},
+         {"j", R"({"a":[1,2.5,null,"x"]})"}},
+        {{"id", 0},
+         {"b", false},
+         {"i8", 127},
+         {"i16", 32767},
+         {"i32", INT32_MAX},
+         {"i64", INT64_MAX},
+         {"u8", 0},
+         {"u32", 0},
+         {"f", -1.7976931348623157e308},
+         {"d", "-0.0000000001"},
+         {"s", ""},
+         {"e", "red"},
+         {"u", nullptr},
+         {"u36", nullptr},
+         {"u16", nullptr},
+         {"x", ""},
+         {"da", "9999-12-31"},
+         {"ti", "00:00:00"},
+         {"dt", "9999-12-31T23:59:59.999999Z"},
+         {"ts", nullptr},
+         {"j", "[]"}},
+        {{"id", 5},        {"b", nullptr},  {"i8", nullptr},  {"i16", nullptr}, {"i32", nullptr},
+         {"i64", nullptr}, {"u8", nullptr}, {"u32", nullptr}, {"f", nullptr},   {"d", nullptr},
+         {"s", nullptr},   {"e", nullptr},  {"u", nullptr},   {"u36", nullptr}, {"u16", nullptr},
+         {"x", nullptr},   {"da", nullptr}, {"ti", nullptr},  {"dt", nullptr},  {"ts", nullptr},
          {"j", nullptr}},
     };
     operations inserts;
@@ -300,8 +332,7 @@ TEST_CASE("every type comes back as it went", "[mariadb]") {
         std::swap(swapped[0][0], swapped[1][0]);
         operations updates;
         for (const auto& row : swapped) {
-            updates.update(target, {row[0].value})
-                .set({row.begin() + 1, row.end()});
+            updates.update(target, {row[0].value}).set({row.begin() + 1, row.end()});
         }
         const auto changed = write(*session, updates);
         for (unsigned i = 0; i < rows.size(); ++i) {
@@ -311,8 +342,8 @@ TEST_CASE("every type comes back as it went", "[mariadb]") {
         check(swapped);
     }
     SECTION("keys of every kind find their row") {
-        for (const std::string key : {"i8", "i64", "u32", "d", "s", "e", "u", "u36", "u16", "x", "da",
-                                      "ti", "dt", "ts"}) {
+        for (const std::string key :
+             {"i8", "i64", "u32", "d", "s", "e", "u", "u36", "u16", "x", "da", "ti", "dt", "ts"}) {
             auto by = target;
             by.key = {*by.find_field(key)};
             operations fetches;

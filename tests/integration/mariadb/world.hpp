@@ -116,8 +116,8 @@ struct identities {
 };
 
 /// Runs all operations as one unit of work, as a factory does: again after a deadlock.
-inline answers run(adapters::session& session, testing::operations& work,
-                   adapters::work_kind kind, const identities& who = {},
+inline answers run(adapters::session& session, testing::operations& work, adapters::work_kind kind,
+                   const identities& who = {},
                    adapters::group_mode mode = adapters::group_mode::independent,
                    core::deadline until = core::deadline::after(10s)) {
     using namespace adapters;

@@ -67,7 +67,9 @@ TEST_CASE("one bad operation of a group fails alone", "[mariadb]") {
                                  {"balance", "1"}});
         }
         work.insert(target, {{"id", 1}, {"owner", "other"}, {"balance", "1"}});
-        work.insert(target, {{"id", 200}, {"owner", "12345678901234567890123456789012345678901"}, {"balance", "1"}});
+        work.insert(target, {{"id", 200},
+                             {"owner", "12345678901234567890123456789012345678901"},
+                             {"balance", "1"}});
         work.insert(target, {{"id", 201}, {"owner", nullptr}, {"balance", "1"}});
         const auto got = write(*session, work);
         CHECK(got[0].effect == effect::applied);
@@ -85,8 +87,9 @@ TEST_CASE("one bad operation of a group fails alone", "[mariadb]") {
         CHECK(here.sql("SELECT COUNT(*) FROM accounts") == "14\n");
     }
     SECTION("delete") {
-        here.sql("CREATE TABLE children (id INT PRIMARY KEY, parent BIGINT, "
-                 "FOREIGN KEY (parent) REFERENCES accounts (id)); INSERT INTO children VALUES (1, 4)");
+        here.sql(
+            "CREATE TABLE children (id INT PRIMARY KEY, parent BIGINT, "
+            "FOREIGN KEY (parent) REFERENCES accounts (id)); INSERT INTO children VALUES (1, 4)");
         operations work;
         work.remove(target, {3});
         work.remove(target, {4});
@@ -115,8 +118,9 @@ TEST_CASE("if and where", "[mariadb]") {
     missing.update(target, {77}).set({{"status", "frozen"}}).expect({{"status", "open"}});
     CHECK(write(*session, missing)[0].code == code::not_found);
     operations by_where;
-    by_where.update(target).where("owner", adapters::comparison::prefix, {"owner1"}).inc(
-        {{"balance", 1}});
+    by_where.update(target)
+        .where("owner", adapters::comparison::prefix, {"owner1"})
+        .inc({{"balance", 1}});
     got = write(*session, by_where);
     CHECK(got.rows.of(0).count == 2U); // owner1, owner10
     operations none;
@@ -129,7 +133,8 @@ TEST_CASE("if and where", "[mariadb]") {
 
 TEST_CASE("generated keys and several rows", "[mariadb]") {
     world here;
-    here.sql("CREATE TABLE `lines` (id BIGINT AUTO_INCREMENT PRIMARY KEY, word VARCHAR(10) UNIQUE)");
+    here.sql(
+        "CREATE TABLE `lines` (id BIGINT AUTO_INCREMENT PRIMARY KEY, word VARCHAR(10) UNIQUE)");
     const auto target = testing::template_maker("lines")
                             .field("id", "int64", {.source = templates::generated::database})
                             .field("word", "string:10")
@@ -336,8 +341,9 @@ TEST_CASE("a group that fails does not undo the groups before it", "[mariadb]") 
                              results, work.memory()) == step_result::done);
     }
     REQUIRE(session->commit() == commit_result::applied);
-    const std::vector<code> wanted{code::ok, code::not_found, code::ok, code::not_found, code::ok,
-                                   code::ok, code::duplicate_key, code::ok, code::not_found};
+    const std::vector<code> wanted{
+        code::ok, code::not_found,     code::ok, code::not_found, code::ok,
+        code::ok, code::duplicate_key, code::ok, code::not_found};
     for (std::size_t i = 0; i < wanted.size(); ++i) {
         CAPTURE(i);
         CHECK(results[i].code == wanted[i]);
@@ -363,7 +369,8 @@ TEST_CASE("values of many sizes in one group, and too large ones", "[mariadb]") 
     operations reads;
     for (int i = 0; i < 22; ++i) {
         inserts.insert(target, {{"id", i}, {"b", std::string(size_of(i), '\0')}, {"t", "x"}});
-        updates.update(target, {21 - i}).set({{"t", std::string(size_of(i) - 1, 'y') + "\xC3\xBC"}});
+        updates.update(target, {21 - i})
+            .set({{"t", std::string(size_of(i) - 1, 'y') + "\xC3\xBC"}});
         reads.fetch(target, {i});
     }
     REQUIRE(write(*session, inserts).commit == commit_result::applied);
@@ -420,11 +427,8 @@ TEST_CASE("a trigger's refusal is the DBA's", "[mariadb]") {
 
 TEST_CASE("a table that comes after its session", "[mariadb]") {
     world here;
-    const auto target = testing::template_maker("late")
-                            .field("id", "uuid")
-                            .field("n", "int32")
-                            .key({"id"})
-                            .build();
+    const auto target =
+        testing::template_maker("late").field("id", "uuid").field("n", "int32").key({"id"}).build();
     auto session = here.session();
     const std::string id = "00112233-4455-6677-8899-aabbccddeeff";
     operations work;
@@ -450,7 +454,9 @@ TEST_CASE("values of a refused row do not reach the log", "[mariadb]") {
     operations work;
     work.insert(target, {{"id", 1}, {"owner", "canary4711"}, {"balance", 1}});
     work.insert(target, {{"id", 9}, {"owner", "owner2"}, {"balance", 1}});
-    work.insert(target, {{"id", 10}, {"owner", "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxcanary4711"}, {"balance", 1}});
+    work.insert(target, {{"id", 10},
+                         {"owner", "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxcanary4711"},
+                         {"balance", 1}});
     const auto got = write(*session, work);
     CHECK(got[0].code == code::duplicate_key);
     CHECK(got[1].code == code::duplicate_key);

@@ -31,8 +31,8 @@ fields = ["name"]
 unique = true
 )toml";
 
-/// A node with one connection in memory, on a RabbitMQ of the tests, under a queue tag of its own; and
-/// a client of it.
+/// A node with one connection in memory, on a RabbitMQ of the tests, under a queue tag of its own;
+/// and a client of it.
 class memory_node {
 public:
     explicit memory_node(const endpoint& rabbitmq, std::string tag = unique_name("t") + "_")

@@ -12,8 +12,8 @@ TEST_CASE("a request goes from the client through RabbitMQ to the engine and bac
     REQUIRE(running.node().wait_ready(core::deadline::after(10s)));
     auto& client = running.client();
 
-    const auto inserted =
-        client.call(client::insert("items", members{{"id", 1}, {"name", "rope"}, {"owner", "ann"}}));
+    const auto inserted = client.call(
+        client::insert("items", members{{"id", 1}, {"name", "rope"}, {"owner", "ann"}}));
     INFO(inserted.json());
     REQUIRE(inserted.ok());
     CHECK(inserted.front().effect() == core::effect::applied);
@@ -39,8 +39,9 @@ TEST_CASE("the same write sent twice happens once and gets its first reply again
     const auto rabbitmq = test::require_amqp();
     test::memory_node running{rabbitmq};
     auto& client = running.client();
-    REQUIRE(client.call(client::insert("items", members{{"id", 1}, {"name", "rope"}, {"stock", 10}}))
-                .ok());
+    REQUIRE(
+        client.call(client::insert("items", members{{"id", 1}, {"name", "rope"}, {"stock", 10}}))
+            .ok());
 
     auto change = client::update("items", 1, {});
     change.inc = value::object({{"stock", -1}});
@@ -94,9 +95,8 @@ TEST_CASE("atomic: all or nothing; sequence: stops at the first failure") {
     };
     REQUIRE(client.call(insert(1, "rope")).ok());
 
-    const auto atomic = client.call(
-        client::request{{insert(2, "hook"), insert(3, "rope"), insert(4, "line")},
-                        core::envelope_mode::atomic});
+    const auto atomic = client.call(client::request{
+        {insert(2, "hook"), insert(3, "rope"), insert(4, "line")}, core::envelope_mode::atomic});
     INFO(atomic.json());
     CHECK(atomic[0].status() == core::status::skipped);
     CHECK(atomic[1].code() == core::code::duplicate_key);
@@ -104,9 +104,8 @@ TEST_CASE("atomic: all or nothing; sequence: stops at the first failure") {
     CHECK(atomic[2].status() == core::status::skipped);
     CHECK(client.call(client::count("items")).front().total() == 1U);
 
-    const auto sequence = client.call(
-        client::request{{insert(2, "hook"), insert(3, "rope"), insert(4, "line")},
-                        core::envelope_mode::sequence});
+    const auto sequence = client.call(client::request{
+        {insert(2, "hook"), insert(3, "rope"), insert(4, "line")}, core::envelope_mode::sequence});
     INFO(sequence.json());
     CHECK(sequence[0].ok());
     CHECK(sequence[1].code() == core::code::duplicate_key);

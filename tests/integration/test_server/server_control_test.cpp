@@ -2,11 +2,10 @@
 #include "support/servers.hpp"
 
 #include <arpa/inet.h>
+#include <filesystem>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#include <filesystem>
 
 using namespace beds::test;
 
@@ -18,7 +17,8 @@ bool accepts(endpoint const& where) {
     address.sin_family = AF_INET;
     address.sin_port = htons(where.port);
     ::inet_pton(AF_INET, where.host.c_str(), &address.sin_addr);
-    auto const result = ::connect(socket, reinterpret_cast<sockaddr const*>(&address), sizeof address);
+    auto const result =
+        ::connect(socket, reinterpret_cast<sockaddr const*>(&address), sizeof address);
     ::close(socket);
     return result == 0;
 }
@@ -41,9 +41,12 @@ TEST_CASE("a URI is taken apart and percent-decoded") {
     CHECK_THROWS_AS(parse_uri("amqp://host:port/"), std::invalid_argument);
 }
 
-TEST_CASE("unique names differ") { CHECK(unique_name() != unique_name()); }
+TEST_CASE("unique names differ") {
+    CHECK(unique_name() != unique_name());
+}
 
-TEST_CASE("private servers are stopped, killed and started again on the same port, and end with their owner") {
+TEST_CASE("private servers are stopped, killed and started again on the same port, and end with "
+          "their owner") {
     std::filesystem::path directory;
     endpoint where;
     {

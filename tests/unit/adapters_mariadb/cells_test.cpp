@@ -76,8 +76,7 @@ TEST_CASE("decimals keep exactly their digits", "[mariadb]") {
     CHECK(read("10.00", decimal, "decimal(18,0)") == text{"decimal 10"});
     CHECK(read(bytes_of(std::int64_t{7}), column(MYSQL_TYPE_LONGLONG), "decimal(18,2)") ==
           text{"decimal 7.00"});
-    CHECK(read(bytes_of(0.25), column(MYSQL_TYPE_DOUBLE), "decimal(18,2)") ==
-          text{"decimal 0.25"});
+    CHECK(read(bytes_of(0.25), column(MYSQL_TYPE_DOUBLE), "decimal(18,2)") == text{"decimal 0.25"});
 }
 
 TEST_CASE("moments", "[mariadb]") {
@@ -103,15 +102,18 @@ TEST_CASE("text, bytes and UUIDs", "[mariadb]") {
     unsigned char raw[16];
     parse_uuid(uuid, raw);
     const std::string bytes{reinterpret_cast<const char*>(raw), sizeof raw};
-    CHECK(read(bytes, column(MYSQL_TYPE_STRING, 0, 63), "uuid") == read(uuid, column(MYSQL_TYPE_STRING), "uuid"));
+    CHECK(read(bytes, column(MYSQL_TYPE_STRING, 0, 63), "uuid") ==
+          read(uuid, column(MYSQL_TYPE_STRING), "uuid"));
     std::string upper = uuid;
     for (char& c : upper) {
         c = c >= 'a' && c <= 'f' ? static_cast<char>(c - 'a' + 'A') : c;
     }
-    CHECK(read(upper, column(MYSQL_TYPE_STRING), "uuid") == read(uuid, column(MYSQL_TYPE_STRING), "uuid"));
+    CHECK(read(upper, column(MYSQL_TYPE_STRING), "uuid") ==
+          read(uuid, column(MYSQL_TYPE_STRING), "uuid"));
     CHECK(read("short", column(MYSQL_TYPE_STRING), "uuid") == std::nullopt);
     CHECK(read("abc", column(MYSQL_TYPE_VAR_STRING), "string") == text{"\"abc\""});
-    CHECK(read(bytes_of(std::int64_t{42}), column(MYSQL_TYPE_LONGLONG), "string") == text{"\"42\""});
+    CHECK(read(bytes_of(std::int64_t{42}), column(MYSQL_TYPE_LONGLONG), "string") ==
+          text{"\"42\""});
     CHECK(read("abc", column(MYSQL_TYPE_VAR_STRING), "date") == std::nullopt);
 }
 

@@ -65,8 +65,8 @@ TEST_CASE("routines that do not", "[mariadb]") {
 }
 
 TEST_CASE("calls of other procedures", "[mariadb]") {
-    const auto found =
-        scan_routine("BEGIN CALL Sp_One(1); call `Odd Name`(); CALL other.`x`; /* CALL no() */ END");
+    const auto found = scan_routine(
+        "BEGIN CALL Sp_One(1); call `Odd Name`(); CALL other.`x`; /* CALL no() */ END");
     CHECK_FALSE(found.may_commit);
     REQUIRE(found.calls.size() == 3);
     CHECK(found.calls[0] == "sp_one");

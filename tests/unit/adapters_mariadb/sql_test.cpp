@@ -80,8 +80,9 @@ TEST_CASE("a fetch is padded with its last key", "[mariadb]") {
     CHECK(columns.asked == 1);
     query q;
     fetch_by_keys(q, columns, list(work), shape.read);
-    CHECK(q.text() == "/* beds people.fetch */ SELECT `name_peo`, `id` FROM `ms``people` WHERE `id` IN "
-                      "(?,?,?,?)");
+    CHECK(q.text() ==
+          "/* beds people.fetch */ SELECT `name_peo`, `id` FROM `ms``people` WHERE `id` IN "
+          "(?,?,?,?)");
     REQUIRE(q.parameters().size() == 4);
     CHECK(q.parameters()[2].value.integer == 9);
     CHECK(q.parameters()[3].value.integer == 9);
@@ -150,8 +151,9 @@ TEST_CASE("a prefix is a pattern whose signs are escaped", "[mariadb]") {
     query q;
     core::arena memory;
     count(q, work[0], shape.read, memory);
-    CHECK(q.text() == "/* beds people.count */ SELECT COUNT(*) FROM `ms``people` WHERE `name_peo` LIKE ? "
-                      "ESCAPE '|'");
+    CHECK(q.text() ==
+          "/* beds people.count */ SELECT COUNT(*) FROM `ms``people` WHERE `name_peo` LIKE ? "
+          "ESCAPE '|'");
     CHECK(q.parameters()[0].value.text == "50|%|_||x%");
 }
 
@@ -196,13 +198,15 @@ TEST_CASE("values never stand in a statement's text", "[mariadb]") {
     operations work;
     work.update(target, {1}).set({{"name", evil}}).expect({{"name", evil}});
     update_one(q, work[0], shape.write, memory);
-    CHECK(q.text() == "/* beds people.update */ UPDATE `ms``people` SET `name_peo` = ? WHERE `id` = ? AND "
-                      "`name_peo` <=> ?");
+    CHECK(q.text() ==
+          "/* beds people.update */ UPDATE `ms``people` SET `name_peo` = ? WHERE `id` = ? AND "
+          "`name_peo` <=> ?");
     check();
     work.remove(target).where("name", evil).where("age", comparison::in, {1, 2, 3});
     remove_one(q, work[1], shape.write, memory);
-    CHECK(q.text() == "/* beds people.delete */ DELETE FROM `ms``people` WHERE `name_peo` = ? AND `age` IN "
-                      "(?,?,?,?)");
+    CHECK(q.text() ==
+          "/* beds people.delete */ DELETE FROM `ms``people` WHERE `name_peo` = ? AND `age` IN "
+          "(?,?,?,?)");
     check();
     work.insert(target, {{"id", 1}, {"name", evil}});
     const insert_row rows[] = {work[2].rows[0], work[2].rows[0]};

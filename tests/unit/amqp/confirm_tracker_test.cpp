@@ -1,5 +1,4 @@
 #include "amqp/confirm_tracker.hpp"
-
 #include "support/catch.hpp"
 
 #include <vector>

@@ -1,8 +1,6 @@
-#include "amqp/frame_encoder.hpp"
-
 #include "amqp/confirm_tracker.hpp"
+#include "amqp/frame_encoder.hpp"
 #include "amqp/rabbitmqc/message_reader.hpp"
-
 #include "support/catch.hpp"
 
 #include <atomic>
@@ -53,8 +51,8 @@ public:
         std::vector<amqp_frame_t> found;
         while (!bytes.empty()) {
             amqp_frame_t frame{};
-            const int used = amqp_handle_input(
-                state_.get(), to_bytes({bytes.data(), bytes.size()}), &frame);
+            const int used =
+                amqp_handle_input(state_.get(), to_bytes({bytes.data(), bytes.size()}), &frame);
             REQUIRE(used > 0);
             bytes = bytes.subspan(static_cast<std::size_t>(used));
             if (frame.frame_type != 0) {
@@ -102,7 +100,8 @@ TEST_CASE("what is encoded decodes to the same with rabbitmq-c") {
     const auto frames = decode.frames(buffer.bytes());
     REQUIRE(frames.size() == 4);
     REQUIRE(frames[0].payload.method.id == AMQP_BASIC_PUBLISH_METHOD);
-    const auto& method = *static_cast<const amqp_basic_publish_t*>(frames[0].payload.method.decoded);
+    const auto& method =
+        *static_cast<const amqp_basic_publish_t*>(frames[0].payload.method.decoded);
     CHECK(to_view(method.exchange) == "exchange");
     CHECK(to_view(method.routing_key) == longest);
     CHECK(method.mandatory == 1);

@@ -1,9 +1,8 @@
 #include "amqp/message_block.hpp"
 #include "amqp/rabbitmqc/message_reader.hpp"
+#include "support/catch.hpp"
 
 #include <beds/core/error.hpp>
-
-#include "support/catch.hpp"
 
 #include <limits>
 #include <string>

@@ -1,6 +1,6 @@
-#include <beds/amqp/reconnect.hpp>
-
 #include "support/catch.hpp"
+
+#include <beds/amqp/reconnect.hpp>
 
 #include <vector>
 
@@ -15,11 +15,8 @@ namespace {
 struct world {
     core::steady_time now{1000s};
     double random = 1.0;
-    amqp::reconnect_policy policy{.first = 100ms,
-                                  .cap = 1000ms,
-                                  .factor = 2.0,
-                                  .refused = 500ms,
-                                  .stable_after = 10s};
+    amqp::reconnect_policy policy{
+        .first = 100ms, .cap = 1000ms, .factor = 2.0, .refused = 500ms, .stable_after = 10s};
     reconnect_fsm fsm{policy, [this] { return random; }};
 
     /// How long the machine wants to wait now; zero: connect.

@@ -1,7 +1,7 @@
+#include "support/catch.hpp"
+
 #include <beds/amqp/settings.hpp>
 #include <beds/core/error.hpp>
-
-#include "support/catch.hpp"
 
 #include <string>
 

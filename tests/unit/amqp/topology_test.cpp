@@ -1,6 +1,6 @@
-#include <beds/amqp/topology.hpp>
-
 #include "support/catch.hpp"
+
+#include <beds/amqp/topology.hpp>
 
 #include <algorithm>
 #include <set>
@@ -13,8 +13,8 @@ using core::op_class;
 namespace {
 
 const amqp::argument* find(const std::vector<amqp::argument>& in, const std::string& name) {
-    const auto found = std::find_if(in.begin(), in.end(),
-                                    [&](const auto& each) { return each.name == name; });
+    const auto found =
+        std::find_if(in.begin(), in.end(), [&](const auto& each) { return each.name == name; });
     return found == in.end() ? nullptr : &*found;
 }
 
@@ -36,8 +36,8 @@ TEST_CASE("the service's topology is complete in itself") {
     for (const auto& each : made.exchanges) {
         names.insert(each.name.str());
     }
-    CHECK(names == std::set<std::string>{"prod_beds.events", "prod_beds.unrouted",
-                                         "prod_beds.logs", "prod_beds.dead"});
+    CHECK(names == std::set<std::string>{"prod_beds.events", "prod_beds.unrouted", "prod_beds.logs",
+                                         "prod_beds.dead"});
     std::set<std::string> queues;
     for (const auto& each : made.queues) {
         CHECK(each.kind == amqp::queue_kind::durable);
@@ -49,9 +49,8 @@ TEST_CASE("the service's topology is complete in itself") {
         CHECK(queues.count(each.to.str()) == 1);
     }
     const auto events =
-        std::find_if(made.exchanges.begin(), made.exchanges.end(), [](const auto& each) {
-            return each.name.str() == "prod_beds.events";
-        });
+        std::find_if(made.exchanges.begin(), made.exchanges.end(),
+                     [](const auto& each) { return each.name.str() == "prod_beds.events"; });
     CHECK(events->kind == amqp::exchange_kind::direct);
     CHECK(amqp::service_topology("t_", {.events = amqp::exchange_kind::topic}) !=
           amqp::service_topology("t_"));
@@ -71,8 +70,8 @@ TEST_CASE("writes and bulk go to quorum queues, reads to classic ones") {
         CHECK(text(arguments, "x-dead-letter-exchange") == "t_beds.dead");
         CHECK(text(arguments, "x-dead-letter-strategy") == "at-least-once");
     }
-    const auto by_policy =
-        amqp::request_topology("t_", "rel", op_class::write, {.write_queues = amqp::queue_type::classic});
+    const auto by_policy = amqp::request_topology("t_", "rel", op_class::write,
+                                                  {.write_queues = amqp::queue_type::classic});
     CHECK(text(by_policy.queues[0].arguments, "x-queue-type") == "classic");
     CHECK(find(by_policy.queues[0].arguments, "x-delivery-limit") == nullptr);
     const auto made = amqp::request_topology("t_", "rel", op_class::read);
@@ -109,7 +108,8 @@ TEST_CASE("topologies are joined") {
 TEST_CASE("RabbitMQ's refusals are taken apart") {
     // Texts as RabbitMQ 3.10 sends them.
     auto c = amqp::parse_conflict(
-        "PRECONDITION_FAILED - inequivalent arg 'x-max-length' for queue 't_rel.read' in vhost '/': "
+        "PRECONDITION_FAILED - inequivalent arg 'x-max-length' for queue 't_rel.read' in vhost "
+        "'/': "
         "received the value '7' of type 'long' but current is the value '100000' of type 'long'");
     REQUIRE(c);
     CHECK(c->object == "queue");
@@ -118,17 +118,18 @@ TEST_CASE("RabbitMQ's refusals are taken apart") {
     CHECK(c->wanted == "7");
     CHECK(c->existing == "100000");
 
-    c = amqp::parse_conflict("PRECONDITION_FAILED - inequivalent arg 'durable' for exchange "
-                             "'t_beds.events' in vhost 'v': received 'true' but current is 'false'");
+    c = amqp::parse_conflict(
+        "PRECONDITION_FAILED - inequivalent arg 'durable' for exchange "
+        "'t_beds.events' in vhost 'v': received 'true' but current is 'false'");
     REQUIRE(c);
     CHECK(c->object == "exchange");
     CHECK(c->argument == "durable");
     CHECK(c->wanted == "true");
     CHECK(c->existing == "false");
 
-    c = amqp::parse_conflict(
-        "PRECONDITION_FAILED - inequivalent arg 'x-queue-type' for queue 'q' in vhost '/': received "
-        "none but current is the value 'quorum' of type 'longstr'");
+    c = amqp::parse_conflict("PRECONDITION_FAILED - inequivalent arg 'x-queue-type' for queue 'q' "
+                             "in vhost '/': received "
+                             "none but current is the value 'quorum' of type 'longstr'");
     REQUIRE(c);
     CHECK(c->wanted == "none");
     CHECK(c->existing == "quorum");

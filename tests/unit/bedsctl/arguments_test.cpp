@@ -1,7 +1,8 @@
 #include "support/catch.hpp"
 
-#include <arguments.hpp>
 #include <beds/wire/request.hpp>
+
+#include <arguments.hpp>
 
 using namespace bedsctl;
 
@@ -114,11 +115,9 @@ TEST_CASE("what cannot be meant is refused with what to write instead") {
                    "a template and an operation are needed"));
     CHECK(contains(refusal({.template_name = "items", .op = "count", .limit = 1}),
                    "--limit goes with find, not with 'count'"));
-    CHECK(contains(refusal({.template_name = "items",
-                            .op = "transfer",
-                            .members = {},
-                            .expect = {"a=1"}}),
-                   "--if goes with update, delete, not with 'transfer'"));
+    CHECK(contains(
+        refusal({.template_name = "items", .op = "transfer", .members = {}, .expect = {"a=1"}}),
+        "--if goes with update, delete, not with 'transfer'"));
 }
 
 TEST_CASE("a misspelt verb is recognised") {

@@ -41,10 +41,26 @@ options parsed(const std::vector<const char*>& arguments,
 } // namespace
 
 TEST_CASE("call with everything") {
-    const auto got =
-        parsed({"call", "languages", "find", "scope=I", "name.prefix=[a,b]", "--fields", "code,name",
-                "--sort=-name,code", "--limit", "5", "--after", "c", "--timeout", "500ms", "-o",
-                "json", "--where", "a=1,2", "--where", "b=2"});
+    const auto got = parsed({"call",
+                             "languages",
+                             "find",
+                             "scope=I",
+                             "name.prefix=[a,b]",
+                             "--fields",
+                             "code,name",
+                             "--sort=-name,code",
+                             "--limit",
+                             "5",
+                             "--after",
+                             "c",
+                             "--timeout",
+                             "500ms",
+                             "-o",
+                             "json",
+                             "--where",
+                             "a=1,2",
+                             "--where",
+                             "b=2"});
     CHECK(got.task == task::call);
     CHECK(got.call.template_name == "languages");
     CHECK(got.call.op == "find");
@@ -102,8 +118,8 @@ TEST_CASE("where the service is") {
 }
 
 TEST_CASE("a client's settings come from a URL") {
-    const auto made = client_settings(
-        {.url = "amqp://app:p%40ss@rabbit:5673/v", .queue_tag = "prod_"});
+    const auto made =
+        client_settings({.url = "amqp://app:p%40ss@rabbit:5673/v", .queue_tag = "prod_"});
     CHECK(made.amqp.host == "rabbit");
     CHECK(made.amqp.port == 5673);
     CHECK(made.amqp.user == "app");
@@ -117,8 +133,8 @@ TEST_CASE("a client's settings come from a URL") {
 TEST_CASE("help and version end with 0 and say it on standard output") {
     const auto help = parse({"--help"}, {});
     CHECK(std::get<exit_code>(help.result) == exit_code::ok);
-    for (const auto* part : {"--url", "AMQP_URL", "BEDS_CONFIG", "--timeout", "Exit codes:", "call",
-                             "describe"}) {
+    for (const auto* part :
+         {"--url", "AMQP_URL", "BEDS_CONFIG", "--timeout", "Exit codes:", "call", "describe"}) {
         INFO(part);
         CHECK(help.out.find(part) != std::string::npos);
     }
@@ -135,17 +151,17 @@ TEST_CASE("help and version end with 0 and say it on standard output") {
 }
 
 TEST_CASE("a wrong command line ends with 2 and says why on standard error") {
-    for (const auto& arguments : std::vector<std::vector<const char*>>{
-             {},
-             {"cal"},
-             {"--ulr", "x", "describe"},
-             {"call", "items", "find", "--limit", "0"},
-             {"call", "items", "find", "--limit", "many"},
-             {"call", "--json", "-", "items"},
-             {"call", "--json", "-", "-o", "table"},
-             {"describe", "--timeout", "soon"},
-             {"describe", "-o", "xml"},
-             {"--url", "a", "--config", "b", "describe"}}) {
+    for (const auto& arguments :
+         std::vector<std::vector<const char*>>{{},
+                                               {"cal"},
+                                               {"--ulr", "x", "describe"},
+                                               {"call", "items", "find", "--limit", "0"},
+                                               {"call", "items", "find", "--limit", "many"},
+                                               {"call", "--json", "-", "items"},
+                                               {"call", "--json", "-", "-o", "table"},
+                                               {"describe", "--timeout", "soon"},
+                                               {"describe", "-o", "xml"},
+                                               {"--url", "a", "--config", "b", "describe"}}) {
         const auto wrong = parse(arguments);
         REQUIRE(std::holds_alternative<exit_code>(wrong.result));
         CHECK(std::get<exit_code>(wrong.result) == exit_code::usage);

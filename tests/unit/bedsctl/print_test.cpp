@@ -68,7 +68,8 @@ TEST_CASE("errors go to standard error, with what to do") {
               R"("effect":"none","retryable":false,"detail":"refused"})");
     CHECK(refused.out.empty());
     CHECK(refused.err == "REJECTED INSUFFICIENT_FUNDS: refused (effect none)\n");
-    CHECK(contains(print(error("BACKEND_UNAVAILABLE", "unknown"), "o-1").err, "again with --id o-1"));
+    CHECK(
+        contains(print(error("BACKEND_UNAVAILABLE", "unknown"), "o-1").err, "again with --id o-1"));
     CHECK(contains(print(error("INVALID_FIELD", "none")).err, "bedsctl describe"));
 }
 
@@ -95,13 +96,14 @@ TEST_CASE("exit codes") {
 }
 
 TEST_CASE("the catalog, in brief and in full") {
-    const reply got{R"({"v":1,"status":"ok","effect":"none","templates":[{"name":"accounts",)"
-                    R"("version":3,"group":"ab12","key":["id"],"fields":[{"name":"id",)"
-                    R"("type":"int64","key":true},{"name":"status","type":"enum","values":)"
-                    R"(["open","closed"]}],"operations":[{"op":"fetch","class":"read"},{"op":"call",)"
-                    R"("class":"write","name":"transfer","args":[{"name":"to","type":"int64"}],)"
-                    R"("out":[{"name":"left","type":"int64"}],"reasons":["NO_FUNDS"]}]}]})",
-                    {}};
+    const reply got{
+        R"({"v":1,"status":"ok","effect":"none","templates":[{"name":"accounts",)"
+        R"("version":3,"group":"ab12","key":["id"],"fields":[{"name":"id",)"
+        R"("type":"int64","key":true},{"name":"status","type":"enum","values":)"
+        R"(["open","closed"]}],"operations":[{"op":"fetch","class":"read"},{"op":"call",)"
+        R"("class":"write","name":"transfer","args":[{"name":"to","type":"int64"}],)"
+        R"("out":[{"name":"left","type":"int64"}],"reasons":["NO_FUNDS"]}]}]})",
+        {}};
     std::ostringstream brief;
     print_catalog(brief, got, detail::brief);
     CHECK(contains(brief.str(), "accounts  id   2       transfer  ab12"));

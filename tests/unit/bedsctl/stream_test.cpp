@@ -45,8 +45,9 @@ private:
     void answer() {
         auto taken = std::exchange(waiting_, {});
         while (!taken.empty()) {
-            taken.back().second(reply{
-                R"({"v":1,"status":"ok","effect":"none","event":")" + taken.back().first + "\"}", {}});
+            taken.back().second(reply{R"({"v":1,"status":"ok","effect":"none","event":")" +
+                                          taken.back().first + "\"}",
+                                      {}});
             taken.pop_back();
         }
     }
@@ -56,7 +57,8 @@ private:
     std::deque<std::pair<std::string, completion>> waiting_;
 };
 
-/// Answers from a thread of its own, only when `window` requests wait, and gives one more the time to come.
+/// Answers from a thread of its own, only when `window` requests wait, and gives one more the time
+/// to come.
 class patient_client final : public beds::client::client {
 public:
     explicit patient_client(std::size_t window) : window_(window), thread_([this] { answer(); }) {}
@@ -129,9 +131,9 @@ TEST_CASE("replies come in the order of the requests, which do not wait for each
 
 TEST_CASE("a line that is no request is answered in its place and not sent") {
     reversing_client client{2};
-    std::istringstream in{fetch("a") + "\nnonsense\n{\"v\":1,\"op\":\"fetsh\",\"template\":\"x\"}\n" +
-                          R"({"v":1,"op":"insert","template":"x","data":{},"return":["id"]})" + "\n" +
-                          fetch("b")};
+    std::istringstream in{
+        fetch("a") + "\nnonsense\n{\"v\":1,\"op\":\"fetsh\",\"template\":\"x\"}\n" +
+        R"({"v":1,"op":"insert","template":"x","data":{},"return":["id"]})" + "\n" + fetch("b")};
     std::ostringstream out;
     CHECK(run_stream(client, in, out) == exit_code::refused);
     const auto lines = lines_of(out.str());

@@ -1,6 +1,5 @@
-#include "support/catch.hpp"
-
 #include "factory/backoff.hpp"
+#include "support/catch.hpp"
 
 using namespace beds;
 using namespace std::chrono_literals;

@@ -1,7 +1,6 @@
-#include "support/catch.hpp"
-
 #include "factory/bind.hpp"
 #include "factory/plan.hpp"
+#include "support/catch.hpp"
 
 #include <beds/templates/registry.hpp>
 #include <beds/wire/request.hpp>
@@ -57,13 +56,14 @@ struct planning {
                 made->message = m;
                 made->bound.index = static_cast<core::op_index>(all.size());
                 made->bound.target = registry->find("t");
-                made->bound.call = op.name.empty() ? nullptr : made->bound.target->find_call(op.name);
+                made->bound.call =
+                    op.name.empty() ? nullptr : made->bound.target->find_call(op.name);
                 INFO(op.refusal);
                 const auto failure = bind->bind(op, core::system_time{}, memory, made->bound);
                 INFO((failure ? failure->detail : std::string_view{}));
                 REQUIRE_FALSE(failure);
-                made->writes = made->bound.target->class_of(op.op, made->bound.call) !=
-                               core::op_class::read;
+                made->writes =
+                    made->bound.target->class_of(op.op, made->bound.call) != core::op_class::read;
                 made->alone = op.name == "commits";
                 writes = writes || made->writes;
                 all.push_back(made);
@@ -120,8 +120,7 @@ TEST_CASE("writes to different keys share a wave, to one key never") {
 
 TEST_CASE("inside a message a read sees the writes before it and not those after") {
     planning plan;
-    CHECK(plan({update(1) + "," + fetch(1) + "," + update(1)}) ==
-          waves{{0, 0}, {0, 1}, {0, 2}});
+    CHECK(plan({update(1) + "," + fetch(1) + "," + update(1)}) == waves{{0, 0}, {0, 1}, {0, 2}});
     CHECK(plan({fetch(1) + "," + update(1)}) == waves{{0, 0}, {0, 1}});
     // Another message's read has no order with them.
     CHECK(plan({update(1), fetch(1)}) == waves{{0, 0}, {0, 0}});
@@ -130,15 +129,15 @@ TEST_CASE("inside a message a read sees the writes before it and not those after
 TEST_CASE("calls, writes by where, and finds in a message that writes are barriers") {
     planning plan;
     CHECK(plan({update(1) + "," + find + "," + update(2)}) == waves{{0, 0}, {0, 1}, {0, 2}});
-    CHECK(plan({update(1) + "," + update_where + "," + fetch(3)}) ==
-          waves{{0, 0}, {0, 1}, {0, 2}});
+    CHECK(plan({update(1) + "," + update_where + "," + fetch(3)}) == waves{{0, 0}, {0, 1}, {0, 2}});
     CHECK(plan({call("work") + "," + update(1)}) == waves{{0, 0}, {0, 1}});
     // Calls of one shape may follow each other in one wave: they run in the order given.
     CHECK(plan({call("work") + "," + call("work") + "," + update(1)}) ==
           waves{{0, 0}, {0, 0}, {0, 1}});
 }
 
-TEST_CASE("a call that commits by itself gets a transaction of its own, and what follows comes after") {
+TEST_CASE(
+    "a call that commits by itself gets a transaction of its own, and what follows comes after") {
     planning plan;
     CHECK(plan({update(1) + "," + call("commits") + "," + update(1), update(2)}) ==
           waves{{0, 0}, {1, 0}, {2, 0}, {0, 0}});

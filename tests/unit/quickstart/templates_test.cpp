@@ -1,6 +1,6 @@
-#include <beds/templates/registry.hpp>
-
 #include "support/catch.hpp"
+
+#include <beds/templates/registry.hpp>
 
 #include <algorithm>
 
@@ -12,7 +12,8 @@ TEST_CASE("the templates of the quickstart have no problems") {
     settings.services = {"app_server"};
     settings.connections = {{"rel", templates::engine::rel}, {"rec", templates::engine::rec}};
     auto const loaded = templates::load(settings);
-    for (auto const& problem : loaded.problems) FAIL_CHECK(to_string(problem));
+    for (auto const& problem : loaded.problems)
+        FAIL_CHECK(to_string(problem));
     REQUIRE(loaded.templates);
     CHECK(loaded.templates->all().size() == 4);
 
@@ -25,8 +26,9 @@ TEST_CASE("the templates of the quickstart have no problems") {
     // The point of a template: public names are not the DBA's.
     auto const* countries = loaded.templates->find("countries");
     REQUIRE(countries != nullptr);
-    CHECK(std::none_of(countries->fields.begin(), countries->fields.end(),
-                       [](auto const& field) { return field.name == "a2" || field.name == "short_name"; }));
+    CHECK(std::none_of(countries->fields.begin(), countries->fields.end(), [](auto const& field) {
+        return field.name == "a2" || field.name == "short_name";
+    }));
     auto const* languages = loaded.templates->find("languages");
     REQUIRE(languages != nullptr);
     CHECK(languages->fields.at(2).column == "name_lng");

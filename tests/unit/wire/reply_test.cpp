@@ -124,7 +124,8 @@ TEST_CASE("a result above the limit is refused with its effect, and harms no oth
     CHECK(rows_of(one(writer, 0)) == R"([{"id":1,"name":"again"}])");
 }
 
-TEST_CASE("the results of one reply are bounded together; one that does not fit makes room for others") {
+TEST_CASE(
+    "the results of one reply are bounded together; one that does not fit makes room for others") {
     wire::reply_limits limits;
     limits.max_reply = 100;
     reply_writer writer{limits};

@@ -28,8 +28,9 @@ struct operation_identity {
 /// A reply that the inbox holds.
 struct stored_reply {
     core::op_index index = 0;
-    core::content_hash content; ///< differs from the operation's: the id was used for something else
-    std::string_view reply;     ///< bytes as given to `seal`, in the arena
+    core::content_hash
+        content;            ///< differs from the operation's: the id was used for something else
+    std::string_view reply; ///< bytes as given to `seal`, in the arena
 };
 
 /// A write's reply, to be stored in the transaction of its effect.
@@ -41,10 +42,12 @@ struct sealed_reply {
 /// What a step of the unit of work says about the transaction as a whole.
 enum class step_result : std::uint8_t {
     done,
-    rerun,     ///< the engine gave up the transaction (deadlock): roll back and run the whole batch again
-    known_id,  ///< seal: another node stored one of these ids first: roll back, begin again with lookup
-    expired,   ///< the unit's deadline passed: roll back; nothing was applied
-    broken,    ///< the session is gone; nothing was applied
+    rerun,    ///< the engine gave up the transaction (deadlock): roll back and run the whole batch
+              ///< again
+    known_id, ///< seal: another node stored one of these ids first: roll back, begin again with
+              ///< lookup
+    expired,  ///< the unit's deadline passed: roll back; nothing was applied
+    broken,   ///< the session is gone; nothing was applied
 };
 
 enum class commit_result : std::uint8_t {
@@ -68,8 +71,8 @@ enum class lookup : std::uint8_t {
 using outcomes = std::span<core::outcome>;
 
 /// One database session and its unit of work. A session belongs to one broker and never leaves its
-/// thread. Life of a batch: `begin` · `run` for each group · `seal` · `commit`; `rollback` instead of
-/// any later step. Operations never change while a batch lives, so all of it may be repeated.
+/// thread. Life of a batch: `begin` · `run` for each group · `seal` · `commit`; `rollback` instead
+/// of any later step. Operations never change while a batch lives, so all of it may be repeated.
 ///
 /// No call throws for what operations or the server do: outcomes and step results say it. Each call
 /// ends by the deadline given to `begin` (the supervisor shuts the socket down 300 ms later at the
@@ -115,35 +118,38 @@ struct capabilities {
 };
 
 struct session_context {
-    std::string name;          ///< the broker's, shown in the server's process list
-    core::supervisor* supervisor = nullptr; ///< may be null: then only the driver's own timeouts hold
+    std::string name; ///< the broker's, shown in the server's process list
+    core::supervisor* supervisor =
+        nullptr; ///< may be null: then only the driver's own timeouts hold
     observe::log_sink log;
 };
 
-/// One configured database service: makes sessions and knows what they can do. Shared by all brokers
-/// of its connection; thread-safe.
+/// One configured database service: makes sessions and knows what they can do. Shared by all
+/// brokers of its connection; thread-safe.
 class adapter {
 public:
     virtual ~adapter() = default;
 
-    [[nodiscard]] virtual std::string_view engine_name() const = 0; ///< `mariadb`, `mongodb`, `memory`
+    [[nodiscard]] virtual std::string_view
+    engine_name() const = 0; ///< `mariadb`, `mongodb`, `memory`
     [[nodiscard]] virtual const std::string& connection_name() const = 0;
     [[nodiscard]] virtual capabilities can() const = 0;
     [[nodiscard]] virtual std::unique_ptr<session> open_session(session_context context) = 0;
 
-    /// Checks a template as far as the engine can tell without a server (names, types, operations it
-    /// cannot serve). Empty: fine.
+    /// Checks a template as far as the engine can tell without a server (names, types, operations
+    /// it cannot serve). Empty: fine.
     [[nodiscard]] virtual std::vector<std::string>
     check(const templates::template_def& target) const = 0;
 
     /// Does this procedure commit by itself, or can its text not be read? Then it runs alone, after
-    /// the rest of its batch is committed, and is `at_least_once`. Known after a session connected and
-    /// `inspect` ran; before that the careful answer is true.
-    [[nodiscard]] virtual bool runs_alone(const templates::template_def& target,
-                                          core::verb op, const templates::call* called) const = 0;
+    /// the rest of its batch is committed, and is `at_least_once`. Known after a session connected
+    /// and `inspect` ran; before that the careful answer is true.
+    [[nodiscard]] virtual bool runs_alone(const templates::template_def& target, core::verb op,
+                                          const templates::call* called) const = 0;
 
     /// The live check of the templates of this connection, on a connected session. Cheap to repeat.
-    virtual void inspect(session& connected, std::span<const templates::template_def* const> targets,
+    virtual void inspect(session& connected,
+                         std::span<const templates::template_def* const> targets,
                          core::deadline until) = 0;
 };
 

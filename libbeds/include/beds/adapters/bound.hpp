@@ -40,7 +40,7 @@ struct sort_key {
 /// One operation whose every part is checked against its template and typed. Views into the batch's
 /// arena and the message; the template outlives the batch.
 struct bound_operation {
-    core::op_index index = 0;  ///< what results are written under
+    core::op_index index = 0; ///< what results are written under
     core::verb op = core::verb::fetch;
     const templates::template_def* target = nullptr;
     core::deadline deadline = core::deadline::never();
@@ -53,11 +53,14 @@ struct bound_operation {
     std::span<const core::value> key;
     std::span<const condition> where;
 
-    /// find: always ends in the key's fields, so that the order is total (the factory appends them).
+    /// find: always ends in the key's fields, so that the order is total (the factory appends
+    /// them).
     std::span<const sort_key> sort;
-    std::uint32_t limit = 0;                ///< rows to return; read one more to know whether a next page exists
-    std::span<const core::value> after;     ///< cursor: the sort fields' values of the last row seen; empty: first page
-    std::uint64_t cursor_tag = 0;           ///< binds a cursor to template, filter and sort; for row_sink::next
+    std::uint32_t limit = 0; ///< rows to return; read one more to know whether a next page exists
+    std::span<const core::value>
+        after; ///< cursor: the sort fields' values of the last row seen; empty: first page
+    std::uint64_t cursor_tag =
+        0; ///< binds a cursor to template, filter and sort; for row_sink::next
 
     /// insert: one span of assignments per row; every row has the same fields in the same order,
     /// generated and default values included.
@@ -82,7 +85,8 @@ enum class group_mode : std::uint8_t {
     /// The adapter may run them in any order and in one statement; one that fails fails alone.
     /// `call` groups run strictly in the order given.
     independent,
-    /// Any operations of the connection, strictly in order, all or nothing: the first failure undoes
+    /// Any operations of the connection, strictly in order, all or nothing: the first failure
+    /// undoes
     /// what the group did; the others end as `skipped`.
     atomic,
 };

@@ -8,17 +8,18 @@
 
 namespace beds::adapters {
 
-/// The adapter of one MariaDB (10.5 or later) or MySQL (8.0 or later) database. Opens no connection:
-/// that is what its sessions do. Thread-safe.
+/// The adapter of one MariaDB (10.5 or later) or MySQL (8.0 or later) database. Opens no
+/// connection: that is what its sessions do. Thread-safe.
 ///
 /// Tables that are written must be InnoDB, or rollbacks do not undo. With `settings.inbox` the
 /// database holds the table `beds_inbox`, made from the installed `sql/mariadb/inbox.sql`.
 ///
-/// Sessions run at READ COMMITTED in UTC with utf8mb4 and a strict `sql_mode`; values travel as bound
-/// parameters of prepared statements only. Statements run under a server-side time limit that ends at
-/// most 250 ms after the unit's deadline (under 10 s), procedures under the supervisor's.
+/// Sessions run at READ COMMITTED in UTC with utf8mb4 and a strict `sql_mode`; values travel as
+/// bound parameters of prepared statements only. Statements run under a server-side time limit that
+/// ends at most 250 ms after the unit's deadline (under 10 s), procedures under the supervisor's.
 ///
-/// Throws core::error (unsupported) when the loaded Connector/C is known to be broken (before 3.3.4).
+/// Throws core::error (unsupported) when the loaded Connector/C is known to be broken
+/// (before 3.3.4).
 std::shared_ptr<adapter> make_mariadb(std::string connection_name,
                                       config::rel_service_settings settings);
 

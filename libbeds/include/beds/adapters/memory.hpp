@@ -32,8 +32,8 @@ public:
     /// none. Valid until the procedure returns.
     [[nodiscard]] virtual std::span<const core::value> fetch(const templates::template_def& of,
                                                              std::span<const core::value> key) = 0;
-    /// Every row in key order until `visit` returns false; cells are valid during `visit`, which must
-    /// not write.
+    /// Every row in key order until `visit` returns false; cells are valid during `visit`, which
+    /// must not write.
     virtual void scan(const templates::template_def& of,
                       const std::function<bool(std::span<const core::value>)>& visit) = 0;
 

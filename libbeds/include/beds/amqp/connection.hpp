@@ -29,7 +29,7 @@ class publisher;
 
 /// What RabbitMQ knows of a queue.
 struct queue_status {
-    std::uint32_t messages = 0;  ///< ready, not counting unacknowledged ones
+    std::uint32_t messages = 0; ///< ready, not counting unacknowledged ones
     std::uint32_t consumers = 0;
 };
 
@@ -37,16 +37,16 @@ struct queue_status {
 /// common.
 ///
 /// Threads: confined to the thread that uses it; nothing here may be called by two threads at once.
-/// The one exception is made by the operating system: `shutdown(2)` on `native_socket()` from another
-/// thread ends a call that hangs. The thread needs a stack of at least 4 MiB (settings.hpp,
+/// The one exception is made by the operating system: `shutdown(2)` on `native_socket()` from
+/// another thread ends a call that hangs. The thread needs a stack of at least 4 MiB (settings.hpp,
 /// `frame_max`), as threads have by default where `ulimit -s` says 8 MiB.
 ///
-/// Errors: `core::error` with origin `rabbitmq`. `handle() == broken` (and `is_open() == false`): the
-/// connection is dead, destroy it and make another one. `handle() == usable`: RabbitMQ closed the
-/// channel only (403 `refused`, 404 and 406 `topology_conflict`, the number is `native_code()`); when
-/// `channel_open()` is false, `reopen_channel()` starts anew on the same connection. A passed deadline
-/// is `deadline_exceeded`, with the connection broken, because the answer would be taken for that of
-/// the next question.
+/// Errors: `core::error` with origin `rabbitmq`. `handle() == broken` (and `is_open() == false`):
+/// the connection is dead, destroy it and make another one. `handle() == usable`: RabbitMQ closed
+/// the channel only (403 `refused`, 404 and 406 `topology_conflict`, the number is
+/// `native_code()`); when `channel_open()` is false, `reopen_channel()` starts anew on the same
+/// connection. A passed deadline is `deadline_exceeded`, with the connection broken, because the
+/// answer would be taken for that of the next question.
 ///
 /// Heartbeats are sent and checked in every call that reads or waits, so at least one such call is
 /// needed within each heartbeat interval, also while idle: `pump()` if nothing else.
@@ -60,14 +60,16 @@ public:
     [[nodiscard]] bool channel_open() const;
 
     /// RabbitMQ ran out of memory or disk and does not read what this connection publishes. Writing
-    /// more fills the socket and then blocks until the deadline. Known as of the last call that read.
+    /// more fills the socket and then blocks until the deadline. Known as of the last call that
+    /// read.
     [[nodiscard]] bool blocked() const;
     /// RabbitMQ's reason while `blocked()`, else empty.
     [[nodiscard]] const std::string& blocked_reason() const;
 
-    /// The socket, for `poll(2)` and for a supervisor's `shutdown(2)`; -1 when not open. Never read,
-    /// write or close it. The number stays the connection's own until it is destroyed, even when it
-    /// breaks before; so a supervisor is told before the connection is destroyed or assigned to.
+    /// The socket, for `poll(2)` and for a supervisor's `shutdown(2)`; -1 when not open. Never
+    /// read, write or close it. The number stays the connection's own until it is destroyed, even
+    /// when it breaks before; so a supervisor is told before the connection is destroyed or
+    /// assigned to.
     [[nodiscard]] int native_socket() const;
     /// Something was read that no call has looked at yet, so that `poll(2)` would wait in vain.
     [[nodiscard]] bool buffered() const;
@@ -75,14 +77,15 @@ public:
     [[nodiscard]] std::chrono::seconds heartbeat() const;
 
     /// Exchanges, queues and bindings, in that order, each created or (passive) looked at. Stops at
-    /// the first that fails: `topology_conflict` names the object, the argument that differs and both
-    /// values, or the object that is missing. Consumers and publishes of this connection go on: it
-    /// happens on a channel of its own.
+    /// the first that fails: `topology_conflict` names the object, the argument that differs and
+    /// both values, or the object that is missing. Consumers and publishes of this connection go
+    /// on: it happens on a channel of its own.
     void declare(const topology& objects, declare_mode mode, core::deadline until);
     /// Takes one binding away; no error when there is none.
     void unbind(const binding& bound, core::deadline until);
     /// nullopt when there is no such queue.
-    [[nodiscard]] std::optional<queue_status> inspect(const queue_name& queue, core::deadline until);
+    [[nodiscard]] std::optional<queue_status> inspect(const queue_name& queue,
+                                                      core::deadline until);
     /// Deletes a queue with all its messages; no error when there is none.
     void remove(const queue_name& queue, core::deadline until);
     /// Deletes an exchange; no error when there is none.
@@ -109,13 +112,15 @@ struct consume_options {
     /// ignores it with `acknowledge::automatic`.
     std::uint16_t prefetch = 256;
     amqp::acknowledge acknowledge = amqp::acknowledge::manual;
-    exclusivity exclusive = exclusivity::shared; ///< `exclusive`: refused while there is another consumer
-    /// Bodies above it are skipped and flagged `oversized()`. Default: RabbitMQ's own largest message.
+    exclusivity exclusive =
+        exclusivity::shared; ///< `exclusive`: refused while there is another consumer
+    /// Bodies above it are skipped and flagged `oversized()`. Default: RabbitMQ's own largest
+    /// message.
     std::uint64_t max_body = 128 * 1024 * 1024;
 };
 
-/// A connection that receives. All its queues are consumed on one channel, so that one acknowledgement
-/// can cover a batch from several queues.
+/// A connection that receives. All its queues are consumed on one channel, so that one
+/// acknowledgement can cover a batch from several queues.
 class consumer_connection : public connection {
 public:
     /// Connects, logs in, opens the channel. Throws `unreachable`, `refused` (credentials, vhost,
@@ -126,8 +131,8 @@ public:
     ~consumer_connection();
 
     /// Starts to consume a queue and returns the number of the consumer: 0, 1, 2, … Throws
-    /// `topology_conflict` (404) when there is no such queue, `refused` (403) without the right to read
-    /// it; the channel is closed then.
+    /// `topology_conflict` (404) when there is no such queue, `refused` (403) without the right to
+    /// read it; the channel is closed then.
     std::uint32_t consume(const queue_name& queue, const consume_options& options,
                           core::deadline until);
     /// Stops one consumer. What was delivered before still comes out of `drain`.
@@ -137,16 +142,16 @@ public:
     [[nodiscard]] std::vector<queue_name> take_cancelled();
 
     /// Appends what has been delivered. Waits up to `wait` for the first, then takes all that is
-    /// there without waiting, `max` at most, and no more once its bodies exceed 32 MiB. Returns how many; 0 also when something else happened
-    /// (a cancelled consumer, blocked).
+    /// there without waiting, `max` at most, and no more once its bodies exceed 32 MiB. Returns how
+    /// many; 0 also when something else happened (a cancelled consumer, blocked).
     std::size_t drain(std::vector<delivery>& into, std::size_t max, std::chrono::milliseconds wait);
 
-    /// Acknowledges this delivery and every earlier unresolved one of the channel by a single frame.
-    /// Throws as `delivery::ack`.
+    /// Acknowledges this delivery and every earlier unresolved one of the channel by a single
+    /// frame. Throws as `delivery::ack`.
     void ack_up_to(delivery& last);
 
-    /// Reads what is there without waiting (deliveries are kept for `drain`), does heartbeats, gives
-    /// back what died unresolved. True when deliveries wait for `drain`.
+    /// Reads what is there without waiting (deliveries are kept for `drain`), does heartbeats,
+    /// gives back what died unresolved. True when deliveries wait for `drain`.
     bool pump();
 
     /// A new channel after RabbitMQ closed the old one. All consumers are gone, and unresolved
@@ -155,7 +160,7 @@ public:
 
 private:
     friend wait_result wait(consumer_connection*, publisher_connection*, int,
-                                   std::chrono::milliseconds);
+                            std::chrono::milliseconds);
     [[nodiscard]] bool has_ready() const;
     [[nodiscard]] bool has_notice() const;
     std::unique_ptr<detail::consumer> impl_;
@@ -180,8 +185,8 @@ struct undelivered {
     cause why = cause::returned;
     std::uint64_t sequence = 0; ///< as `publish` returned it; 0: not known (confirms off)
     std::uint16_t code = 0;     ///< 312 no route, …
-    std::string text{};           ///< RabbitMQ's words
-    std::string routing_key{};    ///< returned ones only, like all below
+    std::string text{};         ///< RabbitMQ's words
+    std::string routing_key{};  ///< returned ones only, like all below
     std::string correlation_id{};
     std::string message_id{};
 };
@@ -201,23 +206,22 @@ public:
     publisher_connection& operator=(publisher_connection&&) noexcept;
     ~publisher_connection();
 
-    /// Encodes one message behind the others of the burst and returns its sequence number: 1, 2, 3 …
-    /// The bytes go out with `flush()` or `wait_confirms()`, or when 128 KiB have gathered. Nothing
-    /// is kept of the arguments and nothing is allocated once the buffer has its size.
-    /// Over TLS each message is written at once, and only `shutdown(2)` from outside bounds the write.
+    /// Encodes one message behind the others of the burst and returns its sequence number: 1, 2, 3
+    /// … The bytes go out with `flush()` or `wait_confirms()`, or when 128 KiB have gathered.
+    /// Nothing is kept of the arguments and nothing is allocated once the buffer has its size. Over
+    /// TLS each message is written at once, and only `shutdown(2)` from outside bounds the write.
     /// Throws `unsupported` when a property or name is longer than AMQP can carry (nothing was
     /// written), else as `flush`.
-    std::uint64_t publish(std::string_view exchange, std::string_view key,
-                          const properties& with, std::string_view body,
-                          amqp::mandatory mandatory, core::deadline until);
+    std::uint64_t publish(std::string_view exchange, std::string_view key, const properties& with,
+                          std::string_view body, amqp::mandatory mandatory, core::deadline until);
 
     /// Writes the burst. Returns when the system has taken the bytes, which says nothing of their
     /// arrival. When it throws, all messages that were not settled are in doubt.
     void flush(core::deadline until);
 
-    /// Flushes, then waits until every message is settled: confirmed, nacked or returned. False when
-    /// the deadline passed first; the connection is fine then, and the missing ones are still awaited.
-    /// With confirms off it flushes and returns true.
+    /// Flushes, then waits until every message is settled: confirmed, nacked or returned. False
+    /// when the deadline passed first; the connection is fine then, and the missing ones are still
+    /// awaited. With confirms off it flushes and returns true.
     bool wait_confirms(core::deadline until);
 
     /// Every message with this or a lower sequence number is settled. With confirms off: the last
@@ -235,8 +239,8 @@ public:
     /// something was settled or returned.
     bool pump();
 
-    /// A new channel after RabbitMQ closed the old one (publishing to an exchange that does not exist
-    /// does that). What was outstanding is in doubt and forgotten; sequence numbers go on.
+    /// A new channel after RabbitMQ closed the old one (publishing to an exchange that does not
+    /// exist does that). What was outstanding is in doubt and forgotten; sequence numbers go on.
     void reopen_channel(core::deadline until);
 
 private:
@@ -252,9 +256,9 @@ struct wait_result {
 };
 
 /// Waits for whatever comes first on the given connections and descriptor, each of which may be
-/// absent (nullptr, -1), while heartbeats go on. Does not flush. Throws what `pump` of either connection throws;
-/// `is_open()` and `channel_open()` tell which of them it was. `event` is polled for reading and never
-/// read.
+/// absent (nullptr, -1), while heartbeats go on. Does not flush. Throws what `pump` of either
+/// connection throws; `is_open()` and `channel_open()` tell which of them it was. `event` is polled
+/// for reading and never read.
 wait_result wait(consumer_connection* consumer, publisher_connection* publisher, int event,
                  std::chrono::milliseconds longest);
 

@@ -25,7 +25,8 @@ using message_ptr = std::unique_ptr<message_block, message_block_deleter>;
 struct header {
     enum class kind : std::uint8_t {
         text,    ///< `text`
-        integer, ///< `integer`: any integer type that fits, booleans as 0 and 1, timestamps in seconds
+        integer, ///< `integer`: any integer type that fits, booleans as 0 and 1, timestamps in
+                 ///< seconds
         other,   ///< there, but of a type BEDS has no use for (nested tables, arrays, floats, …)
     };
 
@@ -56,7 +57,7 @@ struct properties {
     std::string_view type{};
     std::string_view content_type{};
     std::string_view content_encoding{};
-    std::string_view user_id{};    ///< RabbitMQ refuses a message whose user is not the connection's
+    std::string_view user_id{}; ///< RabbitMQ refuses a message whose user is not the connection's
     std::string_view app_id{};
     std::string_view expiration{}; ///< milliseconds, as text
     std::optional<amqp::delivery_mode> mode{};
@@ -75,9 +76,10 @@ struct properties {
 /// Headers beyond this number are not kept.
 inline constexpr std::size_t max_headers = 64;
 
-/// One message that RabbitMQ delivered, and the duty to resolve it: `ack`, `requeue` or `reject`, or
-/// `consumer_connection::ack_up_to` for a whole batch. A delivery that dies unresolved is requeued: by
-/// its connection's next call, or by RabbitMQ when the channel or connection ends first.
+/// One message that RabbitMQ delivered, and the duty to resolve it: `ack`, `requeue` or `reject`,
+/// or `consumer_connection::ack_up_to` for a whole batch. A delivery that dies unresolved is
+/// requeued: by its connection's next call, or by RabbitMQ when the channel or connection ends
+/// first.
 ///
 /// The views live as long as the delivery. It may outlive its connection. Reading is allowed on any
 /// thread; resolving and destroying belong to the connection's thread (for deliveries of a consumer
@@ -112,8 +114,8 @@ public:
 
     [[nodiscard]] bool resolved() const;
 
-    /// The message is done with. Throws `unreachable` when its channel is gone; RabbitMQ then delivers
-    /// it again. One frame is sent; a batch is cheaper by `ack_up_to`.
+    /// The message is done with. Throws `unreachable` when its channel is gone; RabbitMQ then
+    /// delivers it again. One frame is sent; a batch is cheaper by `ack_up_to`.
     void ack();
     /// Back into its queue; on a quorum queue this counts towards the delivery limit.
     void requeue();
@@ -123,7 +125,8 @@ public:
 private:
     friend class consumer_connection;
     friend class detail::consumer;
-    delivery(detail::message_ptr message, std::shared_ptr<detail::consumer_channel> channel) noexcept;
+    delivery(detail::message_ptr message,
+             std::shared_ptr<detail::consumer_channel> channel) noexcept;
     void give_back() noexcept;
 
     detail::message_ptr message_;

@@ -8,16 +8,16 @@
 
 namespace beds::amqp {
 
-/// When to try again after a connection was lost or could not be made. Never gives up: a server that
-/// is away comes back, and whoever has waited long enough stops the owner.
+/// When to try again after a connection was lost or could not be made. Never gives up: a server
+/// that is away comes back, and whoever has waited long enough stops the owner.
 struct reconnect_policy {
     std::chrono::milliseconds first{100};  ///< the longest first wait, greater than 0
     std::chrono::milliseconds cap{10'000}; ///< no wait is longer, at least `first`
     double factor = 2.0;                   ///< growth of the longest wait per failure, at least 1
     /// A refusal (credentials, vhost, certificate) does not heal by hurrying: waits at least this.
     std::chrono::milliseconds refused{2'000};
-    /// A connection that lived this long counts as stable, and the next loss starts from `first` again.
-    /// One that is lost sooner goes on where the waits were.
+    /// A connection that lived this long counts as stable, and the next loss starts from `first`
+    /// again. One that is lost sooner goes on where the waits were.
     std::chrono::milliseconds stable_after{10'000};
 };
 
@@ -40,10 +40,10 @@ struct reconnect_action {
     friend bool operator==(const reconnect_action&, const reconnect_action&) = default;
 };
 
-/// The decisions of reconnecting without the doing: fed with events and the time, answers what to do
-/// next. Exponential back-off with full jitter (each wait is random between zero and the longest), so
-/// that many clients of a restarted server do not come back at once. The first attempt ever is made at
-/// once; after a loss even the first attempt is spread.
+/// The decisions of reconnecting without the doing: fed with events and the time, answers what to
+/// do next. Exponential back-off with full jitter (each wait is random between zero and the
+/// longest), so that many clients of a restarted server do not come back at once. The first attempt
+/// ever is made at once; after a loss even the first attempt is spread.
 ///
 /// `random` gives numbers in [0, 1). Not thread-safe.
 class reconnect_fsm {

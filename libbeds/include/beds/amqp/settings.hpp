@@ -26,8 +26,8 @@ struct tls_settings {
     tls_verification verification = tls_verification::full;
 };
 
-/// Where RabbitMQ is and how to talk to it. A plain aggregate with defaults that work for a server on
-/// this machine; `validate()` tells what breaks the bounds.
+/// Where RabbitMQ is and how to talk to it. A plain aggregate with defaults that work for a server
+/// on this machine; `validate()` tells what breaks the bounds.
 struct connection_settings {
     std::string host = "127.0.0.1";
     std::uint16_t port = 0; ///< 0: 5672, with TLS 5671
@@ -44,31 +44,33 @@ struct connection_settings {
     /// than 0. The look-up of the host name is bounded by the system's resolver only.
     std::chrono::milliseconds connect_timeout{5000};
     /// Largest frame, in bytes: 4,096 … 131,072. Headers of one message must fit into one frame. A
-    /// sender can nest header tables as deep as a frame is long, and decoding takes up to 3 MiB of the
-    /// reading thread's stack for it, hence the upper bound: larger frames would overflow it.
+    /// sender can nest header tables as deep as a frame is long, and decoding takes up to 3 MiB of
+    /// the reading thread's stack for it, hence the upper bound: larger frames would overflow it.
     std::uint32_t frame_max = 131072;
-    /// Shown by RabbitMQ's tools as the connection's name, for example `bedsd app_server rel.read/2`.
+    /// Shown by RabbitMQ's tools as the connection's name, for example `bedsd app_server
+    /// rel.read/2`.
     std::string connection_name{};
 
     [[nodiscard]] std::uint16_t effective_port() const {
-        return port != 0 ? port : static_cast<std::uint16_t>(tls.mode == tls_mode::on ? 5671 : 5672);
+        return port != 0 ? port
+                         : static_cast<std::uint16_t>(tls.mode == tls_mode::on ? 5671 : 5672);
     }
 };
 
-/// One setting that breaks its bounds: the key as in the configuration (`tls.key_file`) and what was
-/// expected instead.
+/// One setting that breaks its bounds: the key as in the configuration (`tls.key_file`) and what
+/// was expected instead.
 struct setting_problem {
     std::string key{};
     std::string expected{};
 };
 
-/// All problems, not only the first; empty when the settings can be used. Files are looked at when the
-/// connection is opened.
+/// All problems, not only the first; empty when the settings can be used. Files are looked at when
+/// the connection is opened.
 std::vector<setting_problem> validate(const connection_settings& settings);
 
-/// `amqp://user:password@host:port/vhost` and `amqps://…` (TLS on). Parts that are absent keep their
-/// defaults; a path of `/` alone is the empty vhost, as RabbitMQ's URI specification says; user,
-/// password and vhost are percent-decoded. Query parameters: `heartbeat` (seconds),
+/// `amqp://user:password@host:port/vhost` and `amqps://…` (TLS on). Parts that are absent keep
+/// their defaults; a path of `/` alone is the empty vhost, as RabbitMQ's URI specification says;
+/// user, password and vhost are percent-decoded. Query parameters: `heartbeat` (seconds),
 /// `connection_timeout` (milliseconds), `frame_max`, `cacertfile`, `certfile`, `keyfile`.
 /// Throws `invalid_configuration`; the message never holds the password.
 connection_settings parse_amqp_uri(std::string_view uri);

@@ -73,7 +73,7 @@ enum class declare_mode {
 
 /// RabbitMQ's refusal of a declaration, taken apart.
 struct declare_conflict {
-    std::string object{};   ///< "queue" or "exchange"
+    std::string object{}; ///< "queue" or "exchange"
     std::string name{};
     std::string argument{}; ///< `x-max-length`, `durable`, `type`, …
     std::string wanted{};   ///< "none" when it was not given
@@ -88,23 +88,25 @@ enum class queue_type {
     quorum,  ///< replicated where there is a cluster, with a delivery limit
 };
 
-/// How request queues and the exchange before them are made. Changing one of these for what exists is
-/// a conflict that names the argument; the operator deletes the object or keeps the old value.
+/// How request queues and the exchange before them are made. Changing one of these for what exists
+/// is a conflict that names the argument; the operator deletes the object or keeps the old value.
 struct queue_policy {
-    /// Messages a request queue holds before RabbitMQ refuses more (`reject-publish`). Quorum queues
-    /// take a few more before they refuse. Greater than 0.
+    /// Messages a request queue holds before RabbitMQ refuses more (`reject-publish`). Quorum
+    /// queues take a few more before they refuse. Greater than 0.
     std::int64_t max_length = 100'000;
-    /// Failed deliveries of one message before a quorum queue dead-letters it: 20 means 21 deliveries.
-    /// RabbitMQ 3.10 has no limit of its own. Greater than 0.
+    /// Failed deliveries of one message before a quorum queue dead-letters it: 20 means 21
+    /// deliveries. RabbitMQ 3.10 has no limit of its own. Greater than 0.
     std::int64_t delivery_limit = 20;
     /// Of `*.write` and `*.bulk`; `*.read` is always classic.
     queue_type write_queues = queue_type::quorum;
-    /// Of `beds.events`. Keys are bound exactly, so `direct` does all that is needed and costs RabbitMQ
-    /// a good deal less for each message; only `topic` exchanges know RabbitMQ's topic permissions.
+    /// Of `beds.events`. Keys are bound exactly, so `direct` does all that is needed and costs
+    /// RabbitMQ a good deal less for each message; only `topic` exchanges know RabbitMQ's topic
+    /// permissions.
     exchange_kind events = exchange_kind::direct;
 };
 
-/// Names of one service's objects. `tag` is `queue_tag` of the configuration, a prefix of every name.
+/// Names of one service's objects. `tag` is `queue_tag` of the configuration, a prefix of every
+/// name.
 exchange_name events_exchange(std::string_view tag);
 exchange_name unrouted_exchange(std::string_view tag);
 exchange_name logs_exchange(std::string_view tag);
@@ -115,8 +117,8 @@ queue_name request_queue_name(std::string_view tag, std::string_view connection,
                               core::op_class op_class);
 /// `user` and `unique` (a UUID) make it the name of one client process.
 queue_name reply_queue_name(std::string_view tag, std::string_view user, std::string_view unique);
-/// `{what}.{class}`, where `what` is a template or a connection: what clients publish with and request
-/// queues are bound by. Carries no tag: the exchange does.
+/// `{what}.{class}`, where `what` is a template or a connection: what clients publish with and
+/// request queues are bound by. Carries no tag: the exchange does.
 routing_key request_key(std::string_view what, core::op_class op_class);
 /// `catalog.read`: `describe` is published with it.
 routing_key catalog_key();
@@ -127,14 +129,14 @@ routing_key catalog_key();
 topology service_topology(std::string_view tag, const queue_policy& policy = {});
 
 /// What a broker declares when it starts: the request queue of one connection and class with its
-/// binding `{connection}.{class}`. Writes and bulk: a quorum queue with a delivery limit (unless the
-/// policy says otherwise); reads: a classic one. All durable, bounded with `reject-publish`, dead letters to `beds.dead` (at least once
-/// from quorum queues).
+/// binding `{connection}.{class}`. Writes and bulk: a quorum queue with a delivery limit (unless
+/// the policy says otherwise); reads: a classic one. All durable, bounded with `reject-publish`,
+/// dead letters to `beds.dead` (at least once from quorum queues).
 topology request_topology(std::string_view tag, std::string_view connection,
                           core::op_class op_class, const queue_policy& policy = {});
 
-/// The binding `{template}.{class}` that leads a template's operations to the queue of the connection
-/// which holds it today.
+/// The binding `{template}.{class}` that leads a template's operations to the queue of the
+/// connection which holds it today.
 binding template_binding(std::string_view tag, std::string_view template_name,
                          std::string_view connection, core::op_class op_class);
 

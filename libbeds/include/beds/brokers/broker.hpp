@@ -1,8 +1,8 @@
 #pragma once
 
+#include <beds/adapters/adapter.hpp>
 #include <beds/amqp/settings.hpp>
 #include <beds/amqp/topology.hpp>
-#include <beds/adapters/adapter.hpp>
 #include <beds/core/operation.hpp>
 #include <beds/factory/factory.hpp>
 #include <beds/observe/counters.hpp>
@@ -19,17 +19,19 @@ namespace beds::brokers {
 
 /// What one broker works on and within which bounds.
 struct broker_settings {
-    std::string name = {};       ///< `rel.read/0`, in logs, RabbitMQ's connection list and the database's process list
+    std::string name =
+        {}; ///< `rel.read/0`, in logs, RabbitMQ's connection list and the database's process list
     std::string connection = {}; ///< the database service
     core::op_class op_class = core::op_class::read;
 
     amqp::connection_settings amqp = {};
     std::string queue_tag = {};
-    amqp::topology topology = {}; ///< declared on every new connection: exchanges, own queue, bindings
+    amqp::topology topology =
+        {}; ///< declared on every new connection: exchanges, own queue, bindings
     amqp::declare_mode declare = amqp::declare_mode::active;
     std::uint16_t prefetch = 256;  ///< deliveries held at a time
     std::uint32_t max_batch = 256; ///< operations worked on together; one message may hold more
-    std::size_t max_request = 16 * 1024 * 1024; ///< bytes of one message
+    std::size_t max_request = 16 * 1024 * 1024;     ///< bytes of one message
     std::size_t max_reply = std::size_t{31} << 19U; ///< bytes of rows in one reply
     bool strict_route = false;     ///< every operation's template must be the routed one
     std::string event_prefix = {}; ///< of event ids: `ms.dev.`
@@ -43,12 +45,14 @@ enum class broker_state {
     stopped,
 };
 
-/// One worker: a thread with a consuming and a publishing connection to RabbitMQ and a database session
-/// of its own. It takes every delivery that is there (and never waits for more), answers them as one
-/// batch, waits until RabbitMQ has confirmed the replies to writes, and only then acknowledges.
+/// One worker: a thread with a consuming and a publishing connection to RabbitMQ and a database
+/// session of its own. It takes every delivery that is there (and never waits for more), answers
+/// them as one batch, waits until RabbitMQ has confirmed the replies to writes, and only then
+/// acknowledges.
 ///
 /// Whatever breaks - RabbitMQ, the database, one message - the broker goes on: it reconnects with
-/// back-off, declares its topology again, and unacknowledged messages come back to it or to another.
+/// back-off, declares its topology again, and unacknowledged messages come back to it or to
+/// another.
 class broker {
 public:
     /// Does not connect yet. `context.name` is replaced by the broker's name.
@@ -61,8 +65,8 @@ public:
     broker& operator=(const broker&) = delete;
 
     void start();
-    /// Begins an orderly stop and returns at once: stop consuming, finish, reply, acknowledge. Work that
-    /// is not finished by the deadline goes back to its queue.
+    /// Begins an orderly stop and returns at once: stop consuming, finish, reply, acknowledge. Work
+    /// that is not finished by the deadline goes back to its queue.
     void stop(core::deadline until);
     /// Waits for the thread to end.
     void join();

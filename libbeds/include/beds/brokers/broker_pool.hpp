@@ -7,8 +7,8 @@
 
 namespace beds::brokers {
 
-/// The brokers of one connection and class on one node. Its size is the throttle: so many operations
-/// of this kind can be under way against the database at a time, batches not counted.
+/// The brokers of one connection and class on one node. Its size is the throttle: so many
+/// operations of this kind can be under way against the database at a time, batches not counted.
 class broker_pool {
 public:
     broker_pool(const broker_settings& each, std::uint32_t size,

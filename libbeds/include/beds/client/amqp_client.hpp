@@ -19,10 +19,10 @@ struct amqp_client_settings {
     observe::log_sink log = {};
 };
 
-/// A client over RabbitMQ: one I/O thread, a publishing connection with confirms, a consuming connection
-/// with an exclusive reply queue. Reconnects by itself; requests that only read are sent again then,
-/// requests that write and were under way end as `unknown`. Does not wait for RabbitMQ; throws only for
-/// settings that cannot work.
+/// A client over RabbitMQ: one I/O thread, a publishing connection with confirms, a consuming
+/// connection with an exclusive reply queue. Reconnects by itself; requests that only read are sent
+/// again then, requests that write and were under way end as `unknown`. Does not wait for RabbitMQ;
+/// throws only for settings that cannot work.
 std::unique_ptr<client> make_amqp_client(amqp_client_settings settings);
 
 } // namespace beds::client

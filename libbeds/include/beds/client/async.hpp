@@ -12,8 +12,9 @@
 
 namespace beds::client {
 
-/// `client::submit` with an Asio completion token: callback, `use_future`, `use_awaitable`, … with the
-/// signature `void(reply)`. The handler runs on its associated executor. The client must outlive the call.
+/// `client::submit` with an Asio completion token: callback, `use_future`, `use_awaitable`, … with
+/// the signature `void(reply)`. The handler runs on its associated executor. The client must
+/// outlive the call.
 template <class CompletionToken>
 auto async_call(client& through, request what, core::deadline until, CompletionToken&& token) {
     return boost::asio::async_initiate<CompletionToken, void(reply)>(
@@ -24,10 +25,10 @@ auto async_call(client& through, request what, core::deadline until, CompletionT
             auto shared = std::make_shared<decltype(handler)>(std::move(handler));
             through.submit(std::move(sent), limit,
                            [shared, work = std::move(work), executor](reply got) mutable {
-                               boost::asio::dispatch(
-                                   executor, [shared, got = std::move(got)]() mutable {
-                                       (*shared)(std::move(got));
-                                   });
+                               boost::asio::dispatch(executor,
+                                                     [shared, got = std::move(got)]() mutable {
+                                                         (*shared)(std::move(got));
+                                                     });
                                work.reset();
                            });
         },

@@ -23,9 +23,9 @@ struct local_client_settings {
     factory::settings factory = {};
 };
 
-/// A client that works in this process: no RabbitMQ, the same templates, checks and results. For programs
-/// that embed BEDS; templates and adapters come from a node (`registry()`, `adapters()`) or are made by
-/// hand.
+/// A client that works in this process: no RabbitMQ, the same templates, checks and results. For
+/// programs that embed BEDS; templates and adapters come from a node (`registry()`, `adapters()`)
+/// or are made by hand.
 std::unique_ptr<client> make_local_client(std::shared_ptr<const templates::registry> registry,
                                           std::vector<std::shared_ptr<adapters::adapter>> adapters,
                                           local_client_settings settings = {});

@@ -17,7 +17,9 @@ class row {
 public:
     explicit row(const core::datum& from) : from_(&from) {}
     /// Null when there is no such field.
-    [[nodiscard]] const core::datum* find(std::string_view field) const { return from_->find(field); }
+    [[nodiscard]] const core::datum* find(std::string_view field) const {
+        return from_->find(field);
+    }
     /// Text of a string field; empty when it is null, absent or no string.
     [[nodiscard]] std::string_view text(std::string_view field) const;
     /// nullopt when null, absent or no integer.
@@ -35,21 +37,25 @@ public:
 
     [[nodiscard]] bool ok() const { return from_->outcome.ok(); }
     [[nodiscard]] core::status status() const { return from_->outcome.status; }
-    /// `internal` for a code that this version does not know; then `code_text()` has it, and effect and
-    /// `retryable()` say what to do.
+    /// `internal` for a code that this version does not know; then `code_text()` has it, and effect
+    /// and `retryable()` say what to do.
     [[nodiscard]] core::code code() const { return from_->outcome.code; }
     [[nodiscard]] std::string_view code_text() const { return from_->code_text; }
     /// What happened to the data. `unknown`: send the same request with the same id again.
     [[nodiscard]] core::effect effect() const { return from_->outcome.effect; }
     [[nodiscard]] bool retryable() const { return from_->retryable; }
-    [[nodiscard]] std::chrono::milliseconds retry_after() const { return from_->outcome.retry_after; }
+    [[nodiscard]] std::chrono::milliseconds retry_after() const {
+        return from_->outcome.retry_after;
+    }
     [[nodiscard]] std::string_view detail() const { return from_->outcome.detail; }
     [[nodiscard]] std::string_view field() const { return from_->outcome.field; }
     /// The DBA's word that comes with `REJECTED`.
     [[nodiscard]] std::string_view reason() const { return from_->outcome.reason; }
     [[nodiscard]] bool at_least_once() const { return from_->outcome.at_least_once; }
 
-    [[nodiscard]] std::size_t size() const { return from_->rows == nullptr ? 0 : from_->rows->count; }
+    [[nodiscard]] std::size_t size() const {
+        return from_->rows == nullptr ? 0 : from_->rows->count;
+    }
     [[nodiscard]] row operator[](std::size_t i) const { return row{from_->rows->items()[i]}; }
     /// Cursor of the next page; empty: this is the last.
     [[nodiscard]] std::string_view next() const { return from_->next; }
@@ -68,8 +74,8 @@ private:
     const wire::result_view* from_;
 };
 
-/// The answer to one request: one result per operation, in the order of the request. Copies share the
-/// bytes; any thread may read.
+/// The answer to one request: one result per operation, in the order of the request. Copies share
+/// the bytes; any thread may read.
 class reply {
 public:
     /// Takes the bytes of a reply. Throws core::error(protocol) when they are none.

@@ -10,7 +10,8 @@
 
 namespace beds::client {
 
-/// One operation to ask for. The functions below make the usual ones; every member may be set by hand.
+/// One operation to ask for. The functions below make the usual ones; every member may be set by
+/// hand.
 struct operation {
     core::verb op = core::verb::fetch;
     std::string template_name{};
@@ -52,8 +53,7 @@ struct request {
 
     request() = default;
     request(operation one) { operations.push_back(std::move(one)); }
-    request(std::vector<operation> several,
-            core::envelope_mode how = core::envelope_mode::each)
+    request(std::vector<operation> several, core::envelope_mode how = core::envelope_mode::each)
         : operations(std::move(several)), mode(how), enveloped(true) {}
     /// From a request in the protocol's JSON. Throws core::error(protocol) when it is none.
     static request from_json(std::string_view text);

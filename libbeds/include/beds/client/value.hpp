@@ -17,8 +17,8 @@ namespace beds::client {
 
 /// A value that a caller sends: what JSON can say, exact. Owns its content.
 ///
-/// `value{"MX"}`, `value{42}`, `value::object({{"from", 1}, {"amount", "10.00"}})`. Decimals are sent as
-/// strings, or as numbers by `value::number("10.00")`.
+/// `value{"MX"}`, `value{42}`, `value::object({{"from", 1}, {"amount", "10.00"}})`. Decimals are
+/// sent as strings, or as numbers by `value::number("10.00")`.
 class value {
 public:
     using member = std::pair<std::string, value>;
@@ -29,8 +29,8 @@ public:
     template <std::signed_integral Integer>
     value(Integer given) : content_(static_cast<std::int64_t>(given)) {}
     template <std::unsigned_integral Integer>
-        requires(!std::same_as<Integer, bool>)
-    value(Integer given) : content_(static_cast<std::uint64_t>(given)) {}
+    requires(!std::same_as<Integer, bool>) value(Integer given)
+        : content_(static_cast<std::uint64_t>(given)) {}
     value(double given); ///< finite; throws core::error(invalid_configuration) otherwise
     value(std::string given) : content_(std::move(given)) {}
     value(std::string_view given) : content_(std::string{given}) {}
@@ -43,7 +43,8 @@ public:
     /// From JSON text. Throws core::error when it is none.
     static value from_json(std::string_view text);
 
-    /// The untyped view that the wire and the factory work with. Views into this value and `memory`.
+    /// The untyped view that the wire and the factory work with. Views into this value and
+    /// `memory`.
     [[nodiscard]] core::datum view(core::arena& memory) const;
 
 private:

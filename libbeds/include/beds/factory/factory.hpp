@@ -40,21 +40,24 @@ struct settings {
     core::op_class highest_class = core::op_class::bulk;
     /// Used when neither the caller nor the template gives a deadline.
     std::chrono::milliseconds default_deadline{30'000};
-    /// No operation works longer than this, whatever its deadline: a broker's thread has to come back to
-    /// RabbitMQ well within a heartbeat. Past it: DEADLINE_EXCEEDED.
+    /// No operation works longer than this, whatever its deadline: a broker's thread has to come
+    /// back to RabbitMQ well within a heartbeat. Past it: DEADLINE_EXCEEDED.
     std::chrono::milliseconds longest_work{20'000};
     /// Upper bound for one attempt to reach the database.
     std::chrono::milliseconds connect_timeout{3'000};
-    /// How often a batch is run again after deadlocks before its operations end as BACKEND_CONFLICT.
+    /// How often a batch is run again after deadlocks before its operations end as
+    /// BACKEND_CONFLICT.
     unsigned max_reruns = 20;
 };
 
 /// Takes a batch of operations, checks and types each one with its template, groups those that can
-/// share a statement, and drives one database session through the unit of work. Belongs to one thread.
+/// share a statement, and drives one database session through the unit of work. Belongs to one
+/// thread.
 ///
-/// A batch is one transaction. Bad operations are answered and harm no other. After a deadlock, an id
-/// that is already in the inbox, a deadline that passed, or a lost connection, the rest of the batch is
-/// run again as long as its deadlines allow; see libbeds/doc/decisions for the order of operations.
+/// A batch is one transaction. Bad operations are answered and harm no other. After a deadlock, an
+/// id that is already in the inbox, a deadline that passed, or a lost connection, the rest of the
+/// batch is run again as long as its deadlines allow; see libbeds/doc/decisions for the order of
+/// operations.
 class factory {
 public:
     /// `registry` holds the templates of all connections of the service: it tells UNKNOWN_TEMPLATE
@@ -78,7 +81,8 @@ public:
 
     /// Connects when there is no session and the back-off allows it. True: there is one now.
     bool ensure_session(core::deadline until);
-    /// Checks an idle session, so that the first operation after a quiet time does not find it dead.
+    /// Checks an idle session, so that the first operation after a quiet time does not find it
+    /// dead.
     void idle(core::deadline until);
     [[nodiscard]] bool connected() const;
     /// Why the last attempt to connect failed; for operators.

@@ -24,20 +24,20 @@ enum class step_state {
 
 /// One step of the IPL, the ordered start of a node.
 struct ipl_step {
-    std::string name;     ///< `configuration`, `templates`, `database rel`, `brokers app_server`, …
+    std::string name; ///< `configuration`, `templates`, `database rel`, `brokers app_server`, …
     bool required = true; ///< a required step that fails stops the IPL
     step_state state = step_state::done;
     std::chrono::microseconds took{0};
-    std::string detail;   ///< what was found, or what is wrong and what to do
+    std::string detail; ///< what was found, or what is wrong and what to do
 };
 std::string to_string(const ipl_step& step);
 
 /// What a node needs and whether it has it.
 struct dependency {
-    std::string name;     ///< `rabbitmq app_server`, `database rel`
+    std::string name; ///< `rabbitmq app_server`, `database rel`
     bool required = true;
     bool ready = false;
-    std::string trouble;  ///< why it is not ready
+    std::string trouble; ///< why it is not ready
 };
 
 struct node_status {
@@ -47,8 +47,8 @@ struct node_status {
     std::vector<observe::broker_counters> brokers;
 };
 
-/// A running BEDS: the brokers of every role that the configuration gives it, over the adapters of the
-/// connections that they name. A program may run several nodes; they share nothing.
+/// A running BEDS: the brokers of every role that the configuration gives it, over the adapters of
+/// the connections that they name. A program may run several nodes; they share nothing.
 ///
 /// Public member functions may be called from any thread, one at a time until `start` has returned.
 class node {
@@ -66,33 +66,36 @@ public:
     /// Registers how connections of a store are made: `rel` for `[rel_services.*]`, `rec` for
     /// `[rec_services.*]`. Throws core::error(duplicate_name) when the store has an engine.
     void register_engine(templates::engine store, engine maker);
-    /// Adds a connection that the configuration does not know, for example one in memory; its name must
-    /// be new, else core::error(duplicate_name).
+    /// Adds a connection that the configuration does not know, for example one in memory; its name
+    /// must be new, else core::error(duplicate_name).
     void add_connection(std::shared_ptr<adapters::adapter> adapter);
-    /// Adds templates given as TOML text to those of the configured directory. Without a directory in the
-    /// settings these are all there are. Throws core::error(invalid_template) naming every problem.
+    /// Adds templates given as TOML text to those of the configured directory. Without a directory
+    /// in the settings these are all there are. Throws core::error(invalid_template) naming every
+    /// problem.
     void add_template(std::string_view toml, std::string_view name_for_messages);
 
-    /// The IPL. Checks settings, loads and checks templates, makes adapters, starts brokers. Returns the
-    /// report of its steps. Servers that are away do not stop it: the node is live, becomes ready by
-    /// itself, and answers BACKEND_UNAVAILABLE until then.
+    /// The IPL. Checks settings, loads and checks templates, makes adapters, starts brokers.
+    /// Returns the report of its steps. Servers that are away do not stop it: the node is live,
+    /// becomes ready by itself, and answers BACKEND_UNAVAILABLE until then.
     ///
-    /// Throws core::error: `invalid_configuration` or `invalid_template`, with everything that is wrong in
-    /// its message; the report so far is in `report()`.
+    /// Throws core::error: `invalid_configuration` or `invalid_template`, with everything that is
+    /// wrong in its message; the report so far is in `report()`.
     std::vector<ipl_step> start();
     [[nodiscard]] const std::vector<ipl_step>& report() const;
     /// All of `start` that needs no server, and starts nothing: for `--check`.
     std::vector<ipl_step> check();
 
-    /// True when the node became ready before the deadline. The latest `trouble()` says what is missing.
+    /// True when the node became ready before the deadline. The latest `trouble()` says what is
+    /// missing.
     bool wait_ready(core::deadline until) const;
     [[nodiscard]] node_status status() const;
 
-    /// Orderly stop: stop consuming, finish what is under way, reply, acknowledge. False when work was left
-    /// at the deadline; it is delivered again elsewhere, nothing is lost.
+    /// Orderly stop: stop consuming, finish what is under way, reply, acknowledge. False when work
+    /// was left at the deadline; it is delivered again elsewhere, nothing is lost.
     bool stop(core::deadline until);
 
-    /// For the in-process client: templates and adapters of this node. Valid after `start` or `check`.
+    /// For the in-process client: templates and adapters of this node. Valid after `start` or
+    /// `check`.
     [[nodiscard]] std::shared_ptr<const templates::registry> registry() const;
     [[nodiscard]] const std::vector<std::shared_ptr<adapters::adapter>>& adapters() const;
 

@@ -77,10 +77,10 @@ ran mariadb_session::within_savepoint(const bound_operation& op, const std::stri
     if (!guarded) {
         return ran::fine;
     }
-    // The savepoint is gone when the transaction ended inside of the procedure: by a COMMIT, or by a
-    // deadlock that the procedure handled itself.
-    const auto ended = command(worked ? "RELEASE SAVEPOINT beds_call"
-                                      : "ROLLBACK TO SAVEPOINT beds_call");
+    // The savepoint is gone when the transaction ended inside of the procedure: by a COMMIT, or by
+    // a deadlock that the procedure handled itself.
+    const auto ended =
+        command(worked ? "RELEASE SAVEPOINT beds_call" : "ROLLBACK TO SAVEPOINT beds_call");
     if (ended != ran::refused || connection_.error().number != no_such_savepoint) {
         return ended;
     }
@@ -100,8 +100,9 @@ ran mariadb_session::transaction_lost(const std::string& procedure) {
     return ran::ended;
 }
 
-core::outcome mariadb_session::rejection(
-    const bound_operation& op, const std::map<std::string, std::string, std::less<>>& reasons) {
+core::outcome
+mariadb_session::rejection(const bound_operation& op,
+                           const std::map<std::string, std::string, std::less<>>& reasons) {
     const server_error& why = connection_.error();
     const auto mapped = reasons.find(why.sqlstate);
     const bool signalled = why.sqlstate.starts_with("45");
@@ -117,7 +118,8 @@ core::outcome mariadb_session::rejection(
     return made;
 }
 
-// ---- named calls ---------------------------------------------------------------------------------
+// ---- named calls
+// ---------------------------------------------------------------------------------
 
 ran mariadb_session::run_call(const bound_operation& op) {
     return within_savepoint(op, op.call->procedure, &mariadb_session::call_procedure);
@@ -180,8 +182,9 @@ ran mariadb_session::call_procedure(const bound_operation& op, const procedure_s
             }
             statement::fetched row{};
             while ((row = made->fetch()) == statement::fetched::row) {
-                const core::row_layout* layout =
-                    holds_out ? &called.out_layout : returned != nullptr ? &returned->layout : nullptr;
+                const core::row_layout* layout = holds_out             ? &called.out_layout
+                                                 : returned != nullptr ? &returned->layout
+                                                                       : nullptr;
                 if (layout == nullptr || (holds_out && called.out.empty())) {
                     continue;
                 }
@@ -237,12 +240,11 @@ ran mariadb_session::write_by_procedure(const bound_operation& op, const std::st
     return within_savepoint(op, procedure, &mariadb_session::call_write_procedure);
 }
 
-ran mariadb_session::call_write_procedure(const bound_operation& op,
-                                          const procedure_shape& shape) {
+ran mariadb_session::call_write_procedure(const bound_operation& op, const procedure_shape& shape) {
     if (!shape.known) {
         log(observe::level::error, "BEDS_MARIADB_PROCEDURE",
-            op.target->name + ": the parameters of the " +
-                std::string{core::to_string(op.op)} + " procedure cannot be read");
+            op.target->name + ": the parameters of the " + std::string{core::to_string(op.op)} +
+                " procedure cannot be read");
         result(op) = outcome::failure(code::backend_permission_denied,
                                       "the database does not allow this to BEDS");
         return ran::fine;
@@ -320,9 +322,9 @@ ran mariadb_session::call_for_row(const bound_operation& op, insert_row row,
         });
     };
     const auto unsupported = [&](const assignment& change) {
-        result(op) = outcome::failure(code::unsupported,
-                                      "the procedure of this template does not take this",
-                                      target.fields[change.field].name);
+        result(op) =
+            outcome::failure(code::unsupported, "the procedure of this template does not take this",
+                             target.fields[change.field].name);
         return ran::refused;
     };
     for (const auto& change : op.inc) {
@@ -355,8 +357,8 @@ ran mariadb_session::call_for_row(const bound_operation& op, insert_row row,
         if (!known) {
             log(observe::level::error, "BEDS_MARIADB_PROCEDURE",
                 target.name + ": no field for parameter '" + each.name + "'");
-            result(op) = outcome::failure(code::internal,
-                                          "the procedure does not fit the template");
+            result(op) =
+                outcome::failure(code::internal, "the procedure does not fit the template");
             return ran::refused;
         }
         query_.text(glue).bind(value);

@@ -170,8 +170,7 @@ bool may_commit(connection& from, const qualified_name& name, std::set<std::stri
 
 } // namespace
 
-std::shared_ptr<const template_shape>
-catalog::find(const templates::template_def& target) const {
+std::shared_ptr<const template_shape> catalog::find(const templates::template_def& target) const {
     const std::lock_guard lock{mutex_};
     const auto found = templates_.find(target.name);
     return found != templates_.end() && found->second->describes(target) ? found->second : nullptr;
@@ -189,8 +188,7 @@ std::shared_ptr<const procedure_shape> catalog::find_procedure(std::string_view 
     return found != procedures_.end() ? found->second : nullptr;
 }
 
-void catalog::put_procedure(std::string_view name,
-                            std::shared_ptr<const procedure_shape> learned) {
+void catalog::put_procedure(std::string_view name, std::shared_ptr<const procedure_shape> learned) {
     const std::lock_guard lock{mutex_};
     procedures_.insert_or_assign(std::string{name}, std::move(learned));
 }

@@ -14,9 +14,9 @@
 
 namespace beds::adapters::mariadb {
 
-/// What the sessions of one adapter learned about the live schema, so that each thing is asked once.
-/// Thread-safe. Entries are immutable; sessions keep them and look here again when `generation`
-/// moved.
+/// What the sessions of one adapter learned about the live schema, so that each thing is asked
+/// once. Thread-safe. Entries are immutable; sessions keep them and look here again when
+/// `generation` moved.
 class catalog {
 public:
     [[nodiscard]] std::shared_ptr<const template_shape>
@@ -42,7 +42,8 @@ private:
 
 /// Ask the server. Nothing: the connection's `error()` says why; what the account may not see is
 /// merely unknown.
-std::optional<template_shape> load_template(connection& from, const templates::template_def& target);
+std::optional<template_shape> load_template(connection& from,
+                                            const templates::template_def& target);
 std::optional<procedure_shape> load_procedure(connection& from, std::string_view name);
 
 } // namespace beds::adapters::mariadb

@@ -269,8 +269,8 @@ struct moment {
     std::int64_t microseconds = 0; ///< of the day
 };
 
-/// DATE, DATETIME and TIMESTAMP: year, month, day; hour, minute, second; microseconds, each part only
-/// when a later one is not zero.
+/// DATE, DATETIME and TIMESTAMP: year, month, day; hour, minute, second; microseconds, each part
+/// only when a later one is not zero.
 bool read_moment(const raw_cell& cell, moment& to) {
     if (cell.size == 0) {
         return true;

@@ -27,8 +27,9 @@ raw_cell take_cell(enum_field_types type, unsigned char** at);
 /// Room for text that has to be written anew while a row is looked at.
 using cell_text = std::array<char, 88>;
 
-/// The typed value of a cell: what the template calls the field decides, whatever the column is. Text
-/// is a view into the driver's buffer or `room`. False: the stored value does not fit the type.
+/// The typed value of a cell: what the template calls the field decides, whatever the column is.
+/// Text is a view into the driver's buffer or `room`. False: the stored value does not fit the
+/// type.
 bool read_cell(const raw_cell& cell, const MYSQL_FIELD& column, const core::field_type& type,
                cell_text& room, core::value& to);
 

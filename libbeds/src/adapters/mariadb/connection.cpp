@@ -10,8 +10,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// Pinned, so that a session means the same on every server. Backslashes do not matter: values never
-/// stand in a statement's text.
+/// Pinned, so that a session means the same on every server. Backslashes do not matter: values
+/// never stand in a statement's text.
 constexpr std::array session_set_up{
     std::string_view{"SET NAMES utf8mb4 COLLATE utf8mb4_bin"},
     std::string_view{"SET SESSION sql_mode = 'STRICT_TRANS_TABLES,STRICT_ALL_TABLES,"
@@ -78,7 +78,8 @@ connection::~connection() {
 
 void connection::close() {
     // The socket leaves the supervisor before its number can be used again. Statements go after the
-    // connection: then they only give back memory, and nothing waits for a server that is not there.
+    // connection: then they only give back memory, and nothing waits for a server that is not
+    // there.
     if (handle_ && socket_) {
         socket_->detach();
     }
@@ -94,7 +95,8 @@ void connection::arm(core::deadline until, guard& watching) {
 }
 
 void connection::take_error() {
-    error_ = {mysql_errno(handle_.get()), mysql_sqlstate(handle_.get()), mysql_error(handle_.get())};
+    error_ = {mysql_errno(handle_.get()), mysql_sqlstate(handle_.get()),
+              mysql_error(handle_.get())};
 }
 
 void connection::open(core::deadline until) {
@@ -127,9 +129,9 @@ void connection::open(core::deadline until) {
         const unsigned tcp = MYSQL_PROTOCOL_TCP;
         mysql_optionsv(raw, MYSQL_OPT_PROTOCOL, &tcp);
     }
-    if (mysql_real_connect(raw, by_socket ? nullptr : settings_.host.c_str(), settings_.user.c_str(),
-                           settings_.pass.reveal().c_str(), settings_.database.c_str(),
-                           by_socket ? 0 : settings_.port,
+    if (mysql_real_connect(raw, by_socket ? nullptr : settings_.host.c_str(),
+                           settings_.user.c_str(), settings_.pass.reveal().c_str(),
+                           settings_.database.c_str(), by_socket ? 0 : settings_.port,
                            by_socket ? settings_.socket.c_str() : nullptr,
                            CLIENT_FOUND_ROWS) == nullptr) {
         take_error();

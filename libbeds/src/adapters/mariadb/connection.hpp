@@ -48,8 +48,8 @@ public:
     /// Runs a statement without parameters and result: SAVEPOINT, COMMIT, SET.
     [[nodiscard]] bool command(std::string_view text);
     [[nodiscard]] bool ping();
-    /// The prepared statement of this text, prepared now if it is not yet; null: `error()` says why.
-    /// Valid until the next call of this function.
+    /// The prepared statement of this text, prepared now if it is not yet; null: `error()` says
+    /// why. Valid until the next call of this function.
     [[nodiscard]] statement* prepared(std::string_view text);
     /// Forgets one statement, so that it is prepared anew.
     void forget(std::string_view text);

@@ -177,8 +177,8 @@ std::string_view blamed_column(unsigned number, std::string_view message) {
         return between(message, "Column '", '\'');
     case 1364: // Field 'x' doesn't have a default value
         return between(message, "Field '", '\'');
-    case 1406: // Data too long for column 'x' at row 1
-    case 1264: // Out of range value for column 'x' at row 1
+    case 1406:   // Data too long for column 'x' at row 1
+    case 1264:   // Out of range value for column 'x' at row 1
     case 1265: { // Data truncated for column 'x' at row 1
         return between(message, "for column '", '\'');
     }

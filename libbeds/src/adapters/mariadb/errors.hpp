@@ -8,8 +8,8 @@
 
 namespace beds::adapters::mariadb {
 
-/// What the server or the driver said. Its message may hold values: it goes to the log, never into a
-/// reply.
+/// What the server or the driver said. Its message may hold values: it goes to the log, never into
+/// a reply.
 struct server_error {
     unsigned number = 0;
     std::string sqlstate;
@@ -35,11 +35,12 @@ failure classify(unsigned number);
 /// Did a COMMIT that was answered with this error certainly not happen?
 bool commit_refused(unsigned number);
 
-/// A connection attempt that failed so may succeed later; otherwise somebody has to change something.
+/// A connection attempt that failed so may succeed later; otherwise somebody has to change
+/// something.
 bool worth_trying_again(unsigned number);
 
-/// Name of the index in "Duplicate entry … for key 'NAME'"; MySQL 8's `table.NAME` gives NAME. Empty:
-/// not told.
+/// Name of the index in "Duplicate entry … for key 'NAME'"; MySQL 8's `table.NAME` gives NAME.
+/// Empty: not told.
 std::string_view violated_key(std::string_view message);
 
 /// Column that a constraint error names, without quotes and table; empty: not told.

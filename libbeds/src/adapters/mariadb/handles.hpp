@@ -1,8 +1,9 @@
 #pragma once
 
 // The only folder that includes the headers of Connector/C.
-#include <memory>
 #include <mysql.h>
+
+#include <memory>
 
 namespace beds::adapters::mariadb {
 

@@ -97,8 +97,7 @@ step_result mariadb_session::look_up(std::span<const operation_identity> ids, co
 
 step_result mariadb_session::inbox_failed() {
     log(observe::level::error, "BEDS_MARIADB_INBOX",
-        "error " + std::to_string(connection_.error().number) + ": " +
-            connection_.error().message);
+        "error " + std::to_string(connection_.error().number) + ": " + connection_.error().message);
     connection_.close();
     open_ = false;
     return step_result::broken;
@@ -130,7 +129,8 @@ step_result mariadb_session::seal(std::span<const sealed_reply> replies) {
         const auto weight = [&] {
             std::uint64_t sum = 0;
             for (std::size_t i = 0; i < size; ++i) {
-                sum += seals_[first + i]->reply.size() + seals_[first + i]->identity.id.size() + 300;
+                sum +=
+                    seals_[first + i]->reply.size() + seals_[first + i]->identity.id.size() + 300;
             }
             return sum;
         };

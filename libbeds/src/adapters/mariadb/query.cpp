@@ -50,7 +50,8 @@ std::size_t padded_size(std::size_t count) {
 std::size_t unpadded_size(std::size_t left) {
     constexpr std::array<std::size_t, 16> sizes{256, 192, 128, 96, 64, 48, 32, 24,
                                                 16,  12,  8,   6,  4,  3,  2,  1};
-    return *std::find_if(sizes.begin(), sizes.end(), [left](std::size_t size) { return size <= left; });
+    return *std::find_if(sizes.begin(), sizes.end(),
+                         [left](std::size_t size) { return size <= left; });
 }
 
 } // namespace beds::adapters::mariadb

@@ -21,8 +21,8 @@ struct parameter {
     encoding how = encoding::standard;
 };
 
-/// The text of one statement and the values of its `?`, made side by side so that they cannot get out
-/// of step. Values are views. Reused from statement to statement without allocating.
+/// The text of one statement and the values of its `?`, made side by side so that they cannot get
+/// out of step. Values are views. Reused from statement to statement without allocating.
 class query {
 public:
     void clear() {

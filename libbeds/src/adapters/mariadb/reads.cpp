@@ -111,8 +111,8 @@ ran mariadb_session::fetch_group(operation_list work) {
         return a.hash != b.hash ? a.hash < b.hash : less_key(a.op->key, b.op->key);
     });
     const auto same_key = [](const key_entry& a, const key_entry& b) {
-        return a.hash == b.hash && std::equal(a.op->key.begin(), a.op->key.end(),
-                                              b.op->key.begin(), b.op->key.end());
+        return a.hash == b.hash &&
+               std::equal(a.op->key.begin(), a.op->key.end(), b.op->key.begin(), b.op->key.end());
     };
     // One statement for at most so many different keys; those who share a key share its row.
     for (std::size_t first = 0; first < keys_.size();) {
@@ -173,8 +173,8 @@ ran mariadb_session::fetch_chunk_by_keys(operation_list work, const table_shape&
         for (const auto place : places_) {
             hash = hash_of(hash, values_[place]);
         }
-        auto at = static_cast<std::size_t>(
-            std::lower_bound(hashes_.begin(), hashes_.end(), hash) - hashes_.begin());
+        auto at = static_cast<std::size_t>(std::lower_bound(hashes_.begin(), hashes_.end(), hash) -
+                                           hashes_.begin());
         const auto is_key_of = [&](const bound_operation& op) {
             for (std::size_t part = 0; part < places_.size(); ++part) {
                 if (!(values_[places_[part]] == op.key[part])) {

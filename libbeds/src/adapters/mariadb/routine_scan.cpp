@@ -50,9 +50,9 @@ std::vector<token> tokens_of(std::string_view text) {
         const auto rest = text.substr(at);
         if (std::isspace(static_cast<unsigned char>(c)) != 0) {
             ++at;
-        } else if (c == '#' || (rest.starts_with("--") &&
-                                (rest.size() == 2 ||
-                                 std::isspace(static_cast<unsigned char>(rest[2])) != 0))) {
+        } else if (c == '#' ||
+                   (rest.starts_with("--") &&
+                    (rest.size() == 2 || std::isspace(static_cast<unsigned char>(rest[2])) != 0))) {
             at = std::min(text.find('\n', at), text.size());
         } else if (rest.starts_with("/*!") || rest.starts_with("/*M!")) {
             // Run by some servers: what stands in it counts. The end is skipped as punctuation.
@@ -87,8 +87,7 @@ std::vector<token> tokens_of(std::string_view text) {
 
 class scanner {
 public:
-    explicit scanner(std::string_view definition)
-        : tokens_(tokens_of(definition)) {}
+    explicit scanner(std::string_view definition) : tokens_(tokens_of(definition)) {}
 
     routine_findings run() {
         for (std::size_t i = 0; i < tokens_.size(); ++i) {
@@ -153,8 +152,7 @@ private:
                 commits(i);
             }
         } else if (any_word(i, of_tables)) {
-            if (word(i + 1, "TABLE") || word(i + 1, "LOCAL") ||
-                word(i + 1, "NO_WRITE_TO_BINLOG")) {
+            if (word(i + 1, "TABLE") || word(i + 1, "LOCAL") || word(i + 1, "NO_WRITE_TO_BINLOG")) {
                 commits(i);
             }
         } else if (word(i, "CALL")) {
@@ -177,9 +175,8 @@ private:
     [[nodiscard]] std::string name_at(std::size_t i) const {
         std::string made = tokens_[i].text;
         if (!tokens_[i].quoted) {
-            std::transform(made.begin(), made.end(), made.begin(), [](unsigned char c) {
-                return static_cast<char>(std::tolower(c));
-            });
+            std::transform(made.begin(), made.end(), made.begin(),
+                           [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
         }
         return made;
     }

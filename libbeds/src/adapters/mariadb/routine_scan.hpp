@@ -12,8 +12,8 @@ struct routine_findings {
     /// definition, LOCK TABLES, autocommit, statements made at run time. In doubt: true.
     bool may_commit = false;
     std::string why; ///< the words that say so
-    /// Procedures that it calls, as written (`name` or `schema.name`, without backticks); they count
-    /// as if their text stood here.
+    /// Procedures that it calls, as written (`name` or `schema.name`, without backticks); they
+    /// count as if their text stood here.
     std::vector<std::string> calls;
 };
 

@@ -12,14 +12,14 @@ using core::outcome;
 
 namespace {
 
-/// How far past the deadline the server may end a statement: less than the supervisor waits before it
-/// cuts the connection, except for long ones.
+/// How far past the deadline the server may end a statement: less than the supervisor waits before
+/// it cuts the connection, except for long ones.
 std::chrono::milliseconds slack(std::chrono::milliseconds left) {
     return left < 10s ? 250ms : 1000ms;
 }
 
-/// The server's time limit for a statement: `now` as long as it serves, so that neighbouring batches
-/// share one setting; otherwise the time left and a part of the slack.
+/// The server's time limit for a statement: `now` as long as it serves, so that neighbouring
+/// batches share one setting; otherwise the time left and a part of the slack.
 std::chrono::milliseconds limit_of(core::deadline until, std::chrono::milliseconds now) {
     if (until.is_never()) {
         return 0ms;
@@ -178,8 +178,9 @@ outcome mariadb_session::refusal(const bound_operation& op, core::arena& memory)
 outcome mariadb_session::unreadable(const bound_operation& op, std::string_view field) {
     if (context_.log.wants(observe::level::error)) {
         log(observe::level::error, "BEDS_MARIADB_VALUE",
-            op.target->name + '.' + std::string{core::to_string(op.op)} + ": the stored value of '" +
-                std::string{field} + "' does not fit the template's type");
+            op.target->name + '.' + std::string{core::to_string(op.op)} +
+                ": the stored value of '" + std::string{field} +
+                "' does not fit the template's type");
     }
     return outcome::failure(code::internal, "a stored value does not fit the template", field);
 }
@@ -363,7 +364,8 @@ step_result mariadb_session::run(const group& work, core::row_sink& rows, outcom
     if (went == ran::ended) {
         return ending();
     }
-    // (Refused: every operation's outcome says so.) A procedure is not bound by the server's limit. What comes back too late does not count.
+    // (Refused: every operation's outcome says so.) A procedure is not bound by the server's limit.
+    // What comes back too late does not count.
     if (kind_ == work_kind::write && until_.expired()) {
         return step_result::expired;
     }
@@ -410,7 +412,8 @@ void mariadb_session::rollback() {
     }
 }
 
-// ---- groups --------------------------------------------------------------------------------------
+// ---- groups
+// --------------------------------------------------------------------------------------
 
 ran mariadb_session::run_independent(operation_list work) {
     const bound_operation& first = *work.front();

@@ -31,9 +31,8 @@ public:
     [[nodiscard]] bool usable() const override { return connection_.usable(); }
     bool alive(core::deadline until) override;
 
-    step_result begin(work_kind kind, core::deadline until,
-                      std::span<const operation_identity> ids, lookup how, core::arena& memory,
-                      std::vector<stored_reply>& known) override;
+    step_result begin(work_kind kind, core::deadline until, std::span<const operation_identity> ids,
+                      lookup how, core::arena& memory, std::vector<stored_reply>& known) override;
     step_result run(const group& work, core::row_sink& rows, outcomes results,
                     core::arena& memory) override;
     step_result seal(std::span<const sealed_reply> replies) override;
@@ -152,8 +151,8 @@ private:
     // of the unit of work
     work_kind kind_ = work_kind::read;
     core::deadline until_ = core::deadline::never();
-    bool open_ = false;    ///< a transaction may be open at the server
-    bool changed_ = false; ///< something was written in it
+    bool open_ = false;           ///< a transaction may be open at the server
+    bool changed_ = false;        ///< something was written in it
     bool from_the_start_ = false; ///< the savepoint at hand is the beginning of the transaction
     step_result end_ = step_result::done;
 

@@ -5,8 +5,7 @@
 namespace beds::adapters::mariadb {
 
 bool template_shape::describes(const templates::template_def& target) const {
-    return name == target.name && object == target.object &&
-           read_object == target.read_object() &&
+    return name == target.name && object == target.object && read_object == target.read_object() &&
            std::equal(columns.begin(), columns.end(), target.fields.begin(), target.fields.end(),
                       [](const std::string& column, const templates::field& field) {
                           return column == field.column;

@@ -11,10 +11,10 @@ namespace beds::adapters::mariadb {
 /// What the server's column of a field is. Unknown when the account may not see it.
 struct column_shape {
     bool known = false;
-    std::string charset;   ///< of text columns
-    std::string collation; ///< of text columns
-    bool uuid = false;        ///< MariaDB's type UUID
-    bool uuid_bytes = false;  ///< a UUID kept in BINARY(16)
+    std::string charset;     ///< of text columns
+    std::string collation;   ///< of text columns
+    bool uuid = false;       ///< MariaDB's type UUID
+    bool uuid_bytes = false; ///< a UUID kept in BINARY(16)
     bool nullable = true;
     bool auto_increment = false;
 
@@ -38,8 +38,8 @@ struct procedure_parameter {
 };
 
 struct procedure_shape {
-    bool known = false;      ///< parameters could be read
-    bool runs_alone = true;  ///< commits by itself, or may do so
+    bool known = false;     ///< parameters could be read
+    bool runs_alone = true; ///< commits by itself, or may do so
     std::vector<procedure_parameter> parameters;
 };
 

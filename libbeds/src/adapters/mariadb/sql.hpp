@@ -13,8 +13,8 @@ namespace beds::core {
 class arena;
 }
 
-/// The text of every statement on tables and views. Pure: no server, no driver. Identifiers come from
-/// the template; everything that a client sent is a bound value.
+/// The text of every statement on tables and views. Pure: no server, no driver. Identifiers come
+/// from the template; everything that a client sent is a bound value.
 namespace beds::adapters::mariadb {
 
 using operation_list = std::span<const bound_operation* const>;
@@ -43,8 +43,8 @@ void fetch_by_keys(query& out, const selection& columns, operation_list keys,
 void fetch_by_arms(query& out, const selection& columns, operation_list keys,
                    const table_shape& shape);
 /// Reads `limit` + 1 rows.
-void find(query& out, const selection& columns, const bound_operation& op,
-          const table_shape& shape, core::arena& memory);
+void find(query& out, const selection& columns, const bound_operation& op, const table_shape& shape,
+          core::arena& memory);
 void count(query& out, const bound_operation& op, const table_shape& shape, core::arena& memory);
 void exists(query& out, const bound_operation& op, const table_shape& shape, core::arena& memory);
 

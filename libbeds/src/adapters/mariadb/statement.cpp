@@ -2,8 +2,8 @@
 
 #include "adapters/json_text.hpp"
 
-#include <cstring>
 #include <bit>
+#include <cstring>
 #include <new>
 
 namespace beds::adapters::mariadb {
@@ -203,8 +203,8 @@ server_error statement::error() const {
         return {mysql_stmt_errno(handle_.get()), mysql_stmt_sqlstate(handle_.get()),
                 mysql_stmt_error(handle_.get())};
     }
-    // What ends a result in the middle (INSERT … RETURNING met a duplicate) is told to the connection
-    // only.
+    // What ends a result in the middle (INSERT … RETURNING met a duplicate) is told to the
+    // connection only.
     return {mysql_errno(handle_->mysql), mysql_sqlstate(handle_->mysql),
             mysql_error(handle_->mysql)};
 }

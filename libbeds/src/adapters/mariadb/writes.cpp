@@ -13,9 +13,8 @@ namespace {
 
 /// The value that a row to be inserted gives a field; null: none.
 const core::value* given_value(insert_row row, field_id field) {
-    const auto found = std::find_if(row.begin(), row.end(), [field](const assignment& each) {
-        return each.field == field;
-    });
+    const auto found = std::find_if(
+        row.begin(), row.end(), [field](const assignment& each) { return each.field == field; });
     return found != row.end() && !found->value.is_null() ? &found->value : nullptr;
 }
 
@@ -60,7 +59,8 @@ ran mariadb_session::nothing_matched(const bound_operation& op) {
     return ran::fine;
 }
 
-// ---- update --------------------------------------------------------------------------------------
+// ---- update
+// --------------------------------------------------------------------------------------
 
 ran mariadb_session::update_one(const bound_operation& op) {
     if (!op.target->write.update.empty()) {
@@ -134,8 +134,7 @@ ran mariadb_session::change_group(operation_list work, bool by_procedure,
     const std::size_t most =
         std::bit_floor(most_rows(first.key.size() + first.set.size() + first.inc.size()));
     for (std::size_t at = 0; at < order_.size(); at += most) {
-        const auto chunk =
-            operation_list{order_}.subspan(at, std::min(most, order_.size() - at));
+        const auto chunk = operation_list{order_}.subspan(at, std::min(most, order_.size() - at));
         if (chunk.size() == 1) {
             if (const auto went = run_one(*chunk.front()); went == ran::ended) {
                 return went;
@@ -165,7 +164,8 @@ ran mariadb_session::change_group(operation_list work, bool by_procedure,
     return ran::fine;
 }
 
-// ---- insert --------------------------------------------------------------------------------------
+// ---- insert
+// --------------------------------------------------------------------------------------
 
 void mariadb_session::write_keys(const bound_operation& op, insert_row row,
                                  std::span<const field_id> returned_fields,
@@ -222,8 +222,8 @@ ran mariadb_session::insert_group(operation_list work) {
     }
     const std::size_t most = most_rows(first.rows.front().size());
     for (std::size_t at = 0; at < order_.size();) {
-        const auto chunk = operation_list{order_}.subspan(
-            at, unpadded_size(std::min(most, order_.size() - at)));
+        const auto chunk =
+            operation_list{order_}.subspan(at, unpadded_size(std::min(most, order_.size() - at)));
         at += chunk.size();
         if (chunk.size() == 1) {
             if (const auto went = run_one(*chunk.front()); went == ran::ended) {
@@ -316,9 +316,8 @@ ran mariadb_session::insert_one(const bound_operation& op) {
     }
     const auto& key = op.target->key;
     const bool keys_made = std::any_of(key.begin(), key.end(), [&](field_id field) {
-        return std::any_of(op.rows.begin(), op.rows.end(), [field](insert_row row) {
-            return given_value(row, field) == nullptr;
-        });
+        return std::any_of(op.rows.begin(), op.rows.end(),
+                           [field](insert_row row) { return given_value(row, field) == nullptr; });
     });
     // All rows or none: more than one statement needs a place to go back to.
     const bool one_by_one = keys_made && !connection_.facts().insert_returning;
@@ -368,8 +367,9 @@ ran mariadb_session::insert_with_last_id(const bound_operation& op, insert_row r
     values_.assign(key.size(), core::value{});
     for (std::size_t i = 0; i < key.size(); ++i) {
         const auto* given = given_value(row, key[i]);
-        values_[i] = given != nullptr ? *given : number_as(op.target->fields[key[i]].type,
-                                                           made->insert_id());
+        values_[i] = given != nullptr
+                         ? *given
+                         : number_as(op.target->fields[key[i]].type, made->insert_id());
     }
     rows_->key(op.index, op.target->key_layout, values_);
     return ran::fine;

@@ -1,16 +1,14 @@
-#include <beds/amqp/connection.hpp>
-
 #include "amqp/rabbitmqc/consumer.hpp"
 #include "amqp/rabbitmqc/link.hpp"
 #include "amqp/rabbitmqc/publisher.hpp"
 
+#include <beds/amqp/connection.hpp>
 #include <beds/amqp/topology.hpp>
 
 #include <algorithm>
 #include <cerrno>
-#include <utility>
-
 #include <poll.h>
+#include <utility>
 
 namespace beds::amqp {
 

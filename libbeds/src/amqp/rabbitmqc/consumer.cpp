@@ -20,13 +20,12 @@ constexpr std::string_view tag_prefix = "beds.";
 
 link& consumer_channel::require(const char* what) const {
     if (link == nullptr || !link->channel_open()) {
-        throw core::error{core::errc::unreachable,
-                          std::string{what} +
-                              ": the channel of the delivery is gone; RabbitMQ delivers it again",
-                          {.origin = core::error_origin::rabbitmq,
-                           .handle = link != nullptr && link->is_open()
-                                         ? core::handle_state::usable
-                                         : core::handle_state::broken}};
+        throw core::error{
+            core::errc::unreachable,
+            std::string{what} + ": the channel of the delivery is gone; RabbitMQ delivers it again",
+            {.origin = core::error_origin::rabbitmq,
+             .handle = link != nullptr && link->is_open() ? core::handle_state::usable
+                                                          : core::handle_state::broken}};
     }
     return *link;
 }
@@ -52,8 +51,8 @@ std::uint32_t consumer::consume(const queue_name& queue, const consume_options& 
     });
     sources_.push_back({queue, tag, options.acknowledge, options.max_body});
     link_.rpc(what, link::data_channel, until, [&](auto* state) {
-        return amqp_basic_consume(state, link::data_channel, to_bytes(queue.str()), to_bytes(tag), 0,
-                                  options.acknowledge == acknowledge::automatic ? 1 : 0,
+        return amqp_basic_consume(state, link::data_channel, to_bytes(queue.str()), to_bytes(tag),
+                                  0, options.acknowledge == acknowledge::automatic ? 1 : 0,
                                   options.exclusive == exclusivity::exclusive ? 1 : 0,
                                   amqp_empty_table);
     });
@@ -79,9 +78,10 @@ std::uint32_t consumer::number_of(std::string_view consumer_tag) const {
     const auto digits = consumer_tag.substr(std::min(tag_prefix.size(), consumer_tag.size()));
     std::from_chars(digits.data(), digits.data() + digits.size(), number);
     if (number >= sources_.size()) {
-        throw core::error{core::errc::protocol, "RabbitMQ delivered to a consumer that does not exist",
-                          {.origin = core::error_origin::rabbitmq,
-                           .handle = core::handle_state::broken}};
+        throw core::error{
+            core::errc::protocol,
+            "RabbitMQ delivered to a consumer that does not exist",
+            {.origin = core::error_origin::rabbitmq, .handle = core::handle_state::broken}};
     }
     return number;
 }
@@ -107,8 +107,9 @@ bool consumer::on_frame(const amqp_frame_t& frame) {
             on_deliver(*static_cast<const amqp_basic_deliver_t*>(frame.payload.method.decoded));
             return false;
         case AMQP_BASIC_CANCEL_METHOD: {
-            const auto number = number_of(to_view(
-                static_cast<const amqp_basic_cancel_t*>(frame.payload.method.decoded)->consumer_tag));
+            const auto number = number_of(
+                to_view(static_cast<const amqp_basic_cancel_t*>(frame.payload.method.decoded)
+                            ->consumer_tag));
             cancelled_.push_back(sources_[number].queue);
             break;
         }
@@ -316,7 +317,8 @@ void consumer_connection::ack_up_to(delivery& last) {
     // Tags count per channel, so another channel's tag would acknowledge strangers.
     last.channel_->require("basic.ack");
     if (last.channel_ != impl_->channel()) {
-        throw core::error{core::errc::internal, "ack_up_to: the delivery is of another connection",
+        throw core::error{core::errc::internal,
+                          "ack_up_to: the delivery is of another connection",
                           {.origin = core::error_origin::beds}};
     }
     impl_->ack_up_to(last.tag());

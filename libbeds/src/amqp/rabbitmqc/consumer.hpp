@@ -48,8 +48,8 @@ private:
         std::uint64_t max_body;
     };
 
-    /// Reads up to `max` messages that are there or come within `wait` for the first. Stops early when
-    /// something other than a message has come.
+    /// Reads up to `max` messages that are there or come within `wait` for the first. Stops early
+    /// when something other than a message has come.
     void fill(std::size_t max, std::chrono::milliseconds wait);
     /// True when a message became ready.
     bool on_frame(const amqp_frame_t& frame);

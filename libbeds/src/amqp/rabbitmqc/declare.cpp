@@ -58,7 +58,8 @@ const char* to_string(exchange_kind kind) {
     return "topic";
 }
 
-/// Adds to RabbitMQ's refusal what the operator needs to know: which argument, or that it is missing.
+/// Adds to RabbitMQ's refusal what the operator needs to know: which argument, or that it is
+/// missing.
 [[noreturn]] void explain(const core::error& failure, const char* object, const std::string& name) {
     std::string text = failure.message();
     if (const auto conflict = parse_conflict(failure.server_message())) {
@@ -67,7 +68,8 @@ const char* to_string(exchange_kind kind) {
     } else if (failure.native_code() == AMQP_NOT_FOUND) {
         text = std::string{object} + " '" + name + "' does not exist";
     }
-    throw core::error{static_cast<core::errc>(failure.code().value()), text,
+    throw core::error{static_cast<core::errc>(failure.code().value()),
+                      text,
                       {.origin = failure.origin(),
                        .handle = failure.handle(),
                        .native_code = failure.native_code(),
@@ -95,9 +97,9 @@ void connection::declare(const topology& objects, declare_mode mode, core::deadl
             explained("exchange", each.name.str(), [&] {
                 to.rpc("declare exchange '" + each.name.str() + "'", channel, until,
                        [&](auto* state) {
-                           return amqp_exchange_declare(
-                               state, channel, to_bytes(each.name.str()),
-                               to_bytes(to_string(each.kind)), passive, 1, 0, 0, arguments.get());
+                           return amqp_exchange_declare(state, channel, to_bytes(each.name.str()),
+                                                        to_bytes(to_string(each.kind)), passive, 1,
+                                                        0, 0, arguments.get());
                        });
             });
         }
@@ -146,8 +148,8 @@ std::optional<queue_status> connection::inspect(const queue_name& queue, core::d
     queue_status status;
     try {
         to.on_topology_channel(until, [&] {
-            const auto* answer = to.rpc(
-                "inspect queue '" + queue.str() + "'", channel, until, [&](auto* state) {
+            const auto* answer =
+                to.rpc("inspect queue '" + queue.str() + "'", channel, until, [&](auto* state) {
                     return amqp_queue_declare(state, channel, to_bytes(queue.str()), 1, 0, 0, 0,
                                               amqp_empty_table);
                 });

@@ -1,19 +1,17 @@
 #include "amqp/rabbitmqc/link.hpp"
 
-#include <openssl/ssl.h>
-#include <openssl/x509_vfy.h>
-
 #include <algorithm>
+#include <arpa/inet.h>
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <system_error>
-
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <openssl/ssl.h>
+#include <openssl/x509_vfy.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <system_error>
 #include <unistd.h>
 
 namespace beds::amqp::detail {
@@ -26,7 +24,8 @@ using std::chrono::milliseconds;
 
 core::error error_of(core::errc code, std::string message, core::handle_state handle, int native,
                      std::string server_message = {}) {
-    return core::error{code, message,
+    return core::error{code,
+                       message,
                        {.origin = core::error_origin::rabbitmq,
                         .handle = handle,
                         .native_code = native,
@@ -92,8 +91,7 @@ void set_up_tls(amqp_socket_t* socket, const std::string& host, const tls_settin
     const auto refuse = [](const std::string& what) {
         return error_of(core::errc::invalid_configuration, what, core::handle_state::broken, 0);
     };
-    if (amqp_ssl_socket_set_ssl_versions(socket, AMQP_TLSv1_2, AMQP_TLSvLATEST) !=
-        AMQP_STATUS_OK) {
+    if (amqp_ssl_socket_set_ssl_versions(socket, AMQP_TLSv1_2, AMQP_TLSvLATEST) != AMQP_STATUS_OK) {
         throw error_of(core::errc::unsupported, "TLS 1.2 cannot be demanded",
                        core::handle_state::broken, 0);
     }
@@ -115,11 +113,10 @@ void set_up_tls(amqp_socket_t* socket, const std::string& host, const tls_settin
     } else if (verify && SSL_CTX_set_default_verify_paths(context) != 1) {
         throw refuse("tls.ca_file: needed, because OpenSSL finds no certificates of the system");
     }
-    if (!tls.cert_file.empty() &&
-        amqp_ssl_socket_set_key(socket, tls.cert_file.c_str(), tls.key_file.c_str()) !=
-            AMQP_STATUS_OK) {
-        throw refuse("tls.cert_file and tls.key_file: '" + tls.cert_file + "' and '" + tls.key_file +
-                     "' are not a readable PEM certificate with its key");
+    if (!tls.cert_file.empty() && amqp_ssl_socket_set_key(socket, tls.cert_file.c_str(),
+                                                          tls.key_file.c_str()) != AMQP_STATUS_OK) {
+        throw refuse("tls.cert_file and tls.key_file: '" + tls.cert_file + "' and '" +
+                     tls.key_file + "' are not a readable PEM certificate with its key");
     }
 }
 
@@ -161,10 +158,10 @@ link::link(const connection_settings& settings, core::deadline until)
     if (handle_ == nullptr) {
         throw std::bad_alloc{};
     }
-    amqp_socket_t* socket =
-        tls_ ? amqp_ssl_socket_new(handle()) : amqp_tcp_socket_new(handle());
+    amqp_socket_t* socket = tls_ ? amqp_ssl_socket_new(handle()) : amqp_tcp_socket_new(handle());
     if (socket == nullptr) {
-        throw error_of(core::errc::internal, "no socket for RabbitMQ", core::handle_state::broken, 0);
+        throw error_of(core::errc::internal, "no socket for RabbitMQ", core::handle_state::broken,
+                       0);
     }
     if (tls_) {
         set_up_tls(socket, settings.host, settings.tls);
@@ -285,7 +282,8 @@ void link::open_channel(core::deadline until) {
 void link::require_open(std::string_view what) const {
     if (!open_) {
         throw error_of(core::errc::unreachable,
-                       std::string{what} + ": the connection to RabbitMQ at " + where_ + " is closed",
+                       std::string{what} + ": the connection to RabbitMQ at " + where_ +
+                           " is closed",
                        core::handle_state::broken, 0);
     }
 }
@@ -347,7 +345,8 @@ void link::check(std::string_view what, int status) {
 void link::fail(std::string_view what, int status) {
     break_up();
     throw error_of(errc_of_status(status),
-                   std::string{what} + ": RabbitMQ at " + where_ + ": " + amqp_error_string2(status),
+                   std::string{what} + ": RabbitMQ at " + where_ + ": " +
+                       amqp_error_string2(status),
                    core::handle_state::broken, status);
 }
 
@@ -394,9 +393,8 @@ void link::on_connection_frame(const amqp_frame_t& frame) {
         blocked_reason_.clear();
         break;
     case AMQP_CONNECTION_CLOSE_METHOD:
-        on_connection_close(
-            "connection",
-            *static_cast<const amqp_connection_close_t*>(frame.payload.method.decoded));
+        on_connection_close("connection", *static_cast<const amqp_connection_close_t*>(
+                                              frame.payload.method.decoded));
     default:
         break;
     }
@@ -475,7 +473,8 @@ void link::write_raw(std::span<const char> bytes, core::deadline until) {
     require_open("write");
     const int socket = amqp_get_sockfd(handle());
     while (!bytes.empty()) {
-        const ssize_t sent = ::send(socket, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+        const ssize_t sent =
+            ::send(socket, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
         if (sent > 0) {
             bytes = bytes.subspan(static_cast<std::size_t>(sent));
             continue;

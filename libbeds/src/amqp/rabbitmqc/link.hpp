@@ -15,8 +15,8 @@
 
 namespace beds::amqp::detail {
 
-/// One rabbitmq-c connection: owns the handle, reads frames, keeps channel 0 to itself and turns every
-/// failure into core::error. Knows what is still usable.
+/// One rabbitmq-c connection: owns the handle, reads frames, keeps channel 0 to itself and turns
+/// every failure into core::error. Knows what is still usable.
 class link {
 public:
     static constexpr amqp_channel_t data_channel = 1;
@@ -43,13 +43,14 @@ public:
     /// Something was read from the socket that no call has taken yet.
     [[nodiscard]] bool buffered() const;
 
-    /// Next frame that is not of channel 0; false when none came in time. A channel.close of the data
-    /// channel is answered and thrown. With a zero wait the system is asked no more than once.
+    /// Next frame that is not of channel 0; false when none came in time. A channel.close of the
+    /// data channel is answered and thrown. With a zero wait the system is asked no more than once.
     bool read_frame(amqp_frame_t& frame, std::chrono::microseconds wait);
     /// Everything decoded so far on the data channel is no longer needed.
     void release_buffers();
 
-    /// Runs `call`, which must be one synchronous rabbitmq-c method on `channel`, under the deadline.
+    /// Runs `call`, which must be one synchronous rabbitmq-c method on `channel`, under the
+    /// deadline.
     template <class Call>
     auto rpc(std::string_view what, amqp_channel_t channel, core::deadline until, Call&& call) {
         begin_rpc(what, until);
@@ -110,7 +111,8 @@ private:
     bool topology_open_ = false;
     bool blocked_ = false;
     std::string blocked_reason_;
-    int watched_socket_ = -1; ///< our own duplicate, so that its number is not reused before we are gone
+    int watched_socket_ =
+        -1; ///< our own duplicate, so that its number is not reused before we are gone
     std::chrono::seconds heartbeat_{0};
     std::size_t frame_max_ = 0;
     core::steady_time last_service_{};

@@ -45,8 +45,10 @@ header to_header(const amqp_table_entry_t& from) {
 }
 
 [[noreturn]] void refuse(const char* what) {
-    throw core::error{core::errc::protocol, what,
-                      {.origin = core::error_origin::rabbitmq, .handle = core::handle_state::broken}};
+    throw core::error{
+        core::errc::protocol,
+        what,
+        {.origin = core::error_origin::rabbitmq, .handle = core::handle_state::broken}};
 }
 
 } // namespace

@@ -8,8 +8,8 @@
 
 namespace beds::amqp::detail {
 
-/// Views of rabbitmq-c's decoded properties; headers go to `headers`, at most max_headers + 1 of them,
-/// so that a surplus shows. Nested tables and arrays are not looked into.
+/// Views of rabbitmq-c's decoded properties; headers go to `headers`, at most max_headers + 1 of
+/// them, so that a surplus shows. Nested tables and arrays are not looked into.
 struct decoded_properties {
     amqp::properties properties;
     std::array<header, max_headers + 1> headers;
@@ -21,12 +21,12 @@ struct decoded_properties {
 /// Puts a message together from its content frames, however they arrive: the state survives between
 /// calls, so that no call has to wait for the rest of a message.
 ///
-/// rabbitmq-c's amqp_read_message is not used: it waits for the rest without a time limit, and copies
-/// each string into memory of its own.
+/// rabbitmq-c's amqp_read_message is not used: it waits for the rest without a time limit, and
+/// copies each string into memory of its own.
 class message_reader {
 public:
-    /// A method with content has come; its header frame is next. `parts` needs no properties yet; its
-    /// views must live until then.
+    /// A method with content has come; its header frame is next. `parts` needs no properties yet;
+    /// its views must live until then.
     void begin(const message_parts& parts);
 
     [[nodiscard]] bool busy() const { return state_ != state::idle; }
