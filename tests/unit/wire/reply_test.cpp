@@ -238,8 +238,7 @@ TEST_CASE("doubles: the shortest text that reads back the same") {
     }
 }
 
-// ---- the client's side
-// -----------------------------------------------------------------------------
+// ---- the client's side ----
 
 namespace {
 

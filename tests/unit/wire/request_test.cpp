@@ -303,8 +303,7 @@ TEST_CASE("strings without escapes are views into the message; ids are bounded")
     CHECK(decoded{with("\"id\":\"" + std::string(256, 'x') + "\"")}.op().refused_field == "id");
 }
 
-// ---- what is written is read again
-// ---------------------------------------------------------------
+// ---- what is written is read again ----
 
 namespace {
 

@@ -118,8 +118,7 @@ mariadb_session::rejection(const bound_operation& op,
     return made;
 }
 
-// ---- named calls
-// ---------------------------------------------------------------------------------
+// ---- named calls ----
 
 ran mariadb_session::run_call(const bound_operation& op) {
     return within_savepoint(op, op.call->procedure, &mariadb_session::call_procedure);

@@ -412,8 +412,7 @@ void mariadb_session::rollback() {
     }
 }
 
-// ---- groups
-// --------------------------------------------------------------------------------------
+// ---- groups ----
 
 ran mariadb_session::run_independent(operation_list work) {
     const bound_operation& first = *work.front();

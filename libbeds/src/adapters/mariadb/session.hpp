@@ -102,6 +102,8 @@ private:
     ran update_one(const bound_operation& op);
     ran remove_group(operation_list work);
     ran remove_one(const bound_operation& op);
+    using build_one = void (*)(query&, const bound_operation&, const table_shape&, core::arena&);
+    ran change_one(const bound_operation& op, const std::string& procedure, build_one build);
     ran change_group(operation_list work, bool by_procedure,
                      void (*build)(query&, operation_list, const table_shape&));
     ran matched(const bound_operation& op, std::uint64_t rows);

@@ -59,36 +59,26 @@ ran mariadb_session::nothing_matched(const bound_operation& op) {
     return ran::fine;
 }
 
-// ---- update
-// --------------------------------------------------------------------------------------
+// ---- update ----
 
 ran mariadb_session::update_one(const bound_operation& op) {
-    if (!op.target->write.update.empty()) {
-        return write_by_procedure(op, op.target->write.update);
-    }
-    const template_shape* shape = nullptr;
-    if (const auto went = learn(*op.target, shape); went != ran::fine) {
-        return went;
-    }
-    mariadb::update_one(query_, op, shape->write, *memory_);
-    statement* made = nullptr;
-    const auto went = execute(made);
-    if (went == ran::refused) {
-        result(op) = rejection(op, op.target->write_errors); // a trigger may refuse
-        return ran::fine;
-    }
-    return went == ran::ended ? went : matched(op, made->affected());
+    return change_one(op, op.target->write.update, mariadb::update_one);
 }
 
 ran mariadb_session::remove_one(const bound_operation& op) {
-    if (!op.target->write.remove.empty()) {
-        return write_by_procedure(op, op.target->write.remove);
+    return change_one(op, op.target->write.remove, mariadb::remove_one);
+}
+
+ran mariadb_session::change_one(const bound_operation& op, const std::string& procedure,
+                                build_one build) {
+    if (!procedure.empty()) {
+        return write_by_procedure(op, procedure);
     }
     const template_shape* shape = nullptr;
     if (const auto went = learn(*op.target, shape); went != ran::fine) {
         return went;
     }
-    mariadb::remove_one(query_, op, shape->write, *memory_);
+    build(query_, op, shape->write, *memory_);
     statement* made = nullptr;
     const auto went = execute(made);
     if (went == ran::refused) {
@@ -164,8 +154,7 @@ ran mariadb_session::change_group(operation_list work, bool by_procedure,
     return ran::fine;
 }
 
-// ---- insert
-// --------------------------------------------------------------------------------------
+// ---- insert ----
 
 void mariadb_session::write_keys(const bound_operation& op, insert_row row,
                                  std::span<const field_id> returned_fields,

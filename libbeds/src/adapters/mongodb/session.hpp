@@ -128,6 +128,8 @@ private:
     step_result remove(run_scope& scope, operation_list ops);
     step_result remove_group(run_scope& scope, operation_list ops);
     step_result remove_one(run_scope& scope, const bound_operation& op);
+    /// Sends the command that was built: one update or delete.
+    step_result change_one(run_scope& scope, const bound_operation& op);
     /// Why a write of one row by key matched nothing.
     step_result explain_miss(run_scope& scope, const bound_operation& op);
     /// Which of the operations' keys are there; positions in `ops`.

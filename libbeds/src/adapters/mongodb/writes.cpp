@@ -753,6 +753,13 @@ step_result mongodb_session::update_one(run_scope& scope, const bound_operation&
     command_.end();
     command_.end();
 
+    return change_one(scope, op);
+}
+
+step_result mongodb_session::change_one(run_scope& scope, const bound_operation& op) {
+    const bound_operation* const self[] = {&op};
+    auto& outcome = scope.results[op.index];
+    const bool by_key = !op.key.empty();
     const auto how = execute(aim::write);
     if (how == ending::lost) {
         in_doubt(scope, self);
@@ -931,7 +938,6 @@ step_result mongodb_session::remove_group(run_scope& scope, operation_list ops) 
 }
 
 step_result mongodb_session::remove_one(run_scope& scope, const bound_operation& op) {
-    const bound_operation* const self[] = {&op};
     auto& outcome = scope.results[op.index];
     const bool by_key = !op.key.empty();
     begin_command("delete", op.target->object, op, aim::write);
@@ -954,42 +960,7 @@ step_result mongodb_session::remove_one(run_scope& scope, const bound_operation&
     command_.int32("limit", by_key ? 1 : 0);
     command_.end();
     command_.end();
-    const auto how = execute(aim::write);
-    if (how == ending::lost) {
-        in_doubt(scope, self);
-        return step_result::done;
-    }
-    if (how == ending::not_sent) {
-        return give_up(scope, self);
-    }
-    touched_ = true;
-    if (how == ending::refused) {
-        outcome = failure(scope, op, error_,
-                          certainly_nothing_done(error_.code) ? core::effect::none
-                                                              : core::effect::unknown);
-        return step_result::done;
-    }
-    const auto answer = read_answer();
-    if (!answer.errors.empty()) {
-        outcome = failure(scope, op, answer.errors.begin()->second,
-                          by_key ? core::effect::none : core::effect::unknown);
-        return step_result::done;
-    }
-    if (answer.matched > 0) {
-        if (answer.concern_failed) {
-            in_doubt(scope, self, core::code::backend_unavailable, not_kept);
-            return step_result::done;
-        }
-        scope.rows.count(op.index, answer.matched);
-        outcome = written();
-        return step_result::done;
-    }
-    if (!by_key) {
-        scope.rows.count(op.index, 0);
-        outcome = core::outcome{};
-        return step_result::done;
-    }
-    return explain_miss(scope, op);
+    return change_one(scope, op);
 }
 
 } // namespace beds::adapters::mongodb
