@@ -57,6 +57,35 @@ private:
     int descriptor_;
 };
 
+/// How long something took to come for the first time; written by one thread, read by any.
+class arrival {
+public:
+    void start() { began_.store(now(), std::memory_order_relaxed); }
+    void note() {
+        if (took_.load(std::memory_order_relaxed) < 0) {
+            took_.store(since_start(), std::memory_order_relaxed);
+        }
+    }
+    [[nodiscard]] std::chrono::microseconds waited() const {
+        const auto took = took_.load(std::memory_order_relaxed);
+        return std::chrono::microseconds{took < 0 ? since_start() : took};
+    }
+
+private:
+    static std::int64_t now() {
+        return std::chrono::duration_cast<std::chrono::microseconds>(
+                   std::chrono::steady_clock::now().time_since_epoch())
+            .count();
+    }
+    [[nodiscard]] std::int64_t since_start() const {
+        const auto began = began_.load(std::memory_order_relaxed);
+        return began == 0 ? 0 : now() - began;
+    }
+
+    std::atomic<std::int64_t> began_{0};
+    std::atomic<std::int64_t> took_{-1};
+};
+
 /// What a batch remembers of each of its messages.
 struct taken {
     amqp::delivery* delivery = nullptr;
@@ -93,6 +122,11 @@ struct broker::impl {
         context.name = given.name;
         auto options = given.factory;
         options.highest_class = given.op_class;
+        if (given.op_class == core::op_class::bulk) {
+            // Long jobs: RabbitMQ hears nothing from this thread while one runs.
+            given.amqp.heartbeat =
+                std::max<decltype(given.amqp.heartbeat)>(given.amqp.heartbeat, 900s);
+        }
         options.longest_work =
             std::min<std::chrono::milliseconds>(options.longest_work, given.amqp.heartbeat * 2 / 3);
         work.emplace(std::move(registry), std::move(adapters), given.connection, std::move(context),
@@ -140,6 +174,8 @@ struct broker::impl {
     core::deadline stop_until = core::deadline::never();
     std::string amqp_trouble = "not connected to RabbitMQ yet";
     std::string backend_trouble = "not connected to the database yet";
+    arrival amqp_arrival;
+    arrival backend_arrival;
 
     void say(level severity, std::string_view id, std::string_view text) const {
         log.write(severity, id, given.name, text);
@@ -232,6 +268,9 @@ struct broker::impl {
 
     void note_backend() {
         const bool connected = work->connected();
+        if (connected) {
+            backend_arrival.note();
+        }
         counters.backend_connected.store(connected, std::memory_order_relaxed);
         const std::lock_guard lock{mutex};
         backend_trouble = connected ? std::string{} : work->last_error();
@@ -261,6 +300,7 @@ struct broker::impl {
         try {
             connect();
             reconnect.connected(std::chrono::steady_clock::now());
+            amqp_arrival.note();
             counters.amqp_connected.store(true, std::memory_order_relaxed);
             note_amqp({});
             return true;
@@ -453,6 +493,7 @@ struct broker::impl {
         message.request = request;
         message.source = from.consumer() == catalog_consumer ? factory::source::catalog
                                                              : factory::source::requests;
+        message.routing_key = from.routing_key();
         if (given.strict_route && message.source == factory::source::requests) {
             message.routed_template = routed_name(from.routing_key());
         }
@@ -623,6 +664,8 @@ broker::~broker() {
 }
 
 void broker::start() {
+    impl_->amqp_arrival.start();
+    impl_->backend_arrival.start();
     impl_->thread = std::thread{[this] {
         // Shown by top -H and gdb; at most 15 characters.
         ::pthread_setname_np(::pthread_self(), impl_->given.name.substr(0, 15).c_str());
@@ -657,15 +700,22 @@ const broker_settings& broker::settings() const {
     return impl_->given;
 }
 
-std::string broker::trouble() const {
+std::string broker::amqp_trouble() const {
     const std::lock_guard lock{impl_->mutex};
-    if (!impl_->amqp_trouble.empty()) {
-        return "RabbitMQ: " + impl_->amqp_trouble;
-    }
-    if (!impl_->backend_trouble.empty()) {
-        return "database '" + impl_->given.connection + "': " + impl_->backend_trouble;
-    }
-    return {};
+    return impl_->amqp_trouble;
+}
+
+std::string broker::backend_trouble() const {
+    const std::lock_guard lock{impl_->mutex};
+    return impl_->backend_trouble;
+}
+
+std::chrono::microseconds broker::amqp_waited() const {
+    return impl_->amqp_arrival.waited();
+}
+
+std::chrono::microseconds broker::backend_waited() const {
+    return impl_->backend_arrival.waited();
 }
 
 } // namespace beds::brokers

@@ -69,8 +69,10 @@ std::string to_string(const ipl_step& step) {
     const auto* result = step.state == step_state::done      ? "ok"
                          : step.state == step_state::waiting ? "waiting"
                                                              : "FAILED";
-    auto text = step.name + ": " + result + " (" +
-                std::to_string(static_cast<double>(step.took.count()) / 1000.0) + " ms)";
+    // Three digits after the point: microseconds.
+    const auto fraction = std::to_string(step.took.count() % 1000);
+    auto text = step.name + ": " + result + " (" + std::to_string(step.took.count() / 1000) + '.' +
+                std::string(3 - fraction.size(), '0') + fraction + " ms)";
     if (!step.detail.empty()) {
         text += ": " + step.detail;
     }
@@ -320,7 +322,7 @@ struct node::impl {
         made.live = started && !stopped;
         std::map<std::string, dependency> databases;
         for (const auto& role : roles) {
-            dependency rabbitmq{"rabbitmq " + role.role, true, true, {}};
+            dependency rabbitmq{"rabbitmq " + role.role, true, true, {}, {}};
             for (const auto& pool : role.pools) {
                 for (const auto& one : pool->brokers()) {
                     auto counters = one->counters();
@@ -329,20 +331,25 @@ struct node::impl {
                                                       dependency{"database " + pool->connection(),
                                                                  required(pool->connection()),
                                                                  true,
+                                                                 {},
                                                                  {}})
                                          .first->second;
                     if (!counters.amqp_connected) {
                         rabbitmq.ready = false;
-                        rabbitmq.trouble = one->trouble();
+                        rabbitmq.trouble = one->amqp_trouble();
                     }
                     if (!counters.backend_connected) {
                         database.ready = false;
-                        database.trouble = one->trouble();
+                        database.trouble = one->backend_trouble();
                     }
+                    rabbitmq.waited = std::max(rabbitmq.waited, one->amqp_waited());
+                    database.waited = std::max(database.waited, one->backend_waited());
                     made.brokers.push_back(std::move(counters));
                 }
             }
-            made.dependencies.push_back(std::move(rabbitmq));
+            if (!role.pools.empty()) {
+                made.dependencies.push_back(std::move(rabbitmq));
+            }
         }
         for (auto& [name, database] : databases) {
             made.dependencies.push_back(std::move(database));
@@ -408,7 +415,7 @@ std::vector<ipl_step> node::start() {
     wait_ready(core::deadline::after(300ms));
     for (const auto& one : self.status().dependencies) {
         ipl_step step{one.name, one.required, one.ready ? step_state::done : step_state::waiting,
-                      std::chrono::microseconds{0}, one.trouble};
+                      one.waited, one.trouble};
         self.log.write(one.ready ? observe::level::info : observe::level::warning, "BEDS_IPL_STEP",
                        "ipl", to_string(step));
         self.steps.push_back(std::move(step));

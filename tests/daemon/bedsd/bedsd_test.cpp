@@ -120,7 +120,11 @@ TEST_CASE("start_timeout ends the wait for servers with 5") {
     CHECK(node.run({"--set", "admin.start_timeout=300ms"}) == 5);
     INFO(node.err());
     CHECK(contains(node.err(), "BEDSD_START_TIMEOUT"));
-    CHECK(contains(node.err(), "rabbitmq app_server"));
+    CHECK(contains(node.err(), "rabbitmq app_server: cannot connect to RabbitMQ"));
+    CHECK(contains(node.err(), "database rel: "));
+    CHECK_FALSE(contains(node.err(), "database rel: RabbitMQ"));
+    CHECK_FALSE(contains(node.err(), "database rel: cannot connect to RabbitMQ"));
+    CHECK_FALSE(contains(node.err(), "(0.000"));
     CHECK_FALSE(contains(node.err(), canary));
 }
 
@@ -130,7 +134,9 @@ TEST_CASE("without servers the node is live, says what is missing, and stops in 
     process bedsd{node, node.command({"--set", "log.level=debug"}), {manager.variable()}};
     if (BEDSD_WITH_SYSTEMD != 0) {
         const auto status = manager.wait_for("STATUS=live, not ready: ", soon);
-        CHECK(contains(status, "rabbitmq app_server"));
+        CHECK(contains(status, "rabbitmq app_server: cannot connect to RabbitMQ"));
+        CHECK(contains(status, "database rel: "));
+        CHECK_FALSE(contains(status, "database rel: RabbitMQ"));
         CHECK_FALSE(contains(status, canary));
         bedsd.signal(SIGHUP);
         bedsd.signal(SIGTERM);

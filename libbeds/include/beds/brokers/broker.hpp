@@ -75,8 +75,14 @@ public:
     [[nodiscard]] broker_state state() const;
     [[nodiscard]] observe::broker_counters counters() const;
     [[nodiscard]] const broker_settings& settings() const;
-    /// What is missing at the moment, for operators; empty when all is well.
-    [[nodiscard]] std::string trouble() const;
+    /// Why this broker cannot use RabbitMQ, or its database, at the moment, for operators; empty
+    /// when it can.
+    [[nodiscard]] std::string amqp_trouble() const;
+    [[nodiscard]] std::string backend_trouble() const;
+    /// From `start` until RabbitMQ, or the database, could be used for the first time; while that
+    /// has not happened, until now. 0 before `start`.
+    [[nodiscard]] std::chrono::microseconds amqp_waited() const;
+    [[nodiscard]] std::chrono::microseconds backend_waited() const;
 
 private:
     struct impl;

@@ -38,6 +38,9 @@ struct dependency {
     bool required = true;
     bool ready = false;
     std::string trouble; ///< why it is not ready
+    /// From the start of its brokers until the last of them could use it for the first time; while
+    /// one never could, until now.
+    std::chrono::microseconds waited{0};
 };
 
 struct node_status {
@@ -85,8 +88,7 @@ public:
     /// All of `start` that needs no server, and starts nothing: for `--check`.
     std::vector<ipl_step> check();
 
-    /// True when the node became ready before the deadline. The latest `trouble()` says what is
-    /// missing.
+    /// True when the node became ready before the deadline; else `status()` says what is missing.
     bool wait_ready(core::deadline until) const;
     [[nodiscard]] node_status status() const;
 

@@ -1,0 +1,104 @@
+#include "fixture.hpp"
+#include "support/catch.hpp"
+
+#include <algorithm>
+#include <thread>
+
+using namespace beds;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// Where nobody listens.
+test::endpoint nobody() {
+    test::endpoint none;
+    none.host = "127.0.0.1";
+    none.port = 1;
+    none.user = "beds";
+    none.password = "x";
+    return none;
+}
+
+const node::ipl_step& step(const std::vector<node::ipl_step>& report, std::string_view name) {
+    const auto found = std::find_if(report.begin(), report.end(),
+                                    [&](const auto& each) { return each.name == name; });
+    INFO("step " << name);
+    REQUIRE(found != report.end());
+    return *found;
+}
+
+const node::dependency& dependency(const node::node_status& status, std::string_view name) {
+    const auto found = std::find_if(status.dependencies.begin(), status.dependencies.end(),
+                                    [&](const auto& each) { return each.name == name; });
+    INFO("dependency " << name);
+    REQUIRE(found != status.dependencies.end());
+    return *found;
+}
+
+bool contains(std::string_view text, std::string_view part) {
+    return text.find(part) != std::string_view::npos;
+}
+
+} // namespace
+
+TEST_CASE("what is away is named with its own reason and the time that was waited for it") {
+    config::settings settings;
+    settings.templates.directory.clear();
+    auto role = test::role_on(nobody(), "t_");
+    role.instances["mem"] = {.read = 1, .write = 1, .bulk = 0};
+    settings.broker_services["app_server"] = role;
+    node::node node{settings};
+    const auto database = std::make_shared<test::switched_adapter>("mem", false);
+    node.add_connection(database);
+    node.add_template(test::items_template, "items.toml");
+    const auto report = node.start();
+
+    const auto& amqp = step(report, "rabbitmq app_server");
+    CHECK(amqp.state == node::step_state::waiting);
+    CHECK(contains(amqp.detail, "RabbitMQ"));
+    CHECK_FALSE(contains(amqp.detail, "switch"));
+    CHECK(amqp.took >= 200ms); // so long it was looked for
+    const auto& mem = step(report, "database mem");
+    INFO(to_string(mem));
+    CHECK(mem.state == node::step_state::waiting);
+    CHECK(contains(mem.detail, "the switch is off"));
+    CHECK_FALSE(contains(mem.detail, "RabbitMQ"));
+    CHECK(mem.took >= 200ms);
+
+    // One of the two comes back: its time stands still, the other's reason is its own.
+    database->turn_on();
+    const auto until = core::deadline::after(20s);
+    while (!dependency(node.status(), "database mem").ready && !until.expired()) {
+        std::this_thread::sleep_for(10ms);
+    }
+    const auto status = node.status();
+    const auto& back = dependency(status, "database mem");
+    CHECK(back.ready);
+    CHECK(back.trouble.empty());
+    CHECK_FALSE(status.ready);
+    CHECK(contains(dependency(status, "rabbitmq app_server").trouble, "127.0.0.1"));
+    CHECK(node.stop(core::deadline::after(5s)));
+}
+
+TEST_CASE("the report of the start: every step with its state and its time") {
+    const auto rabbitmq = test::require_amqp();
+    test::memory_node running{rabbitmq};
+    REQUIRE(running.node().wait_ready(core::deadline::after(10s)));
+    const auto& report = running.node().report();
+    std::vector<std::string> names;
+    for (const auto& each : report) {
+        names.push_back(each.name);
+        INFO(to_string(each));
+        if (each.name != "adapters") { // which may take less than a microsecond
+            CHECK(each.took.count() > 0);
+        }
+        CHECK(each.required);
+        CHECK(each.state != node::step_state::failed);
+    }
+    CHECK(names == std::vector<std::string>{"configuration", "adapters", "templates",
+                                            "brokers app_server", "rabbitmq app_server",
+                                            "database mem"});
+    CHECK(contains(step(report, "templates").detail, "1 template(s)"));
+    CHECK(step(report, "database mem").state == node::step_state::done);
+    CHECK(to_string(step(report, "database mem")).find("database mem: ok (") == 0);
+}
