@@ -296,7 +296,11 @@ private:
 
         char number[24];
         const auto number_end = std::to_chars(number, number + sizeof number, one.number).ptr;
-        const amqp::header headers[] = {amqp::header::of("beds-deadline", absolute(one.until))};
+        const auto deadline = time_of_day(one.until).value_or(core::system_time{});
+        const amqp::header headers[] = {amqp::header::of(
+            "beds-deadline", std::int64_t{std::chrono::duration_cast<std::chrono::milliseconds>(
+                                              deadline.time_since_epoch())
+                                              .count()})};
         amqp::properties properties;
         properties.correlation_id = {number, static_cast<std::size_t>(number_end - number)};
         properties.reply_to = reply_queue_.str();
@@ -326,14 +330,6 @@ private:
         by_sequence_.emplace(one.sequence, one.number);
         sent_.emplace(one.number, std::move(one));
         return true;
-    }
-
-    static std::int64_t absolute(core::deadline until) {
-        if (until.is_never()) {
-            return 0;
-        }
-        const auto at = std::chrono::system_clock::now() + until.remaining();
-        return std::chrono::duration_cast<std::chrono::milliseconds>(at.time_since_epoch()).count();
     }
 
     std::optional<op_class> class_of(const operation& op) const {

@@ -131,7 +131,15 @@ private:
                 own.insert(own.end(), std::make_move_iterator(others),
                            std::make_move_iterator(taken.end()));
                 taken.erase(others, taken.end());
-                work(own, factory_for(factories, connection, number), writer, memory, counters);
+                try {
+                    work(own, factory_for(factories, connection, number), writer, memory, counters);
+                } catch (const std::exception& failed) { // out of memory, a reply beyond bounds
+                    given_.log.write(observe::level::error, "BEDS_LOCAL_CLIENT_FAILED", connection,
+                                     failed.what());
+                    for (const auto& one : own) {
+                        waiting_.fail(one.number);
+                    }
+                }
             }
         }
     }
@@ -160,12 +168,7 @@ private:
             auto& message = batch.emplace_back();
             message.request = view(*one.what, memory);
             message.request.principal = given_.principal;
-            if (!one.until.is_never()) {
-                message.request.deadline =
-                    std::chrono::system_clock::now() +
-                    std::chrono::duration_cast<std::chrono::system_clock::duration>(
-                        one.until.remaining());
-            }
+            message.request.deadline = time_of_day(one.until);
             waiting_.mark_sent(one.number);
         }
         writer.start(factory::factory::count(batch));

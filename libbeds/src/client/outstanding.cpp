@@ -2,6 +2,7 @@
 
 #include <beds/wire/reply.hpp>
 
+#include <algorithm>
 #include <cstdio>
 #include <random>
 #include <vector>
@@ -24,6 +25,16 @@ reply make_reply(const request& to, const outcome& result) {
         wire::append_refusal(body, {}, result);
     }
     return {std::move(body), to.id};
+}
+
+std::optional<core::system_time> time_of_day(core::deadline until) {
+    if (until.is_never()) {
+        return std::nullopt;
+    }
+    constexpr std::chrono::hours year{24 * 365};
+    const auto left = std::min<core::deadline::duration>(until.remaining(), year);
+    return std::chrono::system_clock::now() +
+           std::chrono::duration_cast<std::chrono::system_clock::duration>(left);
 }
 
 std::string new_uuid() {
@@ -53,8 +64,13 @@ outstanding::~outstanding() {
     watcher_.join();
     for (auto& [number, left] : entries_) {
         complete(left, outcome::failure(code::backend_unavailable, "the client was stopped", {},
-                                        left.writes && left.sent ? effect::unknown : effect::none));
+                                        known_effect(left)));
     }
+}
+
+/// All that this side can know.
+effect outstanding::known_effect(const entry& of) {
+    return of.writes && of.sent ? effect::unknown : effect::none;
 }
 
 void outstanding::complete(entry& finished, const outcome& result) {
@@ -76,6 +92,7 @@ std::optional<std::uint64_t> outstanding::add(std::shared_ptr<const request> wha
             return number;
         }
     }
+    // While the client is being destroyed it is full too: completions may try to submit.
     auto full = outcome::failure(code::overloaded, "too many requests wait for a reply");
     full.retry_after = std::chrono::milliseconds{100};
     complete(made, full);
@@ -116,6 +133,13 @@ void outstanding::finish(std::uint64_t number, reply got) {
 void outstanding::finish(std::uint64_t number, const outcome& result) {
     if (auto taken = take(number)) {
         complete(*taken, result);
+    }
+}
+
+void outstanding::fail(std::uint64_t number) {
+    if (auto taken = take(number)) {
+        complete(*taken, outcome::failure(code::internal, "the request failed in the client", {},
+                                          known_effect(*taken)));
     }
 }
 
@@ -186,7 +210,7 @@ void outstanding::watch() {
         for (auto& one : ended) {
             complete(one,
                      outcome::failure(code::deadline_exceeded, "no reply came before the deadline",
-                                      {}, one.writes && one.sent ? effect::unknown : effect::none));
+                                      {}, known_effect(one)));
         }
         lock.lock();
     }

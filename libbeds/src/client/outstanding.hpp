@@ -31,7 +31,6 @@ public:
     using completion = client::completion;
 
     /// A number for the request, or nullopt when too many wait (the completion was called).
-    /// `sent` tells later whether the request may have been worked on.
     std::optional<std::uint64_t> add(std::shared_ptr<const request> what, core::deadline until,
                                      bool writes, completion done);
     /// From now on an unknown outcome is possible.
@@ -40,6 +39,8 @@ public:
     void mark_unsent(std::uint64_t number);
     void finish(std::uint64_t number, reply got);
     void finish(std::uint64_t number, const core::outcome& result);
+    /// Ends as INTERNAL a request that was under way when the client itself failed.
+    void fail(std::uint64_t number);
     /// Every request that may be under way: those that only read are returned to be sent again, the
     /// others end as unknown.
     std::vector<std::uint64_t> lost();
@@ -55,6 +56,7 @@ private:
     };
     void watch();
     std::optional<entry> take(std::uint64_t number);
+    static core::effect known_effect(const entry& of);
     static void complete(entry& finished, const core::outcome& result);
 
     std::size_t most_;
@@ -66,6 +68,10 @@ private:
     bool stopping_ = false;
     std::thread watcher_;
 };
+
+/// The deadline as a time of day, for the node: a year ahead at most, which clocks and the protocol
+/// can hold. nullopt for `never()`.
+std::optional<core::system_time> time_of_day(core::deadline until);
 
 /// A random (version 4) UUID.
 std::string new_uuid();

@@ -3,6 +3,9 @@
 #include <beds/core/json.hpp>
 #include <beds/wire/request.hpp>
 
+#include <algorithm>
+#include <limits>
+
 namespace beds::client {
 namespace {
 
@@ -44,20 +47,41 @@ std::optional<value> owned(const core::datum* from) {
     return value::from_json(text);
 }
 
-std::vector<std::string> owned_names(const core::datum* from, std::string_view member) {
+[[noreturn]] void refuse(const std::string& place, std::string_view why) {
+    throw core::error(core::errc::protocol, place + std::string{why});
+}
+
+std::vector<std::string> owned_names(const core::datum* from, const std::string& place,
+                                     std::string_view member) {
     std::vector<std::string> names;
-    if (from != nullptr) {
+    if (from == nullptr) {
+        return names;
+    }
+    bool right = from->is(core::datum::kind::array);
+    if (right) {
         for (const auto& item : from->items()) {
-            if (item.is(core::datum::kind::string)) {
-                names.emplace_back(item.text);
-            }
-        }
-        if (names.empty() || names.size() != from->items().size()) {
-            throw core::error(core::errc::protocol,
-                              "'" + std::string{member} + "' must be an array of names");
+            right = right && item.is(core::datum::kind::string);
+            names.emplace_back(item.text);
         }
     }
+    if (!right) {
+        refuse(place, "'" + std::string{member} + "' must be an array of names");
+    }
     return names;
+}
+
+std::optional<std::uint32_t> owned_limit(const core::datum* from, const std::string& place) {
+    if (from == nullptr) {
+        return std::nullopt;
+    }
+    constexpr auto most = std::numeric_limits<std::uint32_t>::max(); // above every template's
+    if (from->is(core::datum::kind::unsigned_integer)) {
+        return most;
+    }
+    if (!from->is(core::datum::kind::integer) || from->integer < 1) {
+        refuse(place, "'limit' must be a whole number above 0");
+    }
+    return static_cast<std::uint32_t>(std::min<std::int64_t>(from->integer, most));
 }
 
 } // namespace
@@ -136,13 +160,17 @@ request request::from_json(std::string_view text) {
     request made;
     made.mode = read.mode;
     made.enveloped = read.enveloped;
-    for (const auto& op : read.operations) {
+    for (std::size_t i = 0; i < read.operations.size(); ++i) {
+        const auto& op = read.operations[i];
+        const auto place =
+            read.enveloped ? "operation " + std::to_string(i + 1) + ": " : std::string{};
         if (op.refused != core::code::ok) {
-            throw core::error(core::errc::protocol, std::string{op.refusal});
+            refuse(place, op.refusal);
         }
         auto& to = made.operations.emplace_back(make(op.op, std::string{op.template_name}));
         to.name = op.name;
         to.id = op.id;
+        to.deadline = op.deadline;
         to.key = owned(op.key);
         to.where = owned(op.where);
         to.data = owned(op.data);
@@ -150,19 +178,17 @@ request request::from_json(std::string_view text) {
         to.inc = owned(op.inc);
         to.expect = owned(op.expect);
         to.args = owned(op.args);
-        to.sort = owned_names(op.sort, "sort");
-        to.fields = owned_names(op.fields, "fields");
+        to.sort = owned_names(op.sort, place, "sort");
+        to.fields = owned_names(op.fields, place, "fields");
+        to.limit = owned_limit(op.limit, place);
         to.after = op.after;
-        if (op.limit != nullptr) {
-            if (!op.limit->is(core::datum::kind::integer) || op.limit->integer < 1 ||
-                op.limit->integer > UINT32_MAX) {
-                throw core::error(core::errc::protocol, "'limit' must be a whole number above 0");
-            }
-            to.limit = static_cast<std::uint32_t>(op.limit->integer);
+        if (op.fields != nullptr && to.fields.empty()) {
+            refuse(place, "'fields' must name a field"); // here it would mean all of them
         }
         if (op.on_conflict != nullptr || op.returning != nullptr) {
             throw core::error(core::errc::unsupported,
-                              "'on_conflict' and 'return' are not available in this version");
+                              place + "'on_conflict' and 'return' are not available in this "
+                                      "version");
         }
     }
     return made;
@@ -181,6 +207,7 @@ core::request view(const request& from, core::arena& memory) {
         to.template_name = op.template_name;
         to.name = op.name;
         to.id = op.id;
+        to.deadline = op.deadline;
         to.key = keep(op.key, memory);
         to.where = keep(op.where, memory);
         to.data = keep(op.data, memory);

@@ -59,7 +59,9 @@ public:
     [[nodiscard]] row operator[](std::size_t i) const { return row{from_->rows->items()[i]}; }
     /// Cursor of the next page; empty: this is the last.
     [[nodiscard]] std::string_view next() const { return from_->next; }
+    /// Rows that a write wrote or matched.
     [[nodiscard]] std::optional<std::uint64_t> count() const { return from_->count; }
+    /// What `count` found.
     [[nodiscard]] std::optional<std::uint64_t> total() const { return from_->total; }
     [[nodiscard]] bool exists() const { return from_->exists != nullptr && from_->exists->boolean; }
     /// The out arguments of a call; null when there are none.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <beds/client/value.hpp>
+#include <beds/core/clock.hpp>
 #include <beds/core/operation.hpp>
 
 #include <cstdint>
@@ -17,6 +18,8 @@ struct operation {
     std::string template_name{};
     std::string name{}; ///< of a call
     std::string id{};   ///< idempotency key; empty: the request's id and the operation's position
+    /// This operation's own; the request's holds too. Milliseconds are kept.
+    std::optional<core::system_time> deadline{};
     std::optional<value> key{};
     std::optional<value> where{};
     std::optional<value> data{};
@@ -55,7 +58,9 @@ struct request {
     request(operation one) { operations.push_back(std::move(one)); }
     request(std::vector<operation> several, core::envelope_mode how = core::envelope_mode::each)
         : operations(std::move(several)), mode(how), enveloped(true) {}
-    /// From a request in the protocol's JSON. Throws core::error(protocol) when it is none.
+    /// From a request in the protocol's JSON, with all that its operations carry. Throws
+    /// core::error: `protocol` when the text or one of its operations is none, `unsupported` for
+    /// `return` and `on_conflict`.
     static request from_json(std::string_view text);
 };
 
