@@ -14,7 +14,7 @@ The environment BEDS_ENV (default: dev) chooses the overlay env_{BEDS_ENV}.toml 
 SIGTERM and SIGINT stop the node in order: it finishes and answers what is at hand.
 
 Exit codes:
-  0  ended in order, or nothing wrong (--check)
+  0  ended in order, or nothing that would stop a start (--check)
   1  any other failure
   2  wrong command line
   3  bad configuration

@@ -54,10 +54,10 @@ amqp::topology broker_topology(const config::broker_service_settings& service,
     return made;
 }
 
-std::string joined(const std::vector<templates::problem>& problems) {
+std::string joined(const std::vector<templates::problem>& problems, std::string_view between) {
     std::string text;
     for (const auto& one : problems) {
-        text += text.empty() ? "" : "\n";
+        text += text.empty() ? "" : between;
         text += templates::to_string(one);
     }
     return text;
@@ -208,7 +208,7 @@ struct node::impl {
         check_against_adapters(all, problems);
         const bool leave_out = given.templates.on_mismatch == config::mismatch_action::leave_out;
         if (!problems.empty() && !leave_out) {
-            throw core::error(core::errc::invalid_template, joined(problems));
+            throw core::error(core::errc::invalid_template, joined(problems, "\n"));
         }
         for (const auto& one : problems) {
             log.write(observe::level::warning, "BEDS_TEMPLATE_LEFT_OUT", "ipl",
@@ -216,7 +216,9 @@ struct node::impl {
         }
         registry = std::make_shared<const templates::registry>(std::move(all));
         return std::to_string(registry->all().size()) + " template(s)" +
-               (problems.empty() ? "" : ", " + std::to_string(problems.size()) + " problem(s)");
+               (problems.empty() ? ""
+                                 : ", left out with " + std::to_string(problems.size()) +
+                                       " problem(s): " + joined(problems, "; "));
     }
 
     /// What an engine cannot serve is refused before anybody asks for it.
@@ -391,7 +393,7 @@ void node::add_connection(std::shared_ptr<adapters::adapter> adapter) {
 void node::add_template(std::string_view toml, std::string_view name_for_messages) {
     const auto parsed = templates::parse(toml, {}, std::string{name_for_messages});
     if (!parsed.problems.empty()) {
-        throw core::error(core::errc::invalid_template, joined(parsed.problems));
+        throw core::error(core::errc::invalid_template, joined(parsed.problems, "\n"));
     }
     impl_->texts.emplace_back(toml, name_for_messages);
 }

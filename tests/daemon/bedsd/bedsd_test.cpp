@@ -115,6 +115,16 @@ TEST_CASE("a bad template ends with 4 and names file and line") {
     }
 }
 
+TEST_CASE("--check names every template that is left out, and why") {
+    const node_files node;
+    node.write("templates/bad.toml", "[template]\nname = \"bad\"\nversoin = 1\n");
+    CHECK(node.run({"--check", "--set", "templates.on_mismatch=leave_out"}) == 0);
+    INFO(node.out());
+    CHECK(contains(node.out(), "1 template(s)"));
+    CHECK(contains(node.out(), "bad.toml:3"));
+    CHECK(contains(node.out(), "versoin"));
+}
+
 TEST_CASE("start_timeout ends the wait for servers with 5") {
     const node_files node;
     CHECK(node.run({"--set", "admin.start_timeout=300ms"}) == 5);
