@@ -4,6 +4,9 @@
 
 #include <beds/adapters/mariadb.hpp>
 #include <beds/adapters/memory.hpp>
+#ifdef BEDS_TEST_MONGODB
+#include <beds/adapters/mongodb.hpp>
+#endif
 #include <beds/amqp/connection.hpp>
 #include <beds/amqp/topology.hpp>
 #include <beds/client/amqp_client.hpp>
@@ -15,11 +18,13 @@
 #include <iterator>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
-/// A node over MariaDB and the memory engine, what surrounds it, and raw messages to it.
+/// A node over MariaDB, MongoDB and the memory engine, what surrounds it, and raw messages to it.
+/// MongoDB: in programs that define BEDS_TEST_MONGODB and link the adapter.
 namespace beds::test {
 
 /// A database of one test on some server, gone when the test ends.
@@ -83,12 +88,25 @@ inline amqp::connection_settings amqp_settings(const endpoint& from) {
 struct node_options {
     config::broker_counts rel{.read = 1, .write = 1, .bulk = 0};
     config::broker_counts mem{}; ///< all zero: no connection in memory
+    config::broker_counts rec{.read = 1, .write = 1, .bulk = 0};
+    std::optional<config::rec_service_settings> mongodb{}; ///< nothing: no connection `rec`
     std::vector<std::string> templates{};
     std::chrono::seconds heartbeat{30};
     std::chrono::milliseconds connect_timeout{2'000};
     std::uint32_t max_batch = 256;
     std::string tag{}; ///< empty: one that nobody else has
 };
+
+#ifdef BEDS_TEST_MONGODB
+inline void register_mongodb(node::node& to) {
+    to.register_engine(templates::engine::rec,
+                       [](const std::string& name, const config::settings& from) {
+                           return adapters::make_mongodb(name, from.rec_services.at(name));
+                       });
+}
+#else
+inline void register_mongodb(node::node&) {}
+#endif
 
 class running_node {
 public:
@@ -112,6 +130,10 @@ public:
             settings.rel_services["rel"] = *rel;
             service.instances["rel"] = options.rel;
         }
+        if (options.mongodb) {
+            settings.rec_services["rec"] = *options.mongodb;
+            service.instances["rec"] = options.rec;
+        }
         const bool memory = options.mem.read + options.mem.write > 0;
         if (memory) {
             service.instances["mem"] = options.mem;
@@ -129,6 +151,7 @@ public:
                                [](const std::string& name, const config::settings& from) {
                                    return adapters::make_mariadb(name, from.rel_services.at(name));
                                });
+        register_mongodb(*node_);
         if (memory) {
             node_->add_connection(adapters::make_memory("mem"));
         }

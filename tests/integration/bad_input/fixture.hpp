@@ -8,12 +8,15 @@
 namespace beds::test {
 
 inline std::string notes_template(const std::string& name, const std::string& connection) {
-    return "[template]\nname = \"" + name + "\"\nstore = \"rel\"\nconnection = \"" + connection +
+    const bool mongodb = connection == "rec";
+    return "[template]\nname = \"" + name + "\"\nstore = \"" + (mongodb ? "rec" : "rel") +
+           "\"\nconnection = \"" + connection +
            R"toml("
 object = "notes"
 key    = ["id"]
 [fields]
-id     = { type = "int64", required = true }
+id     = { type = "int64", required = true)toml" +
+           (mongodb ? R"(, column = "_id")" : "") + R"toml( }
 title  = { type = "string", max = 16000 }
 small  = { type = "int8" }
 big    = { type = "uint64" }

@@ -31,7 +31,9 @@
 /// INTERNAL, with the field. Conditions compare with the stored form above only.
 ///
 /// `_id` is the field whose `column` says so; a document of a template without one gets an
-/// ObjectId. The key needs a unique index. `_beds` is the adapter's own and is in no result.
+/// ObjectId. The key needs a unique index. `_beds` is the adapter's own and is in no result; a
+/// document with a member of that name is refused, and so is one with a NUL in a member's name. All
+/// other names, `$` and `.` in them too, are data.
 ///
 /// What is not atomic here. One document changes wholly or not at all; there are no transactions,
 /// so `atomic` envelopes are refused, and writes are applied when `run` returns, whatever happens

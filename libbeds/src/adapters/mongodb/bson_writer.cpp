@@ -259,6 +259,10 @@ encode_problem append(bson_writer& to, std::string_view name, const core::datum&
             if (item.name.find('\0') != std::string_view::npos) {
                 return "a member's name contains a NUL";
             }
+            // Reading leaves members of this name out: what was sent would not come back.
+            if (item.name == "_beds") {
+                return "a member is called '_beds', which is reserved";
+            }
             if (auto problem = append(to, item.name, item.value)) {
                 return problem;
             }
