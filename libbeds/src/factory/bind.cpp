@@ -121,13 +121,30 @@ binder::binder(std::span<const templates::template_def> templates)
         by_object.push_back(&target);
     }
     std::sort(by_object.begin(), by_object.end(), [](const auto* left, const auto* right) {
-        return std::tie(left->object, left->name) < std::tie(right->object, right->name);
+        return std::tie(left->connection, left->object, left->name) <
+               std::tie(right->connection, right->object, right->name);
     });
-    std::uint32_t rank = 0;
-    for (const auto* target : by_object) {
+    const auto key_columns = [](const template_def& of) {
+        std::vector<std::string_view> names;
+        for (const auto id : of.key) {
+            names.push_back(of.fields[id].column);
+        }
+        return names;
+    };
+    for (std::uint32_t rank = 0; rank < by_object.size(); ++rank) {
+        const auto* target = by_object[rank];
         template_info made;
         made.target = target;
-        made.rank = rank++;
+        made.rank = rank;
+        made.object = rank;
+        for (std::uint32_t other = 0; other < by_object.size(); ++other) {
+            if (by_object[other]->connection == target->connection &&
+                by_object[other]->object == target->object) {
+                made.object = std::min(made.object, other);
+                made.loose_key =
+                    made.loose_key || key_columns(*by_object[other]) != key_columns(*target);
+            }
+        }
         for (std::size_t i = 0; i < target->fields.size(); ++i) {
             const auto& field = target->fields[i];
             made.all_fields.push_back(static_cast<field_id>(i));
@@ -140,7 +157,7 @@ binder::binder(std::span<const templates::template_def> templates)
         }
         for (const auto id : target->key) {
             made.key_sort.push_back({id, adapters::direction::ascending});
-            made.collated_key = made.collated_key || !target->fields[id].collation.empty();
+            made.loose_key = made.loose_key || !target->fields[id].collation.empty();
         }
         infos_.emplace(target, std::move(made));
     }

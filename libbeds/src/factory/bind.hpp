@@ -20,7 +20,10 @@ struct template_info {
     std::vector<adapters::sort_key> key_sort;
     std::vector<templates::field_id> inserted; ///< fields that an insert fills by itself
     std::uint32_t rank = 0;                    ///< order of locking: by object
-    bool collated_key = false;                 ///< keys that differ in bytes may be one row
+    std::uint32_t object = 0;                  ///< equal for templates over one table or collection
+    /// The bytes of a key do not tell which row it is: a collation decides, or another template
+    /// over the object has another key.
+    bool loose_key = false;
 };
 
 /// Types operations by their templates. Everything it makes lives in the batch's arena, except the

@@ -23,6 +23,9 @@ using core::outcome;
 
 namespace {
 
+/// Why an operation may have been applied already.
+enum class doubt : std::uint8_t { none, redelivered, unanswered_commit };
+
 /// Progress of one operation within a batch.
 enum class stage : std::uint8_t {
     open,     ///< still to be run
@@ -130,9 +133,11 @@ struct factory::impl {
     std::span<message> batch;
     std::span<outcome> results;
     std::span<stage> stages;
-    std::span<std::uint8_t> stopped;   ///< by message: a `sequence` that failed
-    std::span<std::uint8_t> uncertain; ///< by operation: a commit was sent and not answered
-    std::vector<planned*> open;        ///< of the unit under way
+    std::span<std::uint8_t> stopped; ///< by message: a `sequence` that failed
+    /// By operation: whether it may have been applied already. It is no longer doubtful when its
+    /// first reply is found or it was run to its end.
+    std::span<doubt> doubts;
+    std::vector<planned*> open; ///< of the unit under way
     std::vector<adapters::operation_identity> ids;
     std::vector<adapters::stored_reply> known;
     std::vector<const adapters::bound_operation*> group;
@@ -153,9 +158,14 @@ struct factory::impl {
             if (session == nullptr) {
                 session = adapter->open_session(context);
             }
-            const auto limit = until.earlier(core::deadline::at(now + given.connect_timeout));
-            session->connect(limit);
-            adapter->inspect(*session, served, limit);
+            session->connect(until.earlier(core::deadline::at(now + given.connect_timeout)));
+            // Looks at every template: takes longer than a connection.
+            adapter->inspect(*session, served,
+                             until.earlier(core::deadline::at(now + 4 * given.connect_timeout)));
+            if (!session->usable()) {
+                note_failure("the connection broke while the templates were looked at");
+                return false;
+            }
             can = adapter->can();
             ++connects;
             retry.succeeded();
@@ -202,11 +212,7 @@ struct factory::impl {
                 join(*memory, {"there is no template '", shown, "'", registry->suggest(shown)}));
         }
         if (from.source == source::catalog) {
-            auto refused =
-                outcome::failure(code::backend_unavailable,
-                                 "no node serves the database of this template at the moment");
-            refused.retry_after = std::chrono::seconds{1};
-            return refused;
+            return unrouted(from.routing_key, *target);
         }
         if (target->connection != connection) {
             return outcome::failure(code::misrouted,
@@ -242,15 +248,17 @@ struct factory::impl {
         if (auto failure = bind.bind(op, clock.system_now(), *memory, into.bound)) {
             return failure;
         }
-        into.bound.deadline = deadline_of(from.request, op, *target)
-                                  .earlier(core::deadline::after(given.longest_work, clock));
-        if (into.bound.deadline.expired(clock)) {
+        const auto asked = deadline_of(from.request, op, *target);
+        into.bound.deadline = asked.earlier(core::deadline::after(given.longest_work, clock));
+        into.capped = into.bound.deadline.when() < asked.when();
+        if (!into.writes && into.bound.deadline.expired(clock)) {
             return outcome::failure(code::deadline_exceeded,
                                     "the deadline passed before the start");
         }
         const auto& info = bind.info(*target);
         into.rank = info.rank;
-        into.collated_key = info.collated_key;
+        into.object = info.object;
+        into.loose_key = info.loose_key;
         into.mode = from.request.mode;
         into.int64_as_string = from.request.int64_as_string;
         if (into.writes) {
@@ -266,6 +274,26 @@ struct factory::impl {
             }
         }
         return std::nullopt;
+    }
+
+    /// What no binding took: the key may be wrong, or the right one of a database that nobody
+    /// serves.
+    outcome unrouted(std::string_view key, const templates::template_def& target) const {
+        const auto dot = key.rfind('.');
+        const bool right = dot != std::string_view::npos &&
+                           registry->find(key.substr(0, dot)) != nullptr &&
+                           core::parse_op_class(key.substr(dot + 1)).has_value();
+        if (!right) {
+            return outcome::failure(code::misrouted,
+                                    join(*memory, {"the routing key must be the template and the "
+                                                   "class of the operation, such as '",
+                                                   target.name, ".read'"}));
+        }
+        auto refused =
+            outcome::failure(code::backend_unavailable,
+                             "no node serves the database of this template at the moment");
+        refused.retry_after = std::chrono::seconds{1};
+        return refused;
     }
 
     outcome unknown_call(const templates::template_def& target, std::string_view name) {
@@ -319,18 +347,21 @@ struct factory::impl {
         stages[index] = stage::answered;
     }
 
-    /// As `answer`, for an operation that was not run to its end: when a commit was sent and not
-    /// answered, its effect is not known, whatever else is said about it.
+    /// As `answer`, for an operation that was not run to its end: when it may have been applied
+    /// before, its effect is not known, whatever else is said about it.
     void give_up(core::op_index index, outcome result) {
         sink->reset(index);
-        if (uncertain[index] != 0) {
+        if (doubts[index] != doubt::none) {
             result.status = core::status::error;
             if (result.code == code::skipped) {
                 result.code = code::backend_unavailable;
             }
             result.effect = effect::unknown;
-            result.detail = "the connection broke while the commit was under way; send the same id "
-                            "again to learn the outcome";
+            result.detail = doubts[index] == doubt::unanswered_commit
+                                ? "the connection broke while the commit was under way; send the "
+                                  "same id again to learn the outcome"
+                                : "the request was delivered a second time and not run again; send "
+                                  "the same id again to learn the outcome";
         }
         answer(index, result);
     }
@@ -363,6 +394,9 @@ struct factory::impl {
                 }
                 writes = writes || made->writes;
                 made->identity.index = index;
+                if (made->writes && from.request.redelivered) {
+                    doubts[index] = doubt::redelivered;
+                }
                 all.push_back(made);
             }
             const auto own = std::span{all}.subspan(first_planned);
@@ -396,7 +430,7 @@ struct factory::impl {
                                              "the database cannot be reached at the moment");
                 away.retry_after = retry.left(clock.steady_now());
                 for (core::op_index i = first; i < first + count; ++i) {
-                    answer(i, away);
+                    give_up(i, away);
                 }
                 return;
             }
@@ -436,10 +470,13 @@ struct factory::impl {
 
     struct repeat {
         core::op_index original;
-        core::op_index copy;
+        planned* copy;
     };
     std::vector<repeat> repeats;
     std::vector<planned*> by_id;
+    /// Run after everything else, message by message, when the inbox knows what became of the ids
+    /// that they share with others of the batch.
+    std::vector<planned*> later;
 
     void set_repeats_aside() {
         by_id.clear();
@@ -455,7 +492,6 @@ struct factory::impl {
             return std::tie(a->identity.principal, a->identity.id) <
                    std::tie(b->identity.principal, b->identity.id);
         });
-        bool any = false;
         const planned* original = by_id.front();
         for (std::size_t i = 1; i < by_id.size(); ++i) {
             auto* op = by_id[i];
@@ -464,18 +500,31 @@ struct factory::impl {
                 original = op;
                 continue;
             }
-            any = true;
-            if (op->identity.content == original->identity.content) {
-                repeats.push_back({original->bound.index, op->bound.index});
+            if (op->identity.content != original->identity.content) {
+                answer(op->bound.index, reused());
+                stop_message(*op, all);
+            } else if (op->message == original->message || op->mode == core::envelope_mode::each) {
+                repeats.push_back({original->bound.index, op});
                 stages[op->bound.index] = stage::answered;
             } else {
-                answer(op->bound.index, reused());
+                later.push_back(op); // its whole message waits, see below
             }
         }
-        if (any) {
-            std::erase_if(
-                all, [&](const planned* op) { return stages[op->bound.index] == stage::answered; });
+        if (!later.empty()) {
+            std::vector<std::uint32_t> waiting;
+            for (const auto* op : later) {
+                waiting.push_back(op->message);
+            }
+            later.clear();
+            std::copy_if(all.begin(), all.end(), std::back_inserter(later), [&](const planned* op) {
+                return std::find(waiting.begin(), waiting.end(), op->message) != waiting.end();
+            });
+            std::erase_if(all, [&](const planned* op) {
+                return std::find(waiting.begin(), waiting.end(), op->message) != waiting.end();
+            });
         }
+        std::erase_if(
+            all, [&](const planned* op) { return stages[op->bound.index] == stage::answered; });
     }
 
     static outcome reused() {
@@ -483,15 +532,32 @@ struct factory::impl {
                                 "this id was used for an operation with other content", "id");
     }
 
+    /// What was settled for the original holds for its copies; otherwise each copy is tried by
+    /// itself.
     void answer_repeats() {
-        for (const auto& one : repeats) {
-            results[one.copy] = results[one.original];
-            sink->reset(one.copy);
-            if (results[one.original].status != core::status::skipped) {
-                sink->stored(one.copy, sink->encode(one.original, results[one.original], *memory));
+        std::size_t waiting = 0;
+        for (const auto [original, copy] : repeats) {
+            const auto index = copy->bound.index;
+            if (stages[original] == stage::open) { // its message is run later
+                repeats[waiting++] = {original, copy};
+                continue;
+            }
+            const bool same_message =
+                batch[copy->message].first <= original &&
+                original < batch[copy->message].first + batch[copy->message].results.size();
+            if (!same_message && !is_final(results[original]) &&
+                results[original].effect != effect::unknown) {
+                stages[index] = stage::open;
+                later.push_back(copy);
+                continue;
+            }
+            results[index] = results[original];
+            sink->reset(index);
+            if (results[original].status != core::status::skipped) {
+                sink->stored(index, sink->encode(original, results[original], *memory));
             }
         }
-        repeats.clear();
+        repeats.resize(waiting);
     }
 
     // ---- one transaction ---------------------------------------------------------------------
@@ -505,6 +571,9 @@ struct factory::impl {
             auto failed = outcome::failure(why, detail);
             failed.retry_after = retry_after;
             give_up(index, failed);
+            if (op->mode == core::envelope_mode::sequence) {
+                stopped[op->message] = 1; // its operations in later transactions are not run
+            }
         }
         open.clear();
     }
@@ -520,22 +589,29 @@ struct factory::impl {
         for (const auto* op : open) {
             const auto index = op->bound.index;
             if (stages[index] == stage::open && now >= op->bound.deadline.when()) {
-                give_up(index, outcome::failure(code::deadline_exceeded, "the deadline passed"));
+                give_up(index,
+                        outcome::failure(code::deadline_exceeded,
+                                         op->capped ? "longer than an operation may work here"
+                                                    : "the deadline passed"));
                 ++ended;
-                if (batch[op->message].request.mode == core::envelope_mode::atomic) {
-                    end_atomic(*op);
-                } else if (op->mode == core::envelope_mode::sequence) {
-                    stop_sequence(*op);
-                }
+                stop_message(*op, open);
             }
         }
         drop_answered();
         return ended;
     }
 
-    /// The other operations of an atomic message whose one operation was answered early.
-    void end_atomic(const planned& cause) {
-        for (const auto* op : open) {
+    /// One operation of the message was answered early, and not well: an atomic envelope ends with
+    /// it, a sequence stops behind it.
+    void stop_message(const planned& cause, std::span<planned* const> among) {
+        if (cause.mode == core::envelope_mode::sequence) {
+            stop_sequence(cause);
+            return;
+        }
+        if (cause.mode != core::envelope_mode::atomic) {
+            return;
+        }
+        for (const auto* op : among) {
             if (op->message == cause.message && stages[op->bound.index] == stage::open) {
                 give_up(op->bound.index,
                         outcome::skip("another operation of the atomic envelope failed"));
@@ -566,15 +642,17 @@ struct factory::impl {
             if ((*found)->identity.content == stored.content) {
                 answer(stored.index, outcome_of_stored(stored.reply));
                 sink->stored(stored.index, stored.reply);
-                if (!results[stored.index].ok() &&
-                    (*found)->mode == core::envelope_mode::sequence) {
-                    stop_sequence(**found);
-                }
             } else {
                 answer(stored.index, reused());
             }
         }
         known.clear();
+        // Only now: what was answered before is told as it was, whatever its neighbours became.
+        for (const auto* op : open) {
+            if (stages[op->bound.index] == stage::answered && !results[op->bound.index].ok()) {
+                stop_message(*op, open);
+            }
+        }
         drop_answered();
     }
 
@@ -671,19 +749,22 @@ struct factory::impl {
         return step_result::done;
     }
 
-    step_result seal_open(bool alone) {
+    step_result seal_open(bool alone, lookup how) {
         seals.clear();
         for (const auto* op : open) {
             auto& result = results[op->bound.index];
             if (alone) {
                 result.at_least_once = true;
             }
-            if (!op->writes || !is_final(result)) {
+            if (!op->writes) {
                 continue;
             }
             // A failed atomic envelope is run anew when it is sent again: its parts have no answer
             // of their own.
-            if (op->mode == core::envelope_mode::atomic && !result.ok()) {
+            if (!is_final(result) || (op->mode == core::envelope_mode::atomic && !result.ok())) {
+                if (how == lookup::none) {
+                    return step_result::known_id; // perhaps: nothing is kept that would clash
+                }
                 continue;
             }
             seals.push_back({op->identity, sink->encode(op->bound.index, result, *memory)});
@@ -692,7 +773,7 @@ struct factory::impl {
     }
 
     /// Runs the operations of one transaction until each of them is answered.
-    void run_unit(std::uint32_t unit) {
+    void run_unit(std::uint32_t unit, bool again) {
         open.clear();
         bool writes = false;
         bool redelivered = false;
@@ -704,19 +785,52 @@ struct factory::impl {
             }
         }
         run_transaction(writes ? work_kind::write : work_kind::read,
-                        redelivered ? lookup::all : lookup::none, false);
+                        redelivered || again ? lookup::all : lookup::none, false);
+    }
+
+    /// Writes whose deadline passed before they began are not run, but they may have been: sent
+    /// again by their caller, or delivered again after a crash. Their first replies are in the
+    /// inbox.
+    void ask_for_late() {
+        if (connects != 0 && !can.inbox) {
+            return;
+        }
+        const auto now = clock.steady_now();
+        ids.clear();
+        for (const auto* op : open) {
+            if (op->writes && now >= op->bound.deadline.when()) {
+                ids.push_back(op->identity);
+            }
+        }
+        const auto until = core::deadline::at(now + given.connect_timeout);
+        if (ids.empty() || !ensure_session(until) || !can.inbox) {
+            return;
+        }
+        known.clear();
+        if (session->begin(work_kind::write, until, ids, lookup::all, *memory, known) ==
+            step_result::done) {
+            answer_known();
+        }
+        if (session->usable()) {
+            session->rollback();
+        }
     }
 
     void run_transaction(work_kind kind, lookup how, bool alone) {
         unsigned reruns = 0;
         unsigned breaks = 0;
+        bool called = false;
+        if (kind == work_kind::write) {
+            ask_for_late();
+        }
         while (!open.empty()) {
             expire(clock.steady_now());
             if (open.empty()) {
                 return;
             }
-            const auto until = earliest_deadline();
-            if (!ensure_session(until)) {
+            // One caller's short deadline must not keep the others from a session.
+            if (!ensure_session(core::deadline::never())) {
+                expire(clock.steady_now());
                 fail_open(code::backend_unavailable, "the database cannot be reached at the moment",
                           retry.left(clock.steady_now()));
                 return;
@@ -725,16 +839,24 @@ struct factory::impl {
                 sink->reset(op->bound.index);
                 results[op->bound.index] = outcome{};
             }
+            const auto until = earliest_deadline();
             collect_ids(kind);
             known.clear();
             auto step =
                 session->begin(kind, until, ids, can.inbox ? how : lookup::none, *memory, known);
             if (step == step_result::done) {
                 answer_known();
+                if (alone && called && !open.empty()) {
+                    doubts[open.front()->bound.index] = doubt::unanswered_commit;
+                    session->rollback();
+                    fail_open(code::backend_conflict, "the same id was run elsewhere");
+                    return;
+                }
+                called = true;
                 step = run_open();
             }
             if (step == step_result::done && kind == work_kind::write && can.inbox) {
-                step = seal_open(alone);
+                step = seal_open(alone, how);
             } else if (step == step_result::done && alone) {
                 for (const auto* op : open) {
                     results[op->bound.index].at_least_once = true;
@@ -751,7 +873,8 @@ struct factory::impl {
                 case commit_result::unknown:
                     if (kind == work_kind::write) {
                         for (const auto* op : open) {
-                            uncertain[op->bound.index] = op->writes ? 1 : 0;
+                            doubts[op->bound.index] =
+                                op->writes ? doubt::unanswered_commit : doubt::none;
                         }
                     }
                     // With an inbox the outcome can be learned: its row is there or it is not.
@@ -768,6 +891,14 @@ struct factory::impl {
             }
             if (!can.transactions) {
                 drop_answered(); // what ran is applied; only the rest is run again
+            }
+            if (alone && called && step != step_result::known_id && !open.empty()) {
+                // It commits by itself, and may have: never called again.
+                doubts[open.front()->bound.index] = doubt::unanswered_commit;
+                fail_open(step == step_result::expired ? code::deadline_exceeded
+                                                       : code::backend_unavailable,
+                          "the connection broke");
+                return;
             }
             switch (step) {
             case step_result::done:
@@ -853,10 +984,11 @@ struct factory::impl {
         const auto total = count(batch);
         results = memory->make_span<outcome>(total);
         stages = memory->make_span<stage>(total);
-        uncertain = memory->make_span<std::uint8_t>(total);
+        doubts = memory->make_span<doubt>(total);
         stopped = memory->make_span<std::uint8_t>(batch.size());
         all.clear();
         repeats.clear();
+        later.clear();
         bind.trim();
         core::op_index first = 0;
         for (auto& one : batch) {
@@ -867,6 +999,15 @@ struct factory::impl {
 
         bind_all();
         set_repeats_aside();
+        run_planned(false);
+        do {
+            answer_repeats();
+            run_later();
+        } while (!repeats.empty());
+        tally();
+    }
+
+    void run_planned(bool again) {
         plan(all, *memory);
         std::uint32_t last_unit = 0;
         for (const auto* op : all) {
@@ -874,7 +1015,7 @@ struct factory::impl {
         }
         for (std::uint32_t unit = 0; unit <= last_unit && !all.empty(); ++unit) {
             if (unit % 2 == 0) {
-                run_unit(unit);
+                run_unit(unit, again);
                 continue;
             }
             for (auto* op : all) {
@@ -883,8 +1024,19 @@ struct factory::impl {
                 }
             }
         }
-        answer_repeats();
-        tally();
+    }
+
+    void run_later() {
+        for (std::size_t i = 0; i < later.size();) {
+            all.clear();
+            for (const auto message = later[i]->message;
+                 i < later.size() && later[i]->message == message; ++i) {
+                later[i]->unit = later[i]->wave = 0;
+                all.push_back(later[i]);
+            }
+            run_planned(true);
+        }
+        later.clear();
     }
 
     void tally() {

@@ -65,11 +65,11 @@ bool is_barrier(const planned& op) {
         return true; // sees more rows than its key's: only asked inside messages that write
     case core::verb::update:
     case core::verb::remove:
-        return op.bound.key.empty() || op.collated_key;
+        return op.bound.key.empty() || op.loose_key;
     case core::verb::fetch:
-        return op.collated_key;
+        return op.loose_key;
     case core::verb::insert:
-        return op.bound.rows.size() != 1; // several keys at once
+        return op.bound.rows.size() != 1 || op.loose_key; // several keys at once
     case core::verb::describe:
         return false;
     }
@@ -95,7 +95,7 @@ std::span<const value> row_key(const planned& op, core::arena& memory) {
     return key;
 }
 
-/// Remembers the last waves in which a row was written and read, by template and key.
+/// Remembers the last waves in which a row was written and read, by object and key.
 class key_table {
 public:
     struct entry {
@@ -115,8 +115,7 @@ public:
     }
 
     entry& at(const planned& op, std::span<const value> key) {
-        auto hash = mix(
-            op.unit, static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(op.bound.target)));
+        auto hash = mix(op.unit, op.object);
         for (const auto& part : key) {
             hash = mix(hash, hash_of(part));
         }
@@ -129,7 +128,7 @@ public:
                 return slot;
             }
             if (slot.hash == hash && slot.owner->unit == op.unit &&
-                slot.owner->bound.target == op.bound.target &&
+                slot.owner->object == op.object &&
                 std::equal(slot.key.begin(), slot.key.end(), key.begin(), key.end())) {
                 return slot;
             }

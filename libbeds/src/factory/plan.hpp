@@ -25,7 +25,9 @@ struct planned {
     bool writes = false;
     bool alone = false; ///< commits by itself
     bool message_writes = false;
-    bool collated_key = false;
+    std::uint32_t object = 0;     ///< equal for templates over one table or collection
+    bool loose_key = false;       ///< the bytes of its key do not tell which row it is
+    bool capped = false;          ///< its deadline lies further ahead than operations may work here
     bool int64_as_string = false; ///< of its message; operations that differ in it share no rows
 };
 

@@ -29,6 +29,7 @@ struct message {
     core::request request;
     factory::source source = factory::source::requests;
     std::string_view routed_template{}; ///< with `strict_route`: the one template that it may name
+    std::string_view routing_key{};     ///< asked of what came through the catalog
 
     /// Filled by `run`: the numbers and outcomes of its operations.
     core::op_index first = 0;
@@ -40,9 +41,9 @@ struct settings {
     core::op_class highest_class = core::op_class::bulk;
     /// Used when neither the caller nor the template gives a deadline.
     std::chrono::milliseconds default_deadline{30'000};
-    /// No operation works longer than this, whatever its deadline: a broker's thread has to come
-    /// back to RabbitMQ well within a heartbeat. Past it: DEADLINE_EXCEEDED.
-    std::chrono::milliseconds longest_work{20'000};
+    /// No operation works longer than this, whatever its deadline: DEADLINE_EXCEEDED. A
+    /// broker's thread has to come back to RabbitMQ well within a heartbeat.
+    std::chrono::milliseconds longest_work{600'000};
     /// Upper bound for one attempt to reach the database.
     std::chrono::milliseconds connect_timeout{3'000};
     /// How often a batch is run again after deadlocks before its operations end as
