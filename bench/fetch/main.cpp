@@ -53,7 +53,7 @@ int main(int argc, char** argv) try {
         };
         return run_load(where, asked);
     };
-    const auto code = compare("fetch", "fetches/s", options, floor, beds);
+    const auto code = compare({"fetch", "fetches/s", 0.75}, options, floor, beds);
     node.print_batches();
     return code;
 } catch (const std::exception& failed) {

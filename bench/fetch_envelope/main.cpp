@@ -75,7 +75,7 @@ int main(int argc, char** argv) try {
         };
         return run_load(where, asked);
     };
-    const auto code = compare("fetch_envelope", "fetches/s", options, floor, beds);
+    const auto code = compare({"fetch_envelope", "fetches/s", 4.0}, options, floor, beds);
     node.print_batches();
     return code;
 } catch (const std::exception& failed) {

@@ -91,7 +91,7 @@ int main(int argc, char** argv) try {
         return applied == expected && inbox == expected ? ""
                                                         : "effects and acknowledgements differ";
     };
-    const auto code = compare("write_envelope", "writes/s", options, floor, beds, check);
+    const auto code = compare({"write_envelope", "writes/s", 1.5}, options, floor, beds, check);
     node.print_batches();
     return code;
 } catch (const std::exception& failed) {
