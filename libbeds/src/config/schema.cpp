@@ -66,23 +66,6 @@ bool is_name(string_view text) {
            all_of(text, "_");
 }
 
-bool is_port(string_view text) {
-    unsigned port = 0;
-    const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), port);
-    return failure == std::errc{} && end == text.data() + text.size() && port >= 1 && port <= 65535;
-}
-
-bool is_listen(string_view text) {
-    if (text.empty()) {
-        return true;
-    }
-    if (text.substr(0, 5) == "unix:") {
-        return text.size() > 6 && text[5] == '/';
-    }
-    const auto colon = text.rfind(':');
-    return colon != string_view::npos && colon > 0 && is_port(text.substr(colon + 1));
-}
-
 constexpr text_rule environment_name{is_name,
                                      "a name of lower-case letters, digits and _, at most 32"};
 constexpr text_rule wbid_rule{
@@ -99,7 +82,8 @@ constexpr text_rule node_rule{
     },
     "a name without blanks, at most 64 bytes"};
 constexpr text_rule not_empty{[](string_view text) { return !text.empty(); }, "text, not empty"};
-constexpr text_rule listen_rule{is_listen, "\"address:port\", \"unix:/path\" or \"\""};
+constexpr text_rule listen_rule{[](string_view text) { return text.empty(); },
+                                "\"\" (admin pages are not available in this version)"};
 
 constexpr std::uint64_t second = 1000;
 constexpr std::uint64_t minute = 60 * second;
@@ -115,7 +99,8 @@ constexpr key id_keys[]{
      .default_note = "`BEDS_ENV`, or `\"dev\"`"},
     {.name = "version",
      .at = at<&id_settings::version>,
-     .doc = "The operator's own mark for this configuration, shown in logs."},
+     .doc = "The operator's own mark for this configuration; the step `configuration` of "
+            "the start shows it in the log."},
     {.name = "wbid",
      .at = at<&id_settings::wbid>,
      .doc = "Prefix of the DBA's objects (`ms`: `ms_accounts`) and of event ids. Empty: the naming "
@@ -330,7 +315,7 @@ constexpr key log_keys[]{
 constexpr key admin_keys[]{
     {.name = "listen",
      .at = at<&admin_settings::listen>,
-     .doc = "Address of the admin pages. Empty: none.",
+     .doc = "Address of the admin pages, which are not available in this version.",
      .rule = listen_rule},
     {.name = "start_timeout",
      .at = at<&admin_settings::start_timeout>,

@@ -139,7 +139,8 @@ struct node::impl {
         for (const auto& [role, service] : given.broker_services) {
             local += service.is_local ? 1U : 0U;
         }
-        return std::to_string(local) + " role(s) on this node, environment " + given.id.env_name;
+        return std::to_string(local) + " role(s) on this node, environment " + given.id.env_name +
+               (given.id.version.empty() ? "" : ", version " + given.id.version);
     }
 
     std::string make_adapters() {

@@ -104,6 +104,8 @@ TEST_CASE("--check needs no server") {
     CHECK(node.run({"--check"}) == 0);
     INFO(node.err());
     CHECK(contains(node.out(), "templates"));
+    CHECK(node.run({"--check", "--set", "id.version=2026-11 b"}) == 0);
+    CHECK(contains(node.out(), "environment dev, version 2026-11 b"));
 }
 
 TEST_CASE("a bad template ends with 4 and names file and line") {

@@ -80,7 +80,7 @@ on_mismatch = "leave_out"
 level = "debug"
 target = "journald"
 [admin]
-listen = "127.0.0.1:8077"
+listen = ""
 start_timeout = "90s"
 drain_timeout = "0s"
 )");
@@ -110,7 +110,7 @@ drain_timeout = "0s"
     CHECK(all.templates.direct == config::direct_access::deny);
     CHECK(all.templates.on_mismatch == config::mismatch_action::leave_out);
     CHECK(all.log == config::log_settings{config::log_level::debug, config::log_target::journald});
-    CHECK(all.admin.listen == "127.0.0.1:8077");
+    CHECK(all.admin.listen.empty());
     CHECK(all.admin.start_timeout == std::optional<std::chrono::milliseconds>{90s});
     CHECK(all.admin.drain_timeout == 0ms);
 }
@@ -420,4 +420,14 @@ TEST_CASE("a damaged file is a problem, never a crash") {
         refused += room.load(changed).ok() ? 0U : 1U;
     }
     CHECK(refused > minimal.size());
+}
+
+TEST_CASE("admin pages are refused as long as there are none") {
+    files room;
+    const auto result = room.load(std::string{minimal} + "[admin]\nlisten = \"127.0.0.1:8077\"\n");
+    const auto problem = config_test::problem_of(result, "admin.listen");
+    INFO(problem.message);
+    CHECK(problem.file == (room.root() / "beds.toml").string());
+    CHECK(problem.line == 13);
+    CHECK(contains(problem.message, "not available in this version"));
 }

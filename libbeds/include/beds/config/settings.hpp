@@ -33,7 +33,8 @@ struct tls_settings {
 /// `[id]`: who this node is.
 struct id_settings {
     std::string env_name = "dev"; ///< loader's default: the environment that chose the overlay
-    std::string version = {};     ///< the operator's own mark for this configuration; free text
+    /// The operator's own mark for this configuration, free text; logged at the start.
+    std::string version = {};
     /// Prefix of the DBA's objects, for example `ms`; empty: conventions unchecked.
     std::string wbid = {};
     /// Name in logs and database sessions; empty: the host name (`host_name()`).
@@ -163,7 +164,7 @@ struct log_settings {
 
 /// `[admin]`: how the node is run.
 struct admin_settings {
-    std::string listen = {}; ///< `address:port` or `unix:/path` of the admin pages; empty: none
+    std::string listen = {}; ///< of the admin pages, not available in this version: must be empty
     /// How long required servers may stay away at start before the node gives up; nothing: it keeps
     /// trying. 100 ms to 24 h.
     std::optional<std::chrono::milliseconds> start_timeout = {};
