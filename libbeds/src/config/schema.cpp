@@ -260,7 +260,8 @@ constexpr key rel_keys[]{
      .doc = "Keep the table `beds_inbox` there, so that a write sent twice happens once."},
     {.name = "required",
      .at = at<&rel::required>,
-     .doc = "The node is not ready without it, and `admin.start_timeout` counts for it."},
+     .doc = "The node is not ready without it, and `admin.start_timeout` counts for it. A role of "
+            "this node must have instances for it."},
 };
 
 using rec = rec_service_settings;
@@ -288,7 +289,8 @@ constexpr key rec_keys[]{
      .high = 5 * minute},
     {.name = "required",
      .at = at<&rec::required>,
-     .doc = "The node is not ready without it, and `admin.start_timeout` counts for it."},
+     .doc = "The node is not ready without it, and `admin.start_timeout` counts for it. A role of "
+            "this node must have instances for it."},
 };
 
 constexpr key templates_keys[]{
@@ -750,6 +752,46 @@ std::string format_size(std::uint64_t value) {
     return value == 0 ? "0" : format_scaled(value, sizes);
 }
 
+namespace {
+
+/// Brokers look after their databases: one that is required and has none on this node would never
+/// be looked at. A node without brokers belongs to a program that uses its connections itself.
+void check_required(std::vector<problem>& found, const settings& all) {
+    bool any_role = false;
+    std::vector<string_view> served;
+    for (const auto& [role, service] : all.broker_services) {
+        any_role = any_role || service.is_local;
+        for (const auto& [connection, counts] : service.instances) {
+            if (service.is_local && counts.read + counts.write + counts.bulk > 0) {
+                served.emplace_back(connection);
+            }
+        }
+    }
+    const auto look = [&](string_view section, const std::string& name, bool required) {
+        const auto where = join({std::string{section}, name});
+        // A mistake in the names leads to this one: not blamed twice.
+        const bool blamed = std::any_of(found.begin(), found.end(), [&](const problem& each) {
+            return each.key == where || each.key.starts_with(where + '.') ||
+                   each.key.find(".instances.") != std::string::npos;
+        });
+        if (any_role && required && !blamed &&
+            std::find(served.begin(), served.end(), name) == served.end()) {
+            add(found, join({std::string{section}, name, "required"}), "false, or instances",
+                "is true, and no role of this node has brokers for this database: give it "
+                "instances (`[broker_services.<role>.instances]` " +
+                    name + " = { read = 1 }), or set `required = false`");
+        }
+    };
+    for (const auto& [name, service] : all.rel_services) {
+        look("rel_services", name, service.required);
+    }
+    for (const auto& [name, service] : all.rec_services) {
+        look("rec_services", name, service.required);
+    }
+}
+
+} // namespace
+
 std::vector<problem> check_relations(const settings& all,
                                      const std::vector<std::string>& other_connections) {
     std::vector<problem> found;
@@ -805,6 +847,7 @@ std::vector<problem> check_relations(const settings& all,
             }
         }
     }
+    check_required(found, all);
     return found;
 }
 

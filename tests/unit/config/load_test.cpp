@@ -253,6 +253,7 @@ tls = { enabled = false }
 user = "a"
 pass = "a"
 database = "a"
+required = false
 )");
     room.write("ca.pem", "x");
     const auto base = std::string{minimal} + "[rel_services.rel.tls]\nca = \"ca.pem\"\n";

@@ -59,14 +59,43 @@ TEST_CASE("check names the key that is wrong") {
           "broker_services.app_server.instances.rel.bulk");
     CHECK(wrong([](auto& all) { all.rel_services["rel"].database.clear(); }) ==
           "rel_services.rel.database");
-    CHECK(wrong([](auto& all) { all.rel_services["beds"] = all.rel_services["rel"]; }) ==
-          "rel_services.beds");
+    CHECK(wrong([](auto& all) {
+              all.rel_services["beds"] = all.rel_services["rel"];
+              all.rel_services["beds"].required = false;
+          }) == "rel_services.beds");
     CHECK(wrong([](auto& all) { all.admin.start_timeout = 1ms; }) == "admin.start_timeout");
     CHECK(wrong([](auto& all) { all.admin.drain_timeout = -1ms; }) == "admin.drain_timeout");
     CHECK(wrong([](auto& all) { all.admin.listen = "127.0.0.1:8077"; }) == "admin.listen");
     CHECK(wrong([](auto& all) { all.id.wbid = "MS"; }) == "id.wbid");
     CHECK(wrong([](auto& all) { all.log.level = static_cast<config::log_level>(9); }) ==
           "log.level");
+}
+
+TEST_CASE("a required database that no broker of this node would look at is a problem") {
+    auto all = good();
+    all.rec_services["rec"].database = "d";
+    const auto found = config::check(all);
+    REQUIRE(found.size() == 1);
+    CHECK(found[0].key == "rec_services.rec.required");
+    INFO(found[0].message);
+    CHECK(contains(found[0].message, "instances"));
+    CHECK(contains(found[0].message, "required = false"));
+
+    auto served = all;
+    served.broker_services["app_server"].instances["rec"].write = 1;
+    CHECK(config::check(served).empty());
+    served.broker_services["app_server"].instances["rec"].write = 0; // no broker at all
+    CHECK(config::check(served).size() == 1);
+    auto optional = all;
+    optional.rec_services["rec"].required = false;
+    CHECK(config::check(optional).empty());
+
+    auto elsewhere = all; // a role that another node plays does not look at it here
+    elsewhere.broker_services["admin"] = {.is_local = false, .instances = {{"rec", {.read = 1}}}};
+    CHECK(config::check(elsewhere).size() == 1);
+    auto embedded = all; // no brokers at all: the program uses its connections itself
+    embedded.broker_services.clear();
+    CHECK(config::check(embedded).empty());
 }
 
 TEST_CASE("a role that is played elsewhere needs no account here") {
