@@ -19,6 +19,14 @@ set(beds_find_mongo::mongoc_shared "mongoc-1.0 1.17")
 set(beds_find_mongoc::mongoc "mongoc")
 
 get_property(rooms GLOBAL PROPERTY BEDS_ROOMS)
+# All that `cmake --install` takes, without tests and benches.
+add_custom_target(beds_package)
+foreach(target IN LISTS rooms)
+    add_dependencies(beds_package beds_${target})
+endforeach()
+if(TARGET bedsd)
+    add_dependencies(beds_package bedsd bedsctl)
+endif()
 set(BEDS_PACKAGE_ROOMS "")
 foreach(room IN LISTS rooms)
     install(TARGETS beds_${room} EXPORT beds_${room}_export

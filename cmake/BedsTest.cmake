@@ -1,3 +1,17 @@
+# beds_test_needs(LABELS label... [TARGETS target...]): what the tests with these labels need to be built.
+# The target beds_tests_LABEL builds it; `tests/run LABEL` builds nothing else. beds_add_test calls this.
+function(beds_test_needs)
+    cmake_parse_arguments(arg "" "" "LABELS;TARGETS" ${ARGN})
+    foreach(label IN LISTS arg_LABELS)
+        if(NOT TARGET beds_tests_${label})
+            add_custom_target(beds_tests_${label})
+        endif()
+        if(arg_TARGETS)
+            add_dependencies(beds_tests_${label} ${arg_TARGETS})
+        endif()
+    endforeach()
+endfunction()
+
 # beds_add_test(NAME name SOURCES ... LINK ... LABELS ... [TIMEOUT seconds] [SERIAL])
 #
 # One test program (Catch2) and its CTest entry. A program that needs a server which is not there
@@ -10,6 +24,7 @@ function(beds_add_test)
     add_executable(${arg_NAME} ${arg_SOURCES})
     target_include_directories(${arg_NAME} PRIVATE "${PROJECT_SOURCE_DIR}/tests" "${BEDS_SOURCE_DIR}")
     target_link_libraries(${arg_NAME} PRIVATE ${arg_LINK} beds_test_main beds_warnings beds_sanitizers)
+    beds_test_needs(LABELS ${arg_LABELS} TARGETS ${arg_NAME})
     add_test(NAME ${arg_NAME} COMMAND ${arg_NAME} ${arg_ARGS})
     if(NOT arg_TIMEOUT)
         set(arg_TIMEOUT 120)
