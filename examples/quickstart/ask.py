@@ -8,7 +8,6 @@ channel.basic_publish(
     json.dumps({"v": 1, "template": "countries", "op": "fetch", "key": "MX"}),
     pika.BasicProperties(content_type="application/json", reply_to=replies, message_id=str(uuid.uuid4())),
     mandatory=True)
-for _, _, body in channel.consume(replies, auto_ack=True, inactivity_timeout=5):
-    print(body.decode() if body else "no answer within 5 s")
-    break
+_, _, body = next(channel.consume(replies, auto_ack=True, inactivity_timeout=5))
+print(body.decode() if body else "no answer within 5 s")
 connection.close()

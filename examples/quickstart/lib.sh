@@ -5,6 +5,14 @@ run_dir=$here/.run
 servers=$top/tests/support/servers
 mark=.beds-quickstart
 
+# What `. env` of this or another run left behind in the caller's shell is not the caller's own.
+if [ "${BEDS_MONGODB_URI-}" = "${BEDS_MONGODB_PRIVATE_URI-}" ]; then
+    unset BEDS_MONGODB_URI BEDS_MONGODB_TLS_URI
+fi
+
+# As a shell reads it back, in quotes.
+quoted() { printf "'%s'" "${1//\'/\'\\\'\'}"; }
+
 # Only a folder that `run` made is ever removed.
 ours() {
     [ -e "$run_dir/$mark" ] || [ -z "$(ls -A "$run_dir")" ] || {
