@@ -95,6 +95,14 @@ struct taken {
     std::uint64_t sequence = 0;       ///< of its reply; 0: its confirm is not waited for
 };
 
+/// A connection beside the two of every broker.
+struct further_connection {
+    std::optional<amqp::publisher_connection> open{};
+    core::steady_time used{};
+};
+
+constexpr std::string_view direct_reply_to = "amq.rabbitmq.reply-to";
+
 /// Only what every AMQP client means by "this is JSON text".
 bool acceptable_encoding(std::string_view encoding) {
     return encoding.empty() || encoding == "utf-8" || encoding == "UTF-8" || encoding == "identity";
@@ -152,14 +160,15 @@ struct broker::impl {
     std::optional<amqp::consumer_connection> in;
     std::optional<amqp::publisher_connection> out;
     /// Read brokers do not wait for confirms; what must not get lost goes through here, if ever.
-    std::optional<amqp::publisher_connection> careful;
-    core::steady_time careful_used{};
+    further_connection careful;
+    further_connection direct_out; ///< for direct reply-to
     std::uint32_t request_consumer = 0;
     std::uint32_t catalog_consumer = 0xFFFFFFFFU;
 
     core::arena memory;
     std::vector<amqp::delivery> deliveries;
     std::vector<taken> chunk;
+    std::vector<taken*> direct; ///< of the chunk: with a direct reply-to
     std::vector<factory::message> messages;
     std::string body;
     live counters;
@@ -185,6 +194,16 @@ struct broker::impl {
     [[nodiscard]] core::deadline amqp_limit() const {
         return core::deadline::after(
             std::max<std::chrono::milliseconds>(given.amqp.heartbeat * 3 / 4, 1'000ms));
+    }
+
+    [[nodiscard]] core::deadline drain_limit() const {
+        const std::lock_guard lock{mutex};
+        return stop_until;
+    }
+    [[nodiscard]] bool out_of_time() const { return abandon || drain_limit().expired(); }
+    /// For everything that RabbitMQ has to do with one batch.
+    [[nodiscard]] core::deadline batch_limit() const {
+        return stopping ? amqp_limit().earlier(drain_limit()) : amqp_limit();
     }
 
     // ---- connecting --------------------------------------------------------------------------
@@ -219,29 +238,36 @@ struct broker::impl {
         if (confirmed) {
             return *out;
         }
-        careful_used = std::chrono::steady_clock::now();
-        if (!careful || !careful->is_open() || !careful->channel_open()) {
-            auto settings = given.amqp;
-            settings.connection_name = given.name + " errors";
-            careful.reset();
-            careful.emplace(settings, core::deadline::after(settings.connect_timeout));
-        }
-        return *careful;
+        return connected(careful, " errors");
     }
 
-    /// Heartbeats for the connection of errors; it goes when it was not needed for a while.
-    void tend_careful() {
-        if (!careful) {
-            return;
+    /// A further connection for replies, with confirms: made when it is needed.
+    amqp::publisher_connection& connected(further_connection& which, std::string_view name) {
+        which.used = std::chrono::steady_clock::now();
+        if (!which.open || !which.open->is_open() || !which.open->channel_open()) {
+            auto settings = given.amqp;
+            settings.connection_name = given.name + std::string{name};
+            which.open.reset();
+            which.open.emplace(settings, core::deadline::after(settings.connect_timeout));
         }
-        try {
-            careful->pump();
-        } catch (const core::error&) {
-            careful.reset(); // made anew when it is needed
-            return;
-        }
-        if (std::chrono::steady_clock::now() - careful_used > 10s) {
-            careful.reset();
+        return *which.open;
+    }
+
+    /// Heartbeats for the further connections; they go when they were not needed for a while.
+    void tend_further() {
+        for (auto* which : {&careful, &direct_out}) {
+            if (!which->open) {
+                continue;
+            }
+            try {
+                which->open->pump();
+            } catch (const core::error&) {
+                which->open.reset(); // made anew when it is needed
+                continue;
+            }
+            if (std::chrono::steady_clock::now() - which->used > 10s) {
+                which->open.reset();
+            }
         }
     }
 
@@ -249,7 +275,8 @@ struct broker::impl {
         deliveries.clear();
         in.reset();
         out.reset();
-        careful.reset();
+        careful.open.reset();
+        direct_out.open.reset();
         counters.amqp_connected.store(false, std::memory_order_relaxed);
     }
 
@@ -349,7 +376,7 @@ struct broker::impl {
                 return;
             }
             note_amqp({});
-            tend_careful();
+            tend_further();
             const auto woke = amqp::wait(&*in, &*out, wake.descriptor(), 500ms);
             if (woke.event) {
                 wake.clear();
@@ -401,11 +428,7 @@ struct broker::impl {
             if (!in || !out || !in->is_open() || !out->is_open()) {
                 return;
             }
-            core::deadline until = core::deadline::never();
-            {
-                const std::lock_guard lock{mutex};
-                until = stop_until;
-            }
+            const auto until = drain_limit();
             in->cancel(request_consumer, until);
             if (catalog_consumer != 0xFFFFFFFFU) {
                 in->cancel(catalog_consumer, until);
@@ -426,6 +449,8 @@ struct broker::impl {
             in->close(until);
         } catch (const core::error& failed) {
             say(level::warning, "BEDS_DRAIN_FAILED", failed.message());
+        } catch (const std::exception& failed) {
+            say(level::error, "BEDS_BROKER_FAILED", failed.what());
         }
     }
 
@@ -435,6 +460,9 @@ struct broker::impl {
     void work_on_deliveries() {
         std::size_t next = 0;
         while (next < deliveries.size()) {
+            if (stopping && out_of_time()) {
+                return; // what is not acknowledged is delivered to another node
+            }
             memory.reset();
             chunk.clear();
             messages.clear();
@@ -536,44 +564,121 @@ struct broker::impl {
     }
 
     void reply() {
-        const auto until = amqp_limit();
+        const auto until = batch_limit();
         bool careful_with_one = false;
+        direct.clear();
         for (auto& entry : chunk) {
-            const auto& request = entry.delivery->properties();
+            const auto reply_to = entry.delivery->properties().reply_to;
             const auto why = worst(entry);
             careful_with_one = careful_with_one || why;
-            if (request.reply_to.empty()) {
+            if (reply_to.empty()) {
                 if (why) {
                     bury(entry, *why, until);
                 }
-                continue;
-            }
-            body.clear();
-            if (entry.refused) {
-                wire::append_refusal(body, entry.event, *entry.refused);
+            } else if (reply_to.starts_with(direct_reply_to)) {
+                direct.push_back(&entry);
             } else {
-                const auto& message = messages[entry.message];
-                writer.append_reply(body, entry.event, message.request.enveloped, message.first,
-                                    message.results);
+                // Rows that were read and reach nobody are lost to nobody (decision 0005).
+                const bool must_arrive = confirmed || why;
+                const auto sequence =
+                    publish_reply(entry, why ? sure() : *out,
+                                  must_arrive ? amqp::mandatory::yes : amqp::mandatory::no, until);
+                entry.sequence = must_arrive ? sequence : 0;
             }
-            amqp::properties properties; // no headers: RabbitMQ takes them apart (decision 0007)
-            properties.correlation_id = request.correlation_id;
-            properties.type = "beds.reply";
-            properties.content_type = "application/json";
-            // Rows that were read and reach nobody are lost to nobody (decision 0005).
-            const bool must_arrive = confirmed || why;
-            auto& through = why ? sure() : *out;
-            const auto sequence =
-                through.publish({}, request.reply_to, properties, body,
-                                must_arrive ? amqp::mandatory::yes : amqp::mandatory::no, until);
-            entry.sequence = must_arrive ? sequence : 0;
-            live::add(counters.replies);
         }
+        reply_directly(until);
         if (!confirmed) {
             out->flush(until);
         }
         if (confirmed || careful_with_one) {
             settle(sure(), until);
+        }
+    }
+
+    std::uint64_t publish_reply(const taken& entry, amqp::publisher_connection& through,
+                                amqp::mandatory mandatory, core::deadline until) {
+        body.clear();
+        if (entry.refused) {
+            wire::append_refusal(body, entry.event, *entry.refused);
+        } else {
+            const auto& message = messages[entry.message];
+            writer.append_reply(body, entry.event, message.request.enveloped, message.first,
+                                message.results);
+            // Thousands of long errors: RabbitMQ would end the channel over a message above its
+            // limit.
+            constexpr std::size_t room_for_outcomes = 512 * 1024;
+            if (body.size() > given.max_reply + room_for_outcomes) {
+                body.clear();
+                wire::append_refusal(body, entry.event, too_long(message.results));
+            }
+        }
+        const auto& request = entry.delivery->properties();
+        amqp::properties properties; // no headers: RabbitMQ takes them apart (decision 0007)
+        properties.correlation_id = request.correlation_id;
+        properties.type = "beds.reply";
+        properties.content_type = "application/json";
+        live::add(counters.replies);
+        return through.publish({}, request.reply_to, properties, body, mandatory, until);
+    }
+
+    static outcome too_long(std::span<const outcome> results) {
+        auto effect = core::effect::none;
+        for (const auto& one : results) {
+            if (one.effect == core::effect::unknown) {
+                effect = core::effect::unknown;
+            } else if (one.effect == core::effect::applied && effect == core::effect::none) {
+                effect = core::effect::applied;
+            }
+        }
+        return outcome::failure(code::limit_exceeded,
+                                "the results of the envelope are larger than one reply may be", {},
+                                effect);
+    }
+
+    /// The address that RabbitMQ makes for a direct reply-to is taken apart by RabbitMQ again, and
+    /// one that somebody made up ends the connection which publishes to it. So these replies have a
+    /// connection of their own, and when it ends they go one by one, to harm nobody but the
+    /// culprit.
+    void reply_directly(core::deadline until) {
+        if (direct.empty() || publish_directly(direct, until)) {
+            return;
+        }
+        for (auto*& entry : direct) {
+            if (!publish_directly({&entry, 1}, until)) {
+                lost_reply(*entry, until);
+            }
+        }
+    }
+
+    /// False: RabbitMQ ended the connection over one of them.
+    bool publish_directly(std::span<taken* const> entries, core::deadline until) {
+        auto& through = connected(direct_out, " direct");
+        try {
+            std::vector<std::uint64_t> sequences;
+            for (const auto* entry : entries) {
+                sequences.push_back(publish_reply(*entry, through, amqp::mandatory::yes, until));
+            }
+            await_confirms(through, until);
+            for (const auto& lost : through.take_undelivered()) {
+                const auto found = std::find(sequences.begin(), sequences.end(), lost.sequence);
+                if (found != sequences.end()) {
+                    lost_reply(*entries[static_cast<std::size_t>(found - sequences.begin())],
+                               until);
+                }
+            }
+            return true;
+        } catch (const core::error&) {
+            direct_out.open.reset();
+            return false;
+        }
+    }
+
+    /// A reply that reached nobody. A refusal is kept as a dead letter; what was done stands in the
+    /// inbox.
+    void lost_reply(taken& entry, core::deadline until) {
+        live::add(counters.replies_returned);
+        if (const auto why = worst(entry)) {
+            bury(entry, *why, until);
         }
     }
 
@@ -586,27 +691,33 @@ struct broker::impl {
         }
     }
 
-    /// Waits for the confirms. Replies that came back: nobody waits for them any more. A refusal
-    /// that reached nobody is kept as a dead letter; what was done stands in the inbox.
+    /// Waits for the confirms of replies and dead letters. A dead letter that could not be kept
+    /// throws: its request is not acknowledged, and comes back when the dead queue is there again.
     void settle(amqp::publisher_connection& through, core::deadline until) {
         await_confirms(through, until);
-        bool buried = false;
-        for (const auto& lost : through.take_undelivered()) {
-            live::add(counters.replies_returned);
+        auto undelivered = through.take_undelivered();
+        for (const auto& lost : undelivered) {
             const auto found = std::find_if(chunk.begin(), chunk.end(), [&](const taken& entry) {
                 return entry.sequence != 0 && entry.sequence == lost.sequence;
             });
             if (found == chunk.end()) {
-                continue;
+                dead_letter_lost(lost);
             }
-            if (const auto why = worst(*found)) {
-                bury(*found, *why, until);
-                buried = true;
-            }
+            lost_reply(*found, until);
         }
-        if (buried) {
+        if (!undelivered.empty()) {
             await_confirms(through, until);
+            if (undelivered = through.take_undelivered(); !undelivered.empty()) {
+                dead_letter_lost(undelivered.front());
+            }
         }
+    }
+
+    [[noreturn]] void dead_letter_lost(const amqp::undelivered& lost) const {
+        throw core::error(core::errc::unreachable,
+                          "a dead letter could not be kept: " + lost.text +
+                              "; the request stays in its queue",
+                          {.origin = core::error_origin::rabbitmq});
     }
 
     /// The first error among a message's results, or nothing when all went well.
@@ -642,7 +753,7 @@ struct broker::impl {
         properties.mode = amqp::delivery_mode::persistent;
         properties.headers = headers;
         sure().publish(amqp::dead_exchange(given.queue_tag).str(), entry.delivery->routing_key(),
-                       properties, entry.delivery->body(), amqp::mandatory::no, until);
+                       properties, entry.delivery->body(), amqp::mandatory::yes, until);
         live::add(counters.dead);
         say(level::warning, "BEDS_DEAD_LETTER",
             std::string{"a request that nobody can be told about went to the dead queue: "} +

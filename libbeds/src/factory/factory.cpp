@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <map>
 #include <optional>
 #include <thread>
 
@@ -336,11 +337,17 @@ struct factory::impl {
                                                        registry->suggest(shown)}));
             }
         }
-        described =
-            memory->copy(std::string_view{::beds::factory::describe(*registry, adapters, only)});
+        auto& text = descriptions[only];
+        if (text.empty()) {
+            text = memory->copy(
+                std::string_view{::beds::factory::describe(*registry, adapters, only)});
+        }
+        described = text;
         return outcome{};
     }
     std::string_view described;
+    /// Of this batch: an envelope may ask many times.
+    std::map<const templates::template_def*, std::string_view> descriptions;
 
     void answer(core::op_index index, const outcome& result) {
         results[index] = result;
@@ -989,6 +996,7 @@ struct factory::impl {
         all.clear();
         repeats.clear();
         later.clear();
+        descriptions.clear();
         bind.trim();
         core::op_index first = 0;
         for (auto& one : batch) {

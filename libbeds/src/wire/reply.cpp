@@ -241,7 +241,7 @@ void reply_writer::no_rows(core::op_index op) {
 void reply_writer::next(core::op_index op, std::uint64_t tag, std::span<const value> position) {
     append_slice(op, part::next);
     append_cursor(bytes_, tag, position);
-    slices_.back().end = bytes_.size();
+    finish_slice(op);
 }
 
 void reply_writer::total(core::op_index op, std::uint64_t total) {
@@ -309,6 +309,7 @@ void reply_writer::stored(core::op_index op, std::string_view reply) {
 
 void reply_writer::raw(core::op_index op, std::string_view json_members) {
     slots_[op].raw = json_members;
+    account(slots_[op], json_members.size());
 }
 
 void reply_writer::append_parts(std::string& out, const slot& from) const {

@@ -117,6 +117,9 @@ bool take_member(operation& op, unsigned& seen, const core::member& given) {
     const auto* value = &given.value;
     if (name == "template") {
         op.template_name = take_string(op, name, *value);
+        if (op.template_name.empty()) {
+            refuse(op, name, "'template' must be the name of a template");
+        }
     } else if (name == "op") {
         const auto text = take_string(op, name, *value);
         if (const auto parsed = core::parse_verb(text)) {
@@ -130,6 +133,10 @@ bool take_member(operation& op, unsigned& seen, const core::member& given) {
         op.name = take_string(op, name, *value);
     } else if (name == "after") {
         op.after = take_string(op, name, *value);
+        if (op.after.empty()) {
+            refuse(op, name,
+                   "'after' must be the 'next' of a reply; leave it out for the first page");
+        }
     } else if (name == "key") {
         op.key = value;
     } else if (name == "where") {
@@ -190,6 +197,9 @@ void finish(operation& op, unsigned seen, core::arena& memory) {
                 return;
             }
         }
+    }
+    if ((seen & bit("name")) == 0 && op.op == verb::call) {
+        refuse(op, "name", "'name' is missing: which of the template's calls");
     }
 }
 

@@ -160,6 +160,8 @@ TEST_CASE("four write brokers on overlapping keys: what was acknowledged is what
     std::vector<std::unique_ptr<client::client>> clients;
     for (unsigned i = 0; i < 4; ++i) {
         clients.push_back(world.running->new_client());
+    }
+    for (unsigned i = 0; i < 4; ++i) {
         callers.push_back(std::async(std::launch::async, [&, i] {
             return work(*clients[i], seed * 10U + i, rows, envelopes, size);
         }));

@@ -142,7 +142,9 @@ TEST_CASE("every member belongs to the operations that have it, and to no other"
              {"key", "where", "data", "set", "inc", "if", "args", "sort", "limit", "fields",
               "return", "after", "on_conflict", "name"}) {
             const bool belongs = std::string{members}.find(' ' + name + ' ') != std::string::npos;
-            const decoded got{with('"' + name + "\":\"x\"", op)};
+            const std::string required =
+                op == std::string_view{"call"} && name == "args" ? R"("name":"x",)" : "";
+            const decoded got{with(required + '"' + name + "\":\"x\"", op)};
             INFO(op << ' ' << name << " -> " << got.said());
             REQUIRE_FALSE(got.refusal);
             CHECK((got.op().refused == code::ok) == belongs);
@@ -503,5 +505,20 @@ TEST_CASE("what append_request writes, the decoder reads as the same request") {
         std::string again;
         wire::append_request(again, got);
         CHECK(again == bytes);
+    }
+}
+
+TEST_CASE("an empty template or cursor is none, and a call names what it calls") {
+    core::arena memory;
+    wire::request_decoder decoder;
+    for (const auto& [body, field] : std::vector<std::pair<std::string, std::string>>{
+             {R"({"v":1,"op":"describe","template":""})", "template"},
+             {R"({"v":1,"template":"t","op":"find","after":""})", "after"},
+             {R"({"v":1,"template":"t","op":"call"})", "name"}}) {
+        core::request request;
+        REQUIRE_FALSE(decoder.decode(body, memory, request));
+        INFO(body);
+        CHECK(request.operations[0].refused == core::code::invalid_envelope);
+        CHECK(request.operations[0].refused_field == field);
     }
 }
