@@ -129,11 +129,29 @@ private:
                 turn();
             } catch (const core::error& failed) {
                 note(failed.message());
+                constexpr int not_found = 404;
+                if (failed.native_code() == not_found) {
+                    end_reads("no BEDS node has declared its exchange here: " + failed.message());
+                }
                 drop_connections();
             } catch (const std::exception& failed) {
                 note(failed.what());
                 drop_connections();
             }
+        }
+    }
+
+    /// Reads that were sent need not wait for another connection: it would end like this one.
+    void end_reads(const std::string& why) {
+        for (auto at = sent_.begin(); at != sent_.end();) {
+            if (at->second.writes) {
+                ++at;
+                continue;
+            }
+            auto refused = outcome::failure(code::backend_unavailable, why);
+            refused.retry_after = 1s;
+            waiting_.finish(at->first, refused);
+            at = sent_.erase(at);
         }
     }
 
@@ -259,20 +277,23 @@ private:
             return;
         }
         // What cannot be sent yet (the catalog is not known) stays queued.
-        std::size_t kept = 0;
-        for (std::size_t i = 0; i < queued_.size(); ++i) {
-            if (queued_[i].until.expired()) {
-                continue; // ended by its deadline
-            }
-            if (!publish(queued_[i])) {
-                if (kept != i) {
-                    queued_[kept] = std::move(queued_[i]);
+        publishing_.swap(queued_);
+        std::size_t next = 0;
+        try {
+            while (next < publishing_.size()) {
+                auto& one = publishing_[next++];
+                if (!one.until.expired() && !publish(one)) { // else ended by its deadline
+                    queued_.push_back(std::move(one));
                 }
-                ++kept;
             }
+            out_->flush(core::deadline::after(5s));
+        } catch (...) {
+            std::move(publishing_.begin() + static_cast<std::ptrdiff_t>(next), publishing_.end(),
+                      std::back_inserter(queued_));
+            publishing_.clear();
+            throw;
         }
-        queued_.resize(kept);
-        out_->flush(core::deadline::after(5s));
+        publishing_.clear();
     }
 
     /// False: not yet, the catalog has to be asked first.
@@ -320,6 +341,8 @@ private:
                               body_, amqp::mandatory::yes, core::deadline::after(5s));
         } catch (const core::error& failed) {
             if (failed.code() != core::errc::unsupported) {
+                const auto key_of_it = one.number;
+                sent_.emplace(key_of_it, std::move(one)); // perhaps, as all that was sent before
                 throw;
             }
             // Nothing was written: an id or a name that AMQP cannot carry.
@@ -501,6 +524,7 @@ private:
     std::optional<amqp::consumer_connection> in_;
     std::optional<amqp::publisher_connection> out_;
     std::vector<sending> queued_;
+    std::vector<sending> publishing_; ///< only while they are published
     std::unordered_map<std::uint64_t, sending> sent_;
     std::unordered_map<std::uint64_t, std::uint64_t> by_sequence_;
     std::map<std::string, known_template, std::less<>> catalog_;
