@@ -228,7 +228,7 @@ struct broker::impl {
         request_consumer =
             in->consume(amqp::request_queue_name(given.queue_tag, given.connection, given.op_class),
                         options, until);
-        if (given.op_class == core::op_class::read) {
+        if (given.catalog) {
             catalog_consumer = in->consume(amqp::catalog_queue(given.queue_tag), options, until);
         }
     }

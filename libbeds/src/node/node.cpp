@@ -262,6 +262,9 @@ struct node::impl {
         made.role = role;
         const auto node_name = given.id.node.empty() ? config::host_name() : given.id.node;
         std::size_t count = 0;
+        const bool reads =
+            std::any_of(service.instances.begin(), service.instances.end(),
+                        [](const auto& instance) { return instance.second.read > 0; });
         for (const auto& [connection, counts] : service.instances) {
             const std::pair<core::op_class, std::uint32_t> classes[] = {
                 {core::op_class::read, counts.read},
@@ -276,6 +279,7 @@ struct node::impl {
                     node_name + " " + connection + "." + std::string{core::to_string(op_class)};
                 each.connection = connection;
                 each.op_class = op_class;
+                each.catalog = op_class == core::op_class::read || !reads;
                 each.amqp = amqp_settings(service);
                 each.queue_tag = service.queue_tag;
                 each.topology = broker_topology(service, *own, connection, op_class);

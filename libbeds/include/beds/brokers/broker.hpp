@@ -23,6 +23,9 @@ struct broker_settings {
         {}; ///< `rel.read/0`, in logs, RabbitMQ's connection list and the database's process list
     std::string connection = {}; ///< the database service
     core::op_class op_class = core::op_class::read;
+    /// Takes the catalog queue too: `describe`, and what no binding took. In each role that is
+    /// served at least one kind of broker has to.
+    bool catalog = false;
 
     amqp::connection_settings amqp = {};
     std::string queue_tag = {};
