@@ -181,8 +181,14 @@ struct broker::impl {
     std::atomic<bool> abandon{false};
     mutable std::mutex mutex; // guards what other threads ask rarely
     core::deadline stop_until = core::deadline::never();
-    std::string amqp_trouble = "not connected to RabbitMQ yet";
-    std::string backend_trouble = "not connected to the database yet";
+    static constexpr const char* amqp_unseen = "not connected to RabbitMQ yet";
+    static constexpr const char* backend_unseen = "not connected to the database yet";
+    std::string amqp_trouble = amqp_unseen;
+    std::string backend_trouble = backend_unseen;
+    // The broker's own copies: it looks at every turn whether there is news.
+    std::string amqp_noted = amqp_unseen;
+    std::string backend_noted = backend_unseen;
+    bool amqp_told = false; ///< a trouble stands in the log
     arrival amqp_arrival;
     arrival backend_arrival;
 
@@ -280,30 +286,40 @@ struct broker::impl {
         counters.amqp_connected.store(false, std::memory_order_relaxed);
     }
 
-    void note_amqp(std::string text) {
+    /// What other threads see changes under the lock; the log is written after it.
+    void note(std::string& shown, const std::string& text) const {
         const std::lock_guard lock{mutex};
-        if (text == amqp_trouble) {
+        shown = text;
+    }
+
+    void note_amqp(std::string text) {
+        if (text == amqp_noted) {
             return; // said already
         }
-        if (!text.empty()) {
-            say(level::warning, "BEDS_AMQP_TROUBLE", text);
-        } else if (counters.amqp_connects.load(std::memory_order_relaxed) > 1) {
-            say(level::info, "BEDS_AMQP_CONNECTED", "connected to RabbitMQ again");
+        note(amqp_trouble, text);
+        amqp_noted = std::move(text);
+        if (!amqp_noted.empty()) {
+            say(level::warning, "BEDS_AMQP_TROUBLE", amqp_noted);
+            amqp_told = true;
+        } else if (amqp_told) {
+            say(level::info, "BEDS_AMQP_CONNECTED", "RabbitMQ can be used again");
+            amqp_told = false;
         }
-        amqp_trouble = std::move(text);
     }
 
     void note_backend() {
         const bool connected = work->connected();
+        std::string text;
         if (connected) {
             backend_arrival.note();
+        } else {
+            text = work->last_error().empty() ? backend_unseen : work->last_error();
+        }
+        if (text != backend_noted) { // the factory has said it
+            note(backend_trouble, text);
+            backend_noted = std::move(text);
         }
         counters.backend_connected.store(connected, std::memory_order_relaxed);
-        const std::lock_guard lock{mutex};
-        backend_trouble = connected ? std::string{} : work->last_error();
-        if (!connected && backend_trouble.empty()) {
-            backend_trouble = "not connected to the database yet";
-        }
     }
 
     /// True when both connections are there.
@@ -313,6 +329,7 @@ struct broker::impl {
             return true;
         }
         if (in || out) {
+            note_amqp("the connection to RabbitMQ is gone");
             disconnect();
             reconnect.lost(std::chrono::steady_clock::now());
         }
@@ -407,6 +424,7 @@ struct broker::impl {
         } catch (const std::exception& failed) {
             // A defect must not end the node; what was held is delivered again.
             say(level::error, "BEDS_BROKER_FAILED", failed.what());
+            note_amqp("begins anew after a failure of its own");
             disconnect();
             reconnect.attempt_failed(amqp::connect_failure::refused,
                                      std::chrono::steady_clock::now());

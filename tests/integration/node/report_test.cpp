@@ -1,7 +1,11 @@
 #include "fixture.hpp"
 #include "support/catch.hpp"
 
+#include <beds/brokers/broker.hpp>
+
 #include <algorithm>
+#include <atomic>
+#include <future>
 #include <thread>
 
 using namespace beds;
@@ -101,4 +105,43 @@ TEST_CASE("the report of the start: every step with its state and its time") {
     CHECK(contains(step(report, "templates").detail, "1 template(s)"));
     CHECK(step(report, "database mem").state == node::step_state::done);
     CHECK(to_string(step(report, "database mem")).find("database mem: ok (") == 0);
+}
+
+TEST_CASE("the log is written without a lock that the status needs") {
+    brokers::broker_settings settings;
+    settings.name = "mem.read/0";
+    settings.connection = "mem";
+    settings.amqp.host = "127.0.0.1";
+    settings.amqp.port = 1;
+    settings.amqp.user = "beds";
+    settings.amqp.connect_timeout = 1s;
+    std::promise<brokers::broker*> made;
+    std::promise<bool> answered;
+    std::future<std::string> late;
+    std::atomic<bool> asked = false;
+    adapters::session_context context;
+    context.log = observe::log_sink{
+        observe::level::info, [&](const observe::log_record& record) {
+            if (record.id != "BEDS_AMQP_TROUBLE" || asked.exchange(true)) {
+                return;
+            }
+            auto* const broker = made.get_future().get();
+            auto other = std::async(std::launch::async, [=] { return broker->amqp_trouble(); });
+            answered.set_value(other.wait_for(3s) == std::future_status::ready);
+            // The other thread ends when this one has left the log.
+            late = std::move(other);
+        }};
+    brokers::broker broker{
+        settings,
+        std::make_shared<const templates::registry>(std::vector<templates::template_def>{}),
+        {adapters::make_memory("mem")},
+        context};
+    made.set_value(&broker);
+    broker.start();
+    auto result = answered.get_future();
+    REQUIRE(result.wait_for(20s) == std::future_status::ready);
+    CHECK(result.get());
+    broker.stop(core::deadline::after(2s));
+    broker.join();
+    late.wait();
 }
