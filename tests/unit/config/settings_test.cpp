@@ -125,7 +125,7 @@ TEST_CASE("the sample configuration is good in every environment") {
         // Files that hold secrets and certificates are on the operator's machine only.
         for (const auto& each : result.problems) {
             INFO(environment << ": " << each);
-            CHECK(contains(each.message, "names the file \"/etc/beds/"));
+            CHECK(contains(each.message, "names the file \"" BEDS_SAMPLE_CONFIG_DIR "/"));
         }
         CHECK(result.settings.id.env_name == environment);
         CHECK(result.files.size() == 2);
