@@ -14,7 +14,7 @@ std::string_view to_string(level value);
 /// of a request.
 struct log_record {
     level severity = level::info;
-    std::string_view id{};     ///< for example `BEDS_AMQP_RECONNECT`
+    std::string_view id{};     ///< for example `BEDS_AMQP_TROUBLE`
     std::string_view source{}; ///< who says it: `rel.read/2`, `ipl`, …
     std::string_view text{};
 };
@@ -22,7 +22,8 @@ struct log_record {
 /// Where the library's messages go: a level and a callable. The library itself never prints.
 ///
 /// The callable runs on whichever thread has something to say, several at a time, with no internal
-/// lock held. It must be thread-safe, must not throw and must not call into the object that logs.
+/// lock held; only the memory engine speaks while a unit of work holds its store. It must be
+/// thread-safe, must not throw and must not call into the object that logs.
 class log_sink {
 public:
     using function = std::function<void(const log_record&)>;

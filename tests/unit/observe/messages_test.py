@@ -1,0 +1,72 @@
+"""Log messages in the sources and in libbeds/doc/errors.md: the same ids, with the same levels.
+
+    messages_test.py SOURCE_DIR
+"""
+
+import pathlib
+import re
+import sys
+
+ENVIRONMENT = {"BEDS_CONFIG", "BEDS_ENV", "BEDS_QUEUE_TAG"}  # variables, not messages
+ID = re.compile(r'"(BEDSD?_[A-Z0-9_]+)"')
+LEVEL = re.compile(r"\blevel::(debug|info|warning|error)\b")
+ROW = re.compile(r"^\| `(BEDSD?_[A-Z0-9_]+)` \| ([a-z, ]+) \| .*\S.* \|$")
+
+
+def in_sources(root):
+    """Id → its levels, and what is wrong with the sources."""
+    found, wrong = {}, []
+    for folder in ("libbeds/include", "libbeds/src", "bedsd"):
+        for path in sorted((root / folder).rglob("*.[ch]pp")):
+            text = re.sub(r"//[^\n]*", "", path.read_text(encoding="utf-8"))
+            for match in ID.finditer(text):
+                if match[1] in ENVIRONMENT:
+                    continue
+                # The level stands before the id, in the same statement.
+                begin = max(text.rfind(mark, 0, match.start()) for mark in ";{}")
+                levels = LEVEL.findall(text, begin + 1, match.start())
+                if not levels:
+                    wrong.append(f"{path}: {match[1]} has no level before it")
+                found.setdefault(match[1], set()).update(levels)
+    return found, wrong
+
+
+def in_document(path):
+    found, wrong = {}, []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("| `BEDS"):
+            continue
+        row = ROW.match(line)
+        if row is None:
+            wrong.append(f"{path}: not a row of the table: {line}")
+        elif row[1] in found:
+            wrong.append(f"{path}: {row[1]} stands there twice")
+        else:
+            found[row[1]] = set(row[2].split(", "))
+    return found, wrong
+
+
+def main(root):
+    said, wrong = in_sources(root)
+    told, more = in_document(root / "libbeds/doc/errors.md")
+    wrong += more
+    for name in sorted(said.keys() | told.keys()):
+        if name not in told:
+            wrong.append(f"{name}: in the sources, not in errors.md")
+        elif name not in said:
+            wrong.append(f"{name}: in errors.md, not in the sources")
+        elif said[name] != told[name]:
+            code, text = (", ".join(sorted(each[name])) for each in (said, told))
+            wrong.append(f"{name}: {code} in the sources, {text} in errors.md")
+    # Names of messages in comments are names of messages that exist.
+    mentioned = (root / "libbeds/include/beds/observe/log.hpp").read_text(encoding="utf-8")
+    for name in re.findall(r"`(BEDSD?_[A-Z0-9_]+)`", mentioned):
+        if name not in said:
+            wrong.append(f"log.hpp: {name} is no message")
+    if not said:
+        wrong.append(f"{root}: no messages found")
+    print("\n".join(wrong) or f"{len(said)} messages")
+    return 1 if wrong else 0
+
+
+sys.exit(main(pathlib.Path(sys.argv[1])))
