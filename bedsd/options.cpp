@@ -7,7 +7,7 @@
 namespace bedsd {
 namespace {
 
-constexpr const char* default_config = BEDSD_SYSCONFDIR "/beds/beds.toml";
+constexpr const char* default_config = BEDSD_CONFIG_DIR "/beds.toml";
 
 constexpr const char* footer = R"(
 The environment BEDS_ENV (default: dev) chooses the overlay env_{BEDS_ENV}.toml beside FILE.
