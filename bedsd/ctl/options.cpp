@@ -100,6 +100,16 @@ void choose_connection(connection_options& chosen, const environment& variables)
     }
 }
 
+/// A request says all of it itself.
+void refuse_beside_json(const CLI::App& call) {
+    for (const auto* given : call.get_options()) {
+        const auto name = given->get_name();
+        if (given->count() != 0 && name != "--json") {
+            throw usage_error("--json takes whole requests: no " + name + " beside it");
+        }
+    }
+}
+
 } // namespace
 
 std::optional<std::chrono::milliseconds> parse_timeout(std::string_view text) {
@@ -166,9 +176,7 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
     call->add_option("--sort", sort, "Fields to sort by, descending with '-': --sort=-name")
         ->type_name("A,-B,…");
     std::uint32_t limit = 0;
-    auto* limit_option = call->add_option("--limit", limit, "Most rows to return")
-                             ->type_name("N")
-                             ->check(CLI::PositiveNumber);
+    auto* limit_option = call->add_option("--limit", limit, "Most rows to return")->type_name("N");
     call->add_option("--after", asked.after, "Cursor of the page before")->type_name("CURSOR");
     add_members(*call, "--where", asked.where, "Condition; may be repeated");
     add_members(*call, "--set", asked.set, "Field to set, as FIELD=VALUE does for update");
@@ -184,6 +192,15 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
 
     try {
         app.parse(argc, argv);
+    } catch (const CLI::RequiredError& error) {
+        // CLI11 names what is missing, and not what stands in its place.
+        const auto words = app.remaining();
+        if (!words.empty()) {
+            err << "bedsctl: there is no command or option '" << words.front()
+                << "'; commands: call, describe (see bedsctl --help)\n";
+            return exit_code::usage;
+        }
+        return app.exit(error, out, err) == 0 ? exit_code::ok : exit_code::usage;
     } catch (const CLI::ParseError& error) {
         return app.exit(error, out, err) == 0 ? exit_code::ok : exit_code::usage;
     }
@@ -195,6 +212,9 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
         asked.fields = split(fields);
         asked.sort = split(sort);
         if (limit_option->count() != 0) {
+            if (limit == 0) {
+                throw usage_error("--limit is a number of rows, at least 1");
+            }
             asked.limit = limit;
         }
         if (!output.empty() && output != "table" && output != "json") {
@@ -215,9 +235,7 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
             chosen.task = task::describe;
         } else if (!chosen.input.empty()) {
             chosen.task = task::stream;
-            if (!asked.template_name.empty() || !chosen.id.empty()) {
-                throw usage_error("--json takes whole requests: no TEMPLATE, OP or --id beside it");
-            }
+            refuse_beside_json(*call);
             if (chosen.output == format::table) {
                 throw usage_error("--json answers in JSON, not in tables");
             }

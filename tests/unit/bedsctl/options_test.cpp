@@ -170,6 +170,27 @@ TEST_CASE("a wrong command line ends with 2 and says why on standard error") {
     }
 }
 
+TEST_CASE("what is wrong is named") {
+    const auto says = [](const std::vector<const char*>& arguments) {
+        auto wrong = parse(arguments);
+        REQUIRE(std::holds_alternative<exit_code>(wrong.result));
+        CHECK(std::get<exit_code>(wrong.result) == exit_code::usage);
+        return wrong.err;
+    };
+    CHECK(says({"frobnicate"}).find("no command or option 'frobnicate'") != std::string::npos);
+    CHECK(says({"--frobnicate"}).find("'--frobnicate'") != std::string::npos);
+    CHECK(says({}).find("subcommand is required") != std::string::npos);
+    CHECK(says({"call", "items", "find", "--limit", "0"}) ==
+          "bedsctl: --limit is a number of rows, at least 1\n");
+    for (const auto* option : {"--fields", "--sort", "--limit", "--after", "--where", "--set",
+                               "--inc", "--if", "--id"}) {
+        INFO(option);
+        CHECK(says({"call", "--json", "-", option, "1"}) ==
+              "bedsctl: --json takes whole requests: no " + std::string{option} + " beside it\n");
+    }
+    CHECK(parsed({"call", "--json", "-", "--timeout", "1s"}).timeout == 1s);
+}
+
 TEST_CASE("times") {
     CHECK(parse_timeout("10") == 10s);
     CHECK(parse_timeout("3s") == 3s);
