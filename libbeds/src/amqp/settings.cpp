@@ -26,6 +26,8 @@ std::vector<setting_problem> validate(const connection_settings& settings) {
     expect(!has_nul(settings.password.reveal()), "password", "expected a text without NUL");
     expect(settings.heartbeat >= 1s && settings.heartbeat <= 1h, "heartbeat", "expected 1 s … 1 h");
     expect(settings.connect_timeout > 0ms, "connect_timeout", "expected more than 0");
+    expect(settings.write_timeout > 0ms && settings.write_timeout <= 1h, "write_timeout",
+           "expected more than 0, at most 1 h");
     expect(settings.frame_max >= 4096 && settings.frame_max <= 131072, "frame_max",
            "expected 4096 … 131072");
     expect(settings.tls.cert_file.empty() == settings.tls.key_file.empty(),

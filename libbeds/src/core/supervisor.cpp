@@ -92,6 +92,18 @@ supervisor::~supervisor() {
     impl_->watcher.join();
 }
 
+std::shared_ptr<supervisor> supervisor::shared() {
+    static std::mutex mutex;
+    static std::weak_ptr<supervisor> known;
+    const std::lock_guard lock{mutex};
+    auto there = known.lock();
+    if (!there) {
+        there = std::make_shared<supervisor>();
+        known = there;
+    }
+    return there;
+}
+
 std::unique_ptr<supervisor::socket> supervisor::watch() {
     auto shared = std::make_shared<socket::state>();
     std::unique_ptr<socket> place{new socket{shared}};

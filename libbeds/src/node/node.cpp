@@ -90,7 +90,7 @@ struct node::impl {
     std::vector<std::pair<std::string, std::string>> texts; ///< TOML and its name for messages
     std::shared_ptr<const templates::registry> registry;
     std::vector<ipl_step> steps;
-    std::unique_ptr<core::supervisor> supervisor;
+    std::shared_ptr<core::supervisor> supervisor;
     struct role_pools {
         std::string role;
         std::vector<std::unique_ptr<brokers::broker_pool>> pools;
@@ -409,7 +409,7 @@ std::vector<ipl_step> node::start() {
         throw core::error(core::errc::internal, "the node was started already");
     }
     self.prepare();
-    self.supervisor = std::make_unique<core::supervisor>();
+    self.supervisor = core::supervisor::shared();
     for (const auto& [role, service] : self.given.broker_services) {
         if (service.is_local) {
             const auto& settings = service;

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <memory>
 #include <sys/socket.h>
 #include <system_error>
 #include <thread>
@@ -141,6 +142,20 @@ TEST_CASE("a detached descriptor is never touched", "[supervisor]") {
     const silent_peer next;
     supervised->attach(next.descriptor());
     CHECK(next.listen() == 0); // still armed
+}
+
+TEST_CASE("the process's own supervisor is one, as long as somebody holds it", "[supervisor]") {
+    auto first = supervisor::shared();
+    CHECK(first == supervisor::shared());
+    const std::weak_ptr<supervisor> gone = first;
+    first.reset();
+    CHECK(gone.expired());
+    const auto next = supervisor::shared();
+    const auto supervised = next->watch();
+    const silent_peer peer;
+    supervised->attach(peer.descriptor());
+    const auto guard = supervised->arm(deadline::after(1ms));
+    CHECK(peer.listen() == 0);
 }
 
 TEST_CASE("many sockets come and go while others are watched", "[supervisor]") {

@@ -39,6 +39,7 @@ TEST_CASE("every problem is reported with its key") {
     settings.user = "";
     settings.heartbeat = 0s;
     settings.connect_timeout = 0ms;
+    settings.write_timeout = 0ms;
     settings.frame_max = 100;
     settings.vhost = std::string(256, 'v');
     settings.tls.key_file = "key.pem";
@@ -47,7 +48,8 @@ TEST_CASE("every problem is reported with its key") {
         CHECK_FALSE(problem.expected.empty());
         keys += problem.key + " ";
     }
-    CHECK(keys == "host vhost user heartbeat connect_timeout frame_max tls.cert_file ");
+    CHECK(keys ==
+          "host vhost user heartbeat connect_timeout write_timeout frame_max tls.cert_file ");
 
     settings = {};
     settings.tls.ca_file = "ca.pem";

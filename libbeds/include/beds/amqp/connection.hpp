@@ -48,6 +48,11 @@ struct queue_status {
 /// connection. A passed deadline is `deadline_exceeded`, with the connection broken, because the
 /// answer would be taken for that of the next question.
 ///
+/// Deadlines: every call ends by the deadline given to it, and what has none (acknowledgements,
+/// heartbeats within reading calls) by `connection_settings::write_timeout`; where rabbitmq-c
+/// itself would hang, `core::supervisor::shared()` shuts the socket down, up to 400 ms later. The
+/// one exception is the look-up of a host name (settings.hpp, `connect_timeout`).
+///
 /// Heartbeats are sent and checked in every call that reads or waits, so at least one such call is
 /// needed within each heartbeat interval, also while idle: `pump()` if nothing else.
 class connection {
@@ -209,7 +214,7 @@ public:
     /// Encodes one message behind the others of the burst and returns its sequence number: 1, 2, 3
     /// … The bytes go out with `flush()` or `wait_confirms()`, or when 128 KiB have gathered.
     /// Nothing is kept of the arguments and nothing is allocated once the buffer has its size. Over
-    /// TLS each message is written at once, and only `shutdown(2)` from outside bounds the write.
+    /// TLS each message is written at once.
     /// Throws `unsupported` when a property or name is longer than AMQP can carry (nothing was
     /// written), else as `flush`.
     std::uint64_t publish(std::string_view exchange, std::string_view key, const properties& with,

@@ -115,7 +115,8 @@ public:
     [[nodiscard]] bool resolved() const;
 
     /// The message is done with. Throws `unreachable` when its channel is gone; RabbitMQ then
-    /// delivers it again. One frame is sent; a batch is cheaper by `ack_up_to`.
+    /// delivers it again; `deadline_exceeded` when RabbitMQ did not take it within
+    /// `connection_settings::write_timeout`. One frame is sent; a batch is cheaper by `ack_up_to`.
     void ack();
     /// Back into its queue; on a quorum queue this counts towards the delivery limit.
     void requeue();

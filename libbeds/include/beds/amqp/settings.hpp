@@ -41,8 +41,13 @@ struct connection_settings {
     /// from its connection (a statement that runs) must be well below it.
     std::chrono::seconds heartbeat{30};
     /// Bounds connecting, TLS and login together, unless the caller's deadline is earlier. Greater
-    /// than 0. The look-up of the host name is bounded by the system's resolver only.
+    /// than 0. The look-up of the host name (`getaddrinfo`) comes on top: only the system's
+    /// resolver bounds it (`options timeout attempts` in resolv.conf(5)). An address needs none.
     std::chrono::milliseconds connect_timeout{5000};
+    /// Bounds what is sent without a deadline of the caller's, when RabbitMQ takes nothing any more
+    /// and the socket is full: acknowledgements, heartbeats, answers. The connection is broken
+    /// then. Greater than 0, at most 1 h.
+    std::chrono::milliseconds write_timeout{10000};
     /// Largest frame, in bytes: 4,096 … 131,072. Headers of one message must fit into one frame. A
     /// sender can nest header tables as deep as a frame is long, and decoding takes up to 3 MiB of
     /// the reading thread's stack for it, hence the upper bound: larger frames would overflow it.

@@ -8,8 +8,8 @@
 namespace beds::core {
 
 /// Puts a deadline on blocking calls that have none of their own: past it, it shuts the call's
-/// socket down (`shutdown(2)`), so that the call returns with an error. One thread per node watches
-/// all sockets.
+/// socket down (`shutdown(2)`), so that the call returns with an error. One thread watches all its
+/// sockets.
 ///
 /// A blocking call is guarded so: `auto guard = supervised.arm(until); blocking_call();`. Arming
 /// and disarming are two atomic stores; no lock is taken.
@@ -22,6 +22,10 @@ public:
     ~supervisor();
     supervisor(const supervisor&) = delete;
     supervisor& operator=(const supervisor&) = delete;
+
+    /// The supervisor of the whole process: made when somebody asks for it first, gone with the
+    /// last who holds it. Any thread.
+    [[nodiscard]] static std::shared_ptr<supervisor> shared();
 
     class socket;
     /// Registers a place for one socket. The result must not outlive the supervisor. Any thread.

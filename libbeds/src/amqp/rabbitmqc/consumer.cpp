@@ -182,6 +182,10 @@ bool consumer::pump() {
 
 void consumer::give_back_unwanted() {
     auto& unwanted = channel_->unwanted;
+    if (unwanted.empty()) {
+        return;
+    }
+    const auto guard = link_.arm();
     while (!unwanted.empty()) {
         const auto tag = unwanted.back();
         unwanted.pop_back();
@@ -196,6 +200,7 @@ void consumer::ack_up_to(std::uint64_t tag) {
     channel_->require("basic.ack");
     // One that died unresolved must not be swept up with the batch.
     give_back_unwanted();
+    const auto guard = link_.arm();
     link_.check("basic.ack", amqp_basic_ack(link_.handle(), link::data_channel, tag, 1));
     channel_->resolved_up_to = std::max(channel_->resolved_up_to, tag);
 }
@@ -252,6 +257,7 @@ void delivery::ack() {
     }
     auto& link = channel_->require("basic.ack");
     message_->resolved = true;
+    const auto guard = link.arm();
     link.check("basic.ack",
                amqp_basic_ack(link.handle(), detail::link::data_channel, message_->tag, 0));
 }
@@ -262,6 +268,7 @@ void delivery::requeue() {
     }
     auto& link = channel_->require("basic.nack");
     message_->resolved = true;
+    const auto guard = link.arm();
     link.check("basic.nack",
                amqp_basic_nack(link.handle(), detail::link::data_channel, message_->tag, 0, 1));
 }
@@ -272,6 +279,7 @@ void delivery::reject() {
     }
     auto& link = channel_->require("basic.reject");
     message_->resolved = true;
+    const auto guard = link.arm();
     link.check("basic.reject",
                amqp_basic_reject(link.handle(), detail::link::data_channel, message_->tag, 0));
 }

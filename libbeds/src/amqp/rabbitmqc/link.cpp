@@ -144,7 +144,7 @@ void link::closer::operator()(amqp_connection_state_t_* state) const noexcept {
 
 link::link(const connection_settings& settings, core::deadline until)
     : where_(settings.host + ":" + std::to_string(settings.effective_port())),
-      tls_(settings.tls.mode == tls_mode::on) {
+      tls_(settings.tls.mode == tls_mode::on), write_timeout_(settings.write_timeout) {
     if (const auto problems = validate(settings); !problems.empty()) {
         std::string text = "connection to RabbitMQ:";
         for (const auto& problem : problems) {
@@ -199,12 +199,14 @@ link::link(const connection_settings& settings, core::deadline until)
     if (watched_socket_ < 0) {
         throw std::system_error{errno, std::generic_category(), "socket of RabbitMQ"};
     }
+    watch_->attach(watched_socket_);
     open_ = true;
     try {
+        const auto guard = arm(end);
         login(settings, std::max(milliseconds{1}, end.remaining_ms()));
     } catch (...) {
         break_up();
-        ::close(watched_socket_);
+        release_socket();
         throw;
     }
 }
@@ -245,7 +247,12 @@ void link::login(const connection_settings& settings, milliseconds budget) {
 
 link::~link() {
     close(core::deadline::after(blocked_ ? milliseconds{0} : milliseconds{500}));
+    release_socket();
+}
+
+void link::release_socket() noexcept {
     if (watched_socket_ >= 0) {
+        watch_->detach(); // before the number can be another file's
         // The duplicate would keep the connection open after rabbitmq-c has closed its own.
         ::shutdown(watched_socket_, SHUT_RDWR);
         ::close(watched_socket_);
@@ -259,6 +266,7 @@ void link::close(core::deadline until) noexcept {
     if (const auto left = until.remaining_ms(); left > milliseconds{0}) {
         const auto timeout = to_timeval(std::min(left, milliseconds{3'600'000}));
         amqp_set_rpc_timeout(handle(), &timeout);
+        const auto guard = arm(until);
         amqp_connection_close(handle(), AMQP_REPLY_SUCCESS);
     }
     break_up();
@@ -344,9 +352,18 @@ void link::check(std::string_view what, int status) {
 
 void link::fail(std::string_view what, int status) {
     break_up();
-    throw error_of(errc_of_status(status),
-                   std::string{what} + ": RabbitMQ at " + where_ + ": " +
-                       amqp_error_string2(status),
+    const auto at = std::string{what} + ": RabbitMQ at " + where_;
+    if (watch_->fired()) {
+        throw_not_taken(at, status);
+    }
+    throw error_of(errc_of_status(status), at + ": " + amqp_error_string2(status),
+                   core::handle_state::broken, status);
+}
+
+void link::throw_not_taken(const std::string& at, int status) const {
+    throw error_of(core::errc::deadline_exceeded,
+                   at + " does not take what is sent" +
+                       (blocked_ ? " (" + blocked_reason_ + ")" : std::string{}),
                    core::handle_state::broken, status);
 }
 
@@ -360,6 +377,7 @@ void link::on_channel_close(std::string_view what, amqp_channel_t channel,
         topology_open_ = false;
     }
     amqp_channel_close_ok_t answer{};
+    const auto guard = arm();
     check("channel.close-ok",
           amqp_send_method(handle(), channel, AMQP_CHANNEL_CLOSE_OK_METHOD, &answer));
     throw error_of(errc_of_reply_code(code), std::string{what} + ": " + server_message,
@@ -370,6 +388,7 @@ void link::on_connection_close(std::string_view what, const amqp_connection_clos
     const int code = method.reply_code;
     std::string server_message{to_view(method.reply_text)};
     amqp_connection_close_ok_t answer{};
+    const auto guard = arm();
     amqp_send_method(handle(), 0, AMQP_CONNECTION_CLOSE_OK_METHOD, &answer);
     break_up();
     throw error_of(errc_of_reply_code(code),
@@ -423,6 +442,8 @@ bool link::read_frame(amqp_frame_t& frame, microseconds wait) {
         return false;
     }
     const auto end = std::chrono::steady_clock::now() + wait;
+    // Reading sends heartbeats.
+    const auto guard = arm(core::deadline::at(end + write_timeout_));
     for (;;) {
         const auto timeout = to_timeval(std::max(wait, microseconds{0}));
         const int status = amqp_simple_wait_frame_noblock(handle(), &frame, &timeout);
@@ -459,6 +480,7 @@ void link::close_topology_channel(core::deadline until) noexcept {
     }
     try {
         begin_rpc("channel.close", until);
+        const auto guard = arm(until);
         check_reply("channel.close", topology_channel,
                     amqp_channel_close(handle(), topology_channel, AMQP_REPLY_SUCCESS));
         amqp_maybe_release_buffers_on_channel(handle(), topology_channel);
@@ -493,10 +515,7 @@ void link::write_raw(std::span<const char> bytes, core::deadline until) {
         const auto left = until.remaining_ms();
         if (left <= milliseconds{0}) {
             break_up();
-            throw error_of(core::errc::deadline_exceeded,
-                           "write: RabbitMQ at " + where_ + " does not take what is sent" +
-                               (blocked_ ? " (" + blocked_reason_ + ")" : std::string{}),
-                           core::handle_state::broken, AMQP_STATUS_TIMEOUT);
+            throw_not_taken("write: RabbitMQ at " + where_, AMQP_STATUS_TIMEOUT);
         }
         pollfd asked{socket, POLLOUT, 0};
         ::poll(&asked, 1, static_cast<int>(std::min(left, milliseconds{1000}).count()));

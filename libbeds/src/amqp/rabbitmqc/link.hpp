@@ -5,6 +5,7 @@
 #include <beds/amqp/settings.hpp>
 #include <beds/core/deadline.hpp>
 #include <beds/core/error.hpp>
+#include <beds/core/supervisor.hpp>
 
 #include <chrono>
 #include <memory>
@@ -54,9 +55,20 @@ public:
     template <class Call>
     auto rpc(std::string_view what, amqp_channel_t channel, core::deadline until, Call&& call) {
         begin_rpc(what, until);
+        const auto guard = arm(until);
         auto* result = call(handle());
         check_reply(what, channel, amqp_get_rpc_reply(handle()));
         return result;
+    }
+
+    /// rabbitmq-c has calls that wait without a limit until the socket takes their bytes. Past the
+    /// deadline the supervisor shuts the socket down, until the guard's end.
+    [[nodiscard]] core::supervisor::socket::guard arm(core::deadline until) const {
+        return watch_->arm(until);
+    }
+    /// For what has no deadline of the caller's.
+    [[nodiscard]] core::supervisor::socket::guard arm() const {
+        return arm(core::deadline::after(write_timeout_));
     }
 
     /// Throws when `status` is an error of rabbitmq-c; the connection is broken then.
@@ -100,8 +112,10 @@ private:
     [[noreturn]] void on_connection_close(std::string_view what,
                                           const amqp_connection_close_t& method);
     [[noreturn]] void fail(std::string_view what, int status);
+    [[noreturn]] void throw_not_taken(const std::string& at, int status) const;
     [[nodiscard]] bool readable_now();
     void login(const connection_settings& settings, std::chrono::milliseconds budget);
+    void release_socket() noexcept;
 
     std::unique_ptr<amqp_connection_state_t_, closer> handle_;
     std::string where_; ///< host:port, for messages
@@ -113,6 +127,9 @@ private:
     std::string blocked_reason_;
     int watched_socket_ =
         -1; ///< our own duplicate, so that its number is not reused before we are gone
+    std::shared_ptr<core::supervisor> supervisor_ = core::supervisor::shared();
+    std::unique_ptr<core::supervisor::socket> watch_ = supervisor_->watch();
+    std::chrono::milliseconds write_timeout_;
     std::chrono::seconds heartbeat_{0};
     std::size_t frame_max_ = 0;
     core::steady_time last_service_{};

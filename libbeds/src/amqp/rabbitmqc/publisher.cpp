@@ -58,7 +58,7 @@ std::uint64_t publisher::publish(std::string_view exchange, std::string_view rou
     if (link_.uses_tls()) {
         // The bytes cannot be handed to OpenSSL past rabbitmq-c; encoding has checked the lengths.
         buffer_.clear();
-        publish_by_library(exchange, routing_key, with, body, mandatory);
+        publish_by_library(exchange, routing_key, with, body, mandatory, until);
     } else {
         const auto fragment = link_.frame_max() - frame_overhead;
         for (auto rest = body; !rest.empty();) {
@@ -80,7 +80,7 @@ std::uint64_t publisher::publish(std::string_view exchange, std::string_view rou
 
 void publisher::publish_by_library(std::string_view exchange, std::string_view routing_key,
                                    const properties& with, std::string_view body,
-                                   amqp::mandatory mandatory) {
+                                   amqp::mandatory mandatory, core::deadline until) {
     amqp_basic_properties_t to{};
     const auto text = [&](amqp_flags_t flag, amqp_bytes_t& member, std::string_view value) {
         if (!value.empty()) {
@@ -126,6 +126,8 @@ void publisher::publish_by_library(std::string_view exchange, std::string_view r
         to._flags |= AMQP_BASIC_HEADERS_FLAG;
         to.headers = {static_cast<int>(table_.size()), table_.data()};
     }
+    // As without TLS: past the deadline only a call that hangs ends.
+    const auto guard = link_.arm(until.expired() ? core::deadline::after({}) : until);
     link_.check("publish",
                 amqp_basic_publish(link_.handle(), link::data_channel, to_bytes(exchange),
                                    to_bytes(routing_key), mandatory == amqp::mandatory::yes ? 1 : 0,

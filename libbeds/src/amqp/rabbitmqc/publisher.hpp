@@ -35,7 +35,7 @@ private:
     void on_returned();
     void publish_by_library(std::string_view exchange, std::string_view routing_key,
                             const properties& with, std::string_view body,
-                            amqp::mandatory mandatory);
+                            amqp::mandatory mandatory, core::deadline until);
     void select_confirms(core::deadline until);
 
     detail::link& link_;
