@@ -11,7 +11,8 @@
                                       {"template": "languages", "op": "find", "limit": 5}]):
             print(result["status"])
 
-From a shell (AMQP_URL and, if the node has one, BEDS_QUEUE_TAG in the environment):
+From a shell (AMQP_URL and, if the node has one, BEDS_QUEUE_TAG in the environment; ends with 0 done,
+1 refused, 2 usage, 3 no answer or no RabbitMQ):
 
     beds_client.py '{"template": "countries", "op": "fetch", "key": "MX"}'
 
@@ -35,6 +36,7 @@ import json
 import os
 import sys
 import time
+import urllib.parse
 import uuid
 
 import pika
@@ -233,15 +235,33 @@ def main(arguments):
     if len(arguments) != 2 or arguments[1] in ("-h", "--help"):
         print(__doc__)
         return 0 if len(arguments) == 2 else 2
-    with Client(os.environ.get("AMQP_URL", "amqp://localhost/"),
-                os.environ.get("BEDS_QUEUE_TAG", "")) as beds:
-        try:
-            reply = beds.call(json.loads(arguments[1]))
-        except Refused as refused:
-            reply = refused.result
-        except (NoAnswer, NotSent) as failed:
-            print(f"beds_client: {failed}", file=sys.stderr)
-            return 3
+    try:
+        operation = json.loads(arguments[1])
+        json.dumps(operation, allow_nan=False)
+        if not isinstance(operation, dict):
+            raise ValueError("an operation is an object")
+    except ValueError as wrong:
+        print(f"beds_client: not an operation in JSON: {wrong}", file=sys.stderr)
+        return 2
+    url = os.environ.get("AMQP_URL", "amqp://localhost/")
+    try:
+        pika.URLParameters(url)
+    except (LookupError, TypeError, ValueError):
+        print("beds_client: AMQP_URL is not amqp://USER:PASSWORD@HOST:PORT/VHOST", file=sys.stderr)
+        return 2
+    try:
+        with Client(url, os.environ.get("BEDS_QUEUE_TAG", "")) as beds:
+            reply = beds.call(operation)
+    except Refused as refused:
+        reply = refused.result
+    except (NoAnswer, NotSent) as failed:
+        print(f"beds_client: {failed}", file=sys.stderr)
+        return 3
+    except (pika.exceptions.AMQPError, OSError) as failed:
+        parts = urllib.parse.urlsplit(url)  # without the password
+        print(f"beds_client: cannot use RabbitMQ at {parts.hostname}:{parts.port or 5672} of AMQP_URL: "
+              f"{failed!r}", file=sys.stderr)
+        return 3
     print(json.dumps(reply, default=_plain, ensure_ascii=False, indent=2))
     return 0 if reply["status"] == "ok" else 1
 

@@ -317,6 +317,14 @@ class Example(Case):
         bad = subprocess.run([*command, '{"template":"items","op":"fetch","key":[]}'], env=environment,
                              capture_output=True, text=True, check=False, timeout=30)
         self.assertEqual((1, "INVALID_FIELD"), (bad.returncode, json.loads(bad.stdout)["code"]))
+        count = '{"template":"items","op":"count"}'
+        for code, url, operation in ((2, AMQP_URL, '{"template"'), (2, AMQP_URL, "[]"), (2, "nonsense", count),
+                                     (3, "amqp://guest:c4n4ry@127.0.0.1:1/%2F", count)):
+            with self.subTest(url=url, operation=operation):
+                wrong = subprocess.run([*command, operation], env={**environment, "AMQP_URL": url},
+                                       capture_output=True, text=True, check=False, timeout=30)
+                self.assertEqual((code, 1), (wrong.returncode, wrong.stderr.count("\n")), wrong.stderr)
+                self.assertNotIn("c4n4ry", wrong.stderr)
 
     def test_no_node_means_no_hang_and_its_return_is_noticed(self):
         self.assertEqual(0, node.stop())
