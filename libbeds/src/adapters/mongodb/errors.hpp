@@ -29,6 +29,8 @@ meaning meaning_of(std::int32_t server_code);
 
 /// Did a write command that failed as a whole certainly change nothing?
 bool certainly_nothing_done(std::int32_t server_code);
+/// The same for a pipeline that writes, which may fail in the middle in more ways.
+bool no_pipeline_began(std::int32_t server_code);
 /// Is the server about to go away or no longer the one that takes writes? Then the session is of no
 /// more use.
 bool server_is_leaving(std::int32_t server_code);

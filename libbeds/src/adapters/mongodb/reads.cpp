@@ -504,7 +504,7 @@ step_result mongodb_session::call(run_scope& scope, const bound_operation& op) {
     auto& outcome = scope.results[op.index];
     if (how == ending::refused) {
         scope.rows.reset(op.index);
-        const bool nothing = !writes || certainly_nothing_done(error_.code);
+        const bool nothing = !writes || no_pipeline_began(error_.code);
         outcome = failure(scope, op, error_, nothing ? core::effect::none : core::effect::unknown);
     } else if (how != ending::answered) {
         scope.rows.reset(op.index);
