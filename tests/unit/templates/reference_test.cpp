@@ -35,6 +35,9 @@ TEST_CASE("the reference names exactly the keys that the loader takes") {
     REQUIRE(begin != std::string::npos);
     // To renew the document, replace its tables by what `unit_templates "[print]"` prints.
     CHECK(document.substr(begin) == templates::reference());
+    const std::string_view title = "## Keys\n\n";
+    CHECK(document.find(title) + title.size() ==
+          begin); // nothing of what Catch2 prints around them
 }
 
 TEST_CASE("the reference's example is a template") {
