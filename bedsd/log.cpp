@@ -4,6 +4,7 @@
 #include <spdlog/sinks/stdout_color_sinks.h>
 
 #if BEDSD_WITH_SYSTEMD
+#define SD_JOURNAL_SUPPRESS_LOCATION // it would be this file, for every entry
 #include <systemd/sd-journal.h>
 
 #include <sys/uio.h>
