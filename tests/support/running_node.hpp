@@ -203,6 +203,7 @@ struct raw_message {
     std::string expiration{};
     std::vector<std::pair<std::string, std::string>> text_headers{};
     std::vector<std::pair<std::string, std::int64_t>> integer_headers{};
+    std::string user_id{};
 };
 
 /// What came back, or what lies in the dead queue.
@@ -260,6 +261,7 @@ public:
         properties.content_type = what.content_type;
         properties.content_encoding = what.content_encoding;
         properties.expiration = what.expiration;
+        properties.user_id = what.user_id;
         properties.headers = headers;
         out_.publish(amqp::events_exchange(tag_).str(), what.key, properties, what.body,
                      amqp::mandatory::yes, limit());
