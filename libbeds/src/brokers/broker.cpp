@@ -199,7 +199,7 @@ struct broker::impl {
     /// Longest time that one call to RabbitMQ may take; below the heartbeat, which would end it.
     [[nodiscard]] core::deadline amqp_limit() const {
         return core::deadline::after(
-            std::max<std::chrono::milliseconds>(given.amqp.heartbeat * 3 / 4, 1'000ms));
+            std::clamp<std::chrono::milliseconds>(given.amqp.heartbeat * 3 / 4, 1'000ms, 30'000ms));
     }
 
     [[nodiscard]] core::deadline drain_limit() const {
