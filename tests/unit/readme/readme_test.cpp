@@ -18,17 +18,19 @@ namespace {
 
 /// The code blocks of this language, in their order.
 std::vector<std::string> blocks(const std::string& language) {
-    std::ifstream file{BEDS_README};
+    std::ifstream file{BEDS_REPOSITORY "/README.md"};
     std::vector<std::string> found;
     std::string line;
     bool inside = false;
+    bool wanted = false;
     while (std::getline(file, line)) {
-        if (!inside && line == "```" + language) {
-            inside = true;
-            found.emplace_back();
-        } else if (line == "```") {
-            inside = false;
-        } else if (inside) {
+        if (line.rfind("```", 0) == 0) {
+            inside = !inside;
+            wanted = inside && line == "```" + language;
+            if (wanted) {
+                found.emplace_back();
+            }
+        } else if (wanted) {
             found.back() += line + '\n';
         }
     }
@@ -112,4 +114,33 @@ TEST_CASE("the README's request and reply are those of the protocol and of its t
         CHECK(parsed.find_field(field.text).has_value());
         CHECK(row.find(field.text) != nullptr);
     }
+}
+
+TEST_CASE("the README's table is the quickstart's") {
+    std::ifstream file{BEDS_REPOSITORY "/examples/quickstart/client/main.cpp"};
+    std::stringstream text;
+    text << file.rdbuf();
+    const auto program = text.str();
+    const auto shown = blocks("");
+    std::size_t rows = 0;
+    for (const auto& block : shown) {
+        std::istringstream lines{block};
+        std::string number;
+        std::string shows;
+        std::string line;
+        while (std::getline(lines, line)) {
+            std::istringstream columns{line};
+            std::getline(columns, number, '|');
+            if (number.find_first_of("0123456789") == std::string::npos ||
+                !std::getline(columns, shows, '|')) {
+                continue;
+            }
+            ++rows;
+            shows.erase(0, 1);
+            shows.erase(shows.find_last_not_of(' ') + 1);
+            INFO(shows);
+            CHECK(program.find('"' + shows + '"') != std::string::npos);
+        }
+    }
+    CHECK(rows >= 8);
 }
