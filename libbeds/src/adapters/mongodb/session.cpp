@@ -462,6 +462,11 @@ void mongodb_session::inspect(std::span<const templates::template_def* const> ta
                               core::deadline until) {
     until_ = until;
     for (const auto* target : targets) {
+        // `_id` is unique, also in a collection that the first insert will create.
+        if (std::any_of(target->key.begin(), target->key.end(),
+                        [&](field_id id) { return target->fields[id].column == "_id"; })) {
+            continue;
+        }
         command_.clear();
         command_.string("listIndexes", target->object);
         command_.begin_document("cursor");
