@@ -131,7 +131,7 @@ TEST_CASE("local client: the same id twice happens once and gets the first reply
 TEST_CASE("local client: a deadline ends the call, and says what may have happened") {
     world it{{.workers = 1}};
     // Under way and waiting at the door: what it did will be there when it is let through.
-    const auto writing = it.beds->call(wait_for_door(1), 30ms);
+    const auto writing = it.beds->call(wait_for_door(1), 500ms);
     CHECK(writing.front().code() == code::deadline_exceeded);
     CHECK(writing.front().effect() == effect::unknown);
     REQUIRE(it.door.wait_for(1));

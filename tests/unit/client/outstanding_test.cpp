@@ -89,6 +89,21 @@ TEST_CASE("outstanding: deadlines are kept in their order, not in that of the re
     CHECK(waiting.size() == 2);
 }
 
+TEST_CASE("outstanding: past its deadline a write that was sent is unknown, all else is not") {
+    inbox got{3};
+    outstanding waiting{10};
+    const auto soon = core::deadline::after(50ms);
+    waiting.mark_sent(waiting.add(some(), soon, true, got.place(0)).value());
+    waiting.add(some(), soon, true, got.place(1));
+    waiting.mark_sent(waiting.add(some(), soon, false, got.place(2)).value());
+    REQUIRE(got.wait_for(3));
+    for (std::size_t i = 0; i < 3; ++i) {
+        INFO(i);
+        CHECK(got.of(i).at(0).front().code() == code::deadline_exceeded);
+        CHECK(got.of(i).at(0).front().effect() == (i == 0 ? effect::unknown : effect::none));
+    }
+}
+
 TEST_CASE("outstanding: a client that fails answers for what was under way") {
     inbox got{2};
     outstanding waiting{10};
