@@ -81,6 +81,13 @@ constexpr text_rule node_rule{
                });
     },
     "a name without blanks, at most 64 bytes"};
+constexpr text_rule host_rule{[](string_view text) {
+                                  return !text.empty() &&
+                                         text.find_first_of("/@ \t") == string_view::npos;
+                              },
+                              "a host name or address; port, account and password have keys of "
+                              "their own",
+                              false};
 constexpr text_rule not_empty{[](string_view text) { return !text.empty(); }, "text, not empty"};
 constexpr text_rule listen_rule{[](string_view text) { return text.empty(); },
                                 "\"\" (admin pages are not available in this version)"};
@@ -134,7 +141,7 @@ constexpr key tls_keys[]{
 
 using broker = broker_service_settings;
 constexpr key broker_keys[]{
-    {.name = "host", .at = at<&broker::host>, .doc = "RabbitMQ's address.", .rule = not_empty},
+    {.name = "host", .at = at<&broker::host>, .doc = "RabbitMQ's address.", .rule = host_rule},
     {.name = "port",
      .at = at<&broker::port>,
      .doc = "RabbitMQ's port.",
@@ -240,7 +247,7 @@ constexpr key instance_keys[]{
 
 using rel = rel_service_settings;
 constexpr key rel_keys[]{
-    {.name = "host", .at = at<&rel::host>, .doc = "The server's address.", .rule = not_empty},
+    {.name = "host", .at = at<&rel::host>, .doc = "The server's address.", .rule = host_rule},
     {.name = "port", .at = at<&rel::port>, .doc = "The server's port.", .low = 1, .high = 65535},
     {.name = "socket",
      .at = at<&rel::socket>,
@@ -270,7 +277,7 @@ constexpr key rec_keys[]{
      .at = at<&rec::uri>,
      .doc = "MongoDB connection string. When given, `host`, `port`, `user`, `pass`, `auth_source`, "
             "`replica_set` and `tls` are not used."},
-    {.name = "host", .at = at<&rec::host>, .doc = "The server's address.", .rule = not_empty},
+    {.name = "host", .at = at<&rec::host>, .doc = "The server's address.", .rule = host_rule},
     {.name = "port", .at = at<&rec::port>, .doc = "The server's port.", .low = 1, .high = 65535},
     {.name = "user", .at = at<&rec::user>, .doc = "Account of the node. Empty: no authentication."},
     {.name = "pass", .at = at<&rec::pass>, .doc = "Its password; together with `user`."},
@@ -299,12 +306,14 @@ constexpr key templates_keys[]{
      .doc = "Folder of the template files; relative to the file that names it."},
     {.name = "direct",
      .at = at<&templates_settings::direct>,
-     .doc = "`deny` refuses every template that reads or writes a table itself instead of a view "
-            "and procedures."},
+     .doc =
+         "`deny` refuses every template with `store = \"rel\"` that reads or writes a table itself "
+         "instead of a view and procedures."},
     {.name = "on_mismatch",
      .at = at<&templates_settings::on_mismatch>,
-     .doc = "When a template does not fit the live database: `stop` the node, or `leave_out` the "
-            "template with a warning (for development)."},
+     .doc = "When a template is refused, by itself or by its database's adapter: `stop` the node, "
+            "or `leave_out` the template with a warning (for development). Tables and columns are "
+            "not compared with the live database in this version."},
 };
 
 constexpr key log_keys[]{
@@ -629,7 +638,8 @@ std::optional<std::string> breaks(const key& which, const value_ref& value) {
         overloaded{
             [&](const std::string* text) -> std::optional<std::string> {
                 if (which.rule.fits != nullptr && !which.rule.fits(*text)) {
-                    return "must be " + expected(which) + ", not " + quote(*text);
+                    return "must be " + expected(which) +
+                           (which.rule.tells_value ? ", not " + quote(*text) : std::string{});
                 }
                 return std::nullopt;
             },

@@ -35,6 +35,7 @@ using value_ref =
 struct text_rule {
     bool (*fits)(std::string_view text) = nullptr;
     std::string_view expected;
+    bool tells_value = true; ///< false: what is wrong may hold a password
 };
 
 enum class unit {

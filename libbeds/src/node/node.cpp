@@ -181,6 +181,9 @@ struct node::impl {
                          ? templates::direct_access::deny
                          : templates::direct_access::allow;
         how.wbid = given.id.wbid;
+        for (const auto& [role, service] : given.broker_services) {
+            how.services.push_back(role);
+        }
         for (const auto& one : adapters) {
             how.connections.emplace_back(one->connection_name(), one->engine_name() == "mongodb"
                                                                      ? templates::engine::rec

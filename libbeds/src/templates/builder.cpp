@@ -990,7 +990,8 @@ private:
     }
 
     void direct() {
-        if (settings_.direct != direct_access::deny || made_.object.empty()) {
+        if (settings_.direct != direct_access::deny || made_.object.empty() ||
+            made_.store == engine::rec) { // which has neither views nor procedures
             return;
         }
         const auto refuse = [&](std::string_view section_name, std::string_view key,

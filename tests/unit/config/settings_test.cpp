@@ -131,3 +131,15 @@ TEST_CASE("the sample configuration is good in every environment") {
         CHECK(result.files.size() == 2);
     }
 }
+
+TEST_CASE("an address with a password in it is refused, and not repeated") {
+    config::settings all;
+    all.broker_services["app_server"].host = "amqp://beds:hunter2@127.0.0.1";
+    const auto problems = config::check(all, {});
+    const auto found = std::find_if(problems.begin(), problems.end(), [](const auto& one) {
+        return one.key == "broker_services.app_server.host";
+    });
+    REQUIRE(found != problems.end());
+    CHECK(found->message.find("hunter2") == std::string::npos);
+    CHECK(found->message.find("keys of their own") != std::string::npos);
+}

@@ -510,6 +510,7 @@ TEST_CASE("direct = deny asks for a view and a procedure for every write") {
             "[read]\nview = \"v\"\n[write]\ninsert = \"i\"\nupdate = \"u\"\ndelete = \"d\"\n",
         deny);
     CHECK(full.problems.empty());
+    CHECK(templates::parse(rec_base, deny).problems.empty()); // neither views nor procedures there
 }
 
 TEST_CASE("every problem of a file is reported, in order of lines") {

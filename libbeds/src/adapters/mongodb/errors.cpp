@@ -70,8 +70,8 @@ bool certainly_nothing_done(std::int32_t server_code) {
 }
 
 bool no_pipeline_began(std::int32_t server_code) {
-    // `$merge` and `$out` write in batches: a value that a later document does not fit (2, 14) comes
-    // after earlier ones were written.
+    // `$merge` and `$out` write in batches: a value that a later document does not fit (2, 14)
+    // comes after earlier ones were written.
     constexpr std::array before{13, 18, 59, 10058, 10107, 13435, 13436, 40324};
     return std::find(before.begin(), before.end(), server_code) != before.end();
 }
