@@ -213,7 +213,7 @@ TEST_CASE("bedsctl asks a running bedsd") {
         process bedsctl{
             output,
             {"/bin/sh", "-c",
-             "exec " + std::string{BEDSCTL_PROGRAM} + " call --json - <" + file.string()},
+             "exec '" + std::string{BEDSCTL_PROGRAM} + "' call --json - <'" + file.string() + "'"},
             {"AMQP_URL=" + node.amqp().uri, "BEDS_QUEUE_TAG=" + node.tag()}};
         CHECK(bedsctl.wait(soon) == 1); // of the last line
         const auto took = std::chrono::steady_clock::now() - began;
