@@ -42,6 +42,19 @@ TEST_CASE("errors by number", "[mariadb]") {
     }
 }
 
+TEST_CASE("errors that end the transaction", "[mariadb]") {
+    CHECK(classify(1213).reach == reach::rerun);
+    CHECK(classify(1206).reach == reach::rerun);
+    for (const unsigned unclear : {0U, 1146U, 1205U, 1114U, 1118U}) {
+        CAPTURE(unclear);
+        CHECK(may_end_transaction(unclear));
+    }
+    for (const unsigned clear : {1062U, 1452U, 1406U, 1142U, 1153U, 1305U, 1213U, 2013U}) {
+        CAPTURE(clear);
+        CHECK_FALSE(may_end_transaction(clear));
+    }
+}
+
 TEST_CASE("what a COMMIT's error tells", "[mariadb]") {
     CHECK(commit_refused(1213));
     CHECK(commit_refused(1290));

@@ -28,6 +28,14 @@ TEST_CASE("routines that may commit", "[mariadb]") {
         "PREPARE s FROM 'UPDATE t SET a = 1'",
         "EXECUTE IMMEDIATE CONCAT('UPD', 'ATE t SET a = 1')",
         "ANALYZE TABLE t",
+        "CHECK TABLES t",
+        "REPAIR VIEW v",
+        "SET PASSWORD = PASSWORD('x')",
+        "STOP SLAVE",
+        "START REPLICA",
+        "RESET MASTER",
+        "CACHE INDEX t IN k",
+        "LOAD INDEX INTO CACHE t",
         "BEGIN /*!50000 COMMIT */; END",
         "BEGIN /*M!100100 COMMIT */; END",
         "BEGIN SELECT 'it''s'; COMMIT; END",
@@ -56,6 +64,7 @@ TEST_CASE("routines that do not", "[mariadb]") {
         "BEGIN CREATE TEMPORARY TABLE x (a INT); DROP TEMPORARY TABLE x; END",
         "BEGIN SELECT a FROM t LOCK IN SHARE MODE; SELECT a FROM t FOR UPDATE; END",
         "BEGIN SELECT committed, start, begin_date FROM t; END",
+        "BEGIN SELECT start, stop, reset, cache, change FROM t; SET @password = 1; END",
         "",
     };
     for (const char* const text : harmless) {

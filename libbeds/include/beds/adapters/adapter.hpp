@@ -74,6 +74,13 @@ using outcomes = std::span<core::outcome>;
 /// thread. Life of a batch: `begin` · `run` for each group · `seal` · `commit`; `rollback` instead
 /// of any later step. Operations never change while a batch lives, so all of it may be repeated.
 ///
+/// What a procedure committed by itself cannot be rolled back, so it must not run again. Once such
+/// a call was sent, or a procedure was seen to commit that was not known to, the unit is never
+/// given back for a rerun: `run` and `seal` say `done` and `commit` says `applied`, whatever
+/// happened, and the outcomes tell it, those of earlier groups too: effect `unknown` for what may
+/// be applied, an error without effect for what did not run. Hence the outcomes, the sink and the
+/// memory given to `run` must live until the unit ends.
+///
 /// No call throws for what operations or the server do: outcomes and step results say it. Each call
 /// ends by the deadline given to `begin` (the supervisor shuts the socket down 300 ms later at the
 /// latest; then the session is broken).
@@ -100,7 +107,8 @@ public:
     virtual step_result run(const group& work, core::row_sink& rows, outcomes results,
                             core::arena& memory) = 0;
 
-    /// Stores the replies of this unit's writes with their effects. Nothing to do for reads.
+    /// Stores the replies of this unit's writes with their effects. Nothing to do for reads. A
+    /// reply that is too large for the inbox is stored as `LIMIT_EXCEEDED` with its effect.
     virtual step_result seal(std::span<const sealed_reply> replies) = 0;
 
     virtual commit_result commit() = 0;

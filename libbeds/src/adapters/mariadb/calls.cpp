@@ -9,8 +9,6 @@ using core::outcome;
 
 namespace {
 
-constexpr unsigned no_such_savepoint = 1305;
-
 char lower(char c) {
     return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
 }
@@ -61,13 +59,24 @@ ran mariadb_session::within_savepoint(const bound_operation& op, const std::stri
     if (guarded) {
         changed_ = true;
         if (const auto went = command("SAVEPOINT beds_call"); went != ran::fine) {
-            result(op) = refusal(op, *memory_);
+            if (went == ran::refused) {
+                result(op) = refusal(op, *memory_);
+            }
             return went;
         }
     }
+    in_call_ = true;
+    calls_alone_ = guarded && alone;
+    if (calls_alone_) {
+        called_ = op.index;
+    }
     const auto went = (this->*body)(op, *shape);
+    in_call_ = calls_alone_ = false;
     if (went == ran::ended) {
-        return went;
+        // Rolled back for a deadlock; before that it may have committed.
+        const bool may_look = end_ == step_result::rerun && usable();
+        return guarded && !alone && may_look ? ended_inside(op, procedure, *shape, notice::told)
+                                             : went;
     }
     const bool worked = result(op).ok();
     result(op).at_least_once = guarded && alone;
@@ -75,27 +84,77 @@ ran mariadb_session::within_savepoint(const bound_operation& op, const std::stri
         rows_->reset(op.index);
     }
     if (!guarded) {
+        settings_known_ = settings_known_ && worked; // a refusal does not say what they are
         return ran::fine;
     }
     // The savepoint is gone when the transaction ended inside of the procedure: by a COMMIT, or by
     // a deadlock that the procedure handled itself.
     const auto ended =
         command(worked ? "RELEASE SAVEPOINT beds_call" : "ROLLBACK TO SAVEPOINT beds_call");
-    if (ended != ran::refused || connection_.error().number != no_such_savepoint) {
+    if (ended != ran::refused) {
         return ended;
     }
     if (!alone) {
-        return transaction_lost(procedure);
+        return ended_inside(op, procedure, *shape, notice::none);
+    }
+    if (others_applied(op)) {
+        return give_up_unit(op); // they were put together before it was known to run alone
     }
     if (!worked) {
         result(op).effect = core::effect::unknown; // what it committed before it failed stays
     }
-    return ran::fine;
+    // Perhaps it ended the transaction so; what follows is one transaction all the same.
+    return command("SET autocommit = 0");
 }
 
-ran mariadb_session::transaction_lost(const std::string& procedure) {
-    log(observe::level::error, "BEDS_MARIADB_PROCEDURE",
-        procedure + ": the transaction ended inside of the procedure");
+bool mariadb_session::others_applied(const bound_operation& op) const {
+    const auto applied = [&](core::op_index index) {
+        return index != op.index && results_[index].effect == core::effect::applied;
+    };
+    return std::any_of(ran_.begin(), ran_.end(), applied) ||
+           std::any_of(current_.begin(), current_.end(),
+                       [&](const auto* each) { return applied(each->index); });
+}
+
+ran mariadb_session::ended_inside(const bound_operation& op, const std::string& procedure,
+                                  const procedure_shape& known, notice given) {
+    // A deadlock, or did somebody change it, so that it commits now?
+    auto now = load_procedure(connection_, procedure);
+    if (!now) {
+        static_cast<void>(failed(connection_.error()));
+    }
+    bool as_known = now && !now->runs_alone && now->text == known.text;
+    if (given == notice::none) {
+        log(observe::level::error, "BEDS_MARIADB_PROCEDURE",
+            procedure + (as_known ? ": the transaction ended inside of the procedure"
+                                  : ": the procedure was changed and ends the transaction"));
+        // A deadlock passes. What happens each time is done by the procedure itself.
+        as_known = as_known && !(ended_by_ == procedure && ended_in_ + 1 == unit_);
+        ended_by_ = procedure;
+        ended_in_ = unit_;
+    }
+    if (as_known) {
+        end_ = step_result::rerun;
+        return ran::ended;
+    }
+    auto learned = now ? std::move(*now) : known;
+    learned.runs_alone = learned.runs_alone || learned.text == known.text;
+    catalog_->put_procedure(procedure, std::make_shared<const procedure_shape>(std::move(learned)));
+    catalog_->changed();
+    return give_up_unit(op);
+}
+
+ran mariadb_session::give_up_unit(const bound_operation& op) {
+    // What it did after its commit belongs to what it committed.
+    if (usable()) {
+        static_cast<void>(connection_.command(result(op).ok() ? "COMMIT" : "ROLLBACK"));
+    }
+    if (!result(op).ok()) {
+        result(op).effect = core::effect::unknown;
+        result(op).at_least_once = true;
+    }
+    called_ = op.index;
+    once_ = ended_inside_ = true;
     end_ = step_result::rerun;
     return ran::ended;
 }
@@ -133,7 +192,8 @@ bool mariadb_session::read_typed(const statement& from, std::size_t count,
     values_.assign(count, core::value{});
     rooms_.resize(std::max(rooms_.size(), count));
     for (std::size_t i = 0; i < count; ++i) {
-        if (!read_cell(from.cells()[i], from.column(i), type_of(owner, i), rooms_[i], values_[i])) {
+        if (!read_value(from.cells()[i], from.column(i), type_of(owner, i), rooms_[i],
+                        values_[i])) {
             return false;
         }
     }

@@ -135,7 +135,7 @@ bool load_definition(connection& from, const qualified_name& name,
 
 /// Looks into the procedure and all that it calls.
 bool may_commit(connection& from, const qualified_name& name, std::set<std::string>& seen,
-                bool& answer) {
+                bool& answer, core::content_hash& text) {
     constexpr std::size_t most_procedures = 64;
     if (!seen.insert(name.schema + '.' + lower(name.name)).second) {
         return true;
@@ -148,6 +148,7 @@ bool may_commit(connection& from, const qualified_name& name, std::set<std::stri
         answer = true;
         return true;
     }
+    text = core::combine(text, core::hash(*definition));
     const routine_findings found = scan_routine(*definition);
     if (found.may_commit) {
         answer = true;
@@ -158,7 +159,7 @@ bool may_commit(connection& from, const qualified_name& name, std::set<std::stri
         if (next.schema.empty()) {
             next.schema = name.schema; // a procedure calls within its own schema
         }
-        if (!may_commit(from, next, seen, answer)) {
+        if (!may_commit(from, next, seen, answer, text)) {
             return false;
         }
         if (answer) {
@@ -222,7 +223,7 @@ std::optional<procedure_shape> load_procedure(connection& from, std::string_view
     });
     bool commits = false;
     std::set<std::string> seen;
-    if (!read || !may_commit(from, about, seen, commits)) {
+    if (!read || !may_commit(from, about, seen, commits, made.text)) {
         return std::nullopt;
     }
     made.runs_alone = commits;

@@ -199,6 +199,14 @@ bool connection::ping() {
     return false;
 }
 
+bool connection::autocommit() const {
+    return (handle_->server_status & SERVER_STATUS_AUTOCOMMIT) != 0;
+}
+
+bool connection::in_transaction() const {
+    return (handle_->server_status & SERVER_STATUS_IN_TRANS) != 0;
+}
+
 statement* connection::prepared(std::string_view text) {
     if (const auto found = by_text_.find(text); found != by_text_.end()) {
         statements_.splice(statements_.begin(), statements_, found->second);

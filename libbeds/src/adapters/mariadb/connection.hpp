@@ -48,6 +48,9 @@ public:
     /// Runs a statement without parameters and result: SAVEPOINT, COMMIT, SET.
     [[nodiscard]] bool command(std::string_view text);
     [[nodiscard]] bool ping();
+    /// As the server's last answer said that was not an error.
+    [[nodiscard]] bool autocommit() const;
+    [[nodiscard]] bool in_transaction() const;
     /// The prepared statement of this text, prepared now if it is not yet; null: `error()` says
     /// why. Valid until the next call of this function.
     [[nodiscard]] statement* prepared(std::string_view text);

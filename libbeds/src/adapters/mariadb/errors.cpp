@@ -48,6 +48,7 @@ failure classify(unsigned number) {
     }
     switch (number) {
     case 1213: // deadlock: InnoDB rolled the transaction back
+    case 1206: // no room for more locks: as after a deadlock
     case 1614: // XA deadlock
     case 1020: // record has changed since last read (snapshot isolation)
         return {reach::rerun, code::backend_conflict, "the transaction met a deadlock"};
@@ -130,6 +131,22 @@ failure classify(unsigned number) {
         break;
     }
     return of_operation(code::internal, "the database refused the statement");
+}
+
+bool may_end_transaction(unsigned number) {
+    const failure what = classify(number);
+    if (what.reach != reach::operation || number == not_there) {
+        return false;
+    }
+    switch (what.code) {
+    case code::internal:
+    case code::backend_conflict:
+    case code::backend_storage_full:
+    case code::backend_unavailable:
+        return true;
+    default:
+        return false;
+    }
 }
 
 bool commit_refused(unsigned number) {

@@ -32,6 +32,13 @@ struct failure {
 
 failure classify(unsigned number);
 
+/// The savepoint (or procedure) that a statement names does not exist.
+inline constexpr unsigned not_there = 1305;
+
+/// May the server have rolled the whole transaction back when it refused a statement so? Not for
+/// what refuses values.
+bool may_end_transaction(unsigned number);
+
 /// Did a COMMIT that was answered with this error certainly not happen?
 bool commit_refused(unsigned number);
 

@@ -1,5 +1,8 @@
 #include "adapters/mariadb/session.hpp"
 
+#include <beds/core/json.hpp>
+#include <beds/wire/reply.hpp>
+
 #include <algorithm>
 #include <cstring>
 
@@ -41,14 +44,76 @@ bool before(const operation_identity& left, const operation_identity& right) {
                                              : left.id < right.id;
 }
 
+// As inbox.sql makes the table.
+constexpr std::size_t longest_principal = 255; // characters
+constexpr std::size_t longest_id = 512;
+constexpr std::size_t longest_reply = (std::size_t{1} << 24U) - 1;
+/// What a row needs in its packet besides its texts.
+constexpr std::size_t row_overhead = 300;
+
+bool is_utf8(std::string_view given) {
+    constexpr std::string_view replacement = "\xEF\xBF\xBD";
+    std::string shown;
+    core::append_json_string(shown, given);
+    return shown.find(replacement) == std::string::npos ||
+           given.find(replacement) != std::string_view::npos;
+}
+
+/// Is it this row that the server refuses, and not every one?
+bool is_about_row(unsigned number) {
+    constexpr unsigned row_too_large = 1118;
+    const auto what = classify(number).code;
+    return what == core::code::constraint || what == core::code::limit_exceeded ||
+           number == row_too_large;
+}
+
 } // namespace
+
+bool mariadb_session::can_be_stored(const operation_identity& id) {
+    if (id.id.size() > longest_id) {
+        return false;
+    }
+    const auto& name = id.principal;
+    const auto in_ascii = [](char c) { return static_cast<unsigned char>(c) < 0x80; };
+    if (std::all_of(name.begin(), name.end(), in_ascii)) {
+        return name.size() <= longest_principal;
+    }
+    const auto begins = [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; };
+    return std::count_if(name.begin(), name.end(), begins) <=
+               static_cast<std::ptrdiff_t>(longest_principal) &&
+           is_utf8(name);
+}
+
+bool mariadb_session::fits(const sealed_reply& reply) const {
+    const auto packet = reply.reply.size() + reply.identity.id.size() +
+                        reply.identity.principal.size() + row_overhead;
+    return reply.reply.size() <= longest_reply && packet <= connection_.facts().max_packet;
+}
+
+const sealed_reply* mariadb_session::in_short(const sealed_reply& reply) {
+    const auto index = reply.identity.index;
+    auto answer = core::outcome::failure(core::code::limit_exceeded,
+                                         "done, but the result was too large to be kept", {},
+                                         core::effect::unknown);
+    if (index < results_.size()) {
+        answer.effect = results_[index].effect;
+        answer.at_least_once = results_[index].at_least_once;
+    }
+    wire::reply_writer writer;
+    writer.start(1);
+    auto* const made = memory_->make<sealed_reply>();
+    *made = {reply.identity, writer.encode(0, answer, *memory_)};
+    return made;
+}
 
 step_result mariadb_session::look_up(std::span<const operation_identity> ids, core::arena& memory,
                                      std::vector<stored_reply>& known) {
     std::vector<const operation_identity*> order;
     order.reserve(ids.size());
     for (const auto& id : ids) {
-        order.push_back(&id);
+        if (can_be_stored(id)) {
+            order.push_back(&id);
+        }
     }
     std::sort(order.begin(), order.end(), [](auto* a, auto* b) { return before(*a, *b); });
     for (std::size_t first = 0; first < order.size(); first += most_in_one_statement) {
@@ -104,6 +169,18 @@ step_result mariadb_session::inbox_failed() {
 }
 
 step_result mariadb_session::seal(std::span<const sealed_reply> replies) {
+    if (over_) {
+        return step_result::done;
+    }
+    const auto step = store(replies);
+    if (step != step_result::done && once_) {
+        conclude(step, {});
+        return step_result::done;
+    }
+    return step;
+}
+
+step_result mariadb_session::store(std::span<const sealed_reply> replies) {
     if (!usable()) {
         return step_result::broken;
     }
@@ -119,7 +196,9 @@ step_result mariadb_session::seal(std::span<const sealed_reply> replies) {
     // deadlock.
     seals_.clear();
     for (const auto& reply : replies) {
-        seals_.push_back(&reply);
+        if (can_be_stored(reply.identity)) { // otherwise it was refused before it ran
+            seals_.push_back(fits(reply) ? &reply : in_short(reply));
+        }
     }
     std::sort(seals_.begin(), seals_.end(),
               [](auto* a, auto* b) { return before(a->identity, b->identity); });
@@ -129,26 +208,21 @@ step_result mariadb_session::seal(std::span<const sealed_reply> replies) {
         const auto weight = [&] {
             std::uint64_t sum = 0;
             for (std::size_t i = 0; i < size; ++i) {
-                sum +=
-                    seals_[first + i]->reply.size() + seals_[first + i]->identity.id.size() + 300;
+                const auto& each = *seals_[first + i];
+                sum += each.reply.size() + each.identity.id.size() +
+                       each.identity.principal.size() + row_overhead;
             }
             return sum;
         };
         while (size > 1 && weight() > room) {
             size = unpadded_size(size / 2);
         }
-        query_.clear();
-        query_.text("/* beds inbox.insert */ INSERT INTO beds_inbox "
-                    "(principal, id, content, reply) VALUES ");
-        for (std::size_t i = 0; i < size; ++i) {
-            const sealed_reply& each = *seals_[first + i];
-            query_.text(i == 0 ? "(" : ",(").bind(text(each.identity.principal)).text(",");
-            query_.bind(bytes(each.identity.id)).text(",");
-            query_.bind(bytes(bytes_of(each.identity.content, *memory_))).text(",");
-            query_.bind(bytes(each.reply)).text(")");
+        const auto rows = std::span{seals_}.subspan(first, size);
+        auto went = store_rows(rows);
+        if (went == ran::refused && is_about_row(connection_.error().number)) {
+            went = store_one_by_one(rows);
         }
-        statement* made = nullptr;
-        switch (execute(made)) {
+        switch (went) {
         case ran::fine:
             break;
         case ran::ended:
@@ -166,6 +240,36 @@ step_result mariadb_session::seal(std::span<const sealed_reply> replies) {
         first += size;
     }
     return step_result::done;
+}
+
+ran mariadb_session::store_rows(std::span<const sealed_reply* const> rows) {
+    query_.clear();
+    query_.text("/* beds inbox.insert */ INSERT INTO beds_inbox "
+                "(principal, id, content, reply) VALUES ");
+    std::string_view opening = "(";
+    for (const auto* each : rows) {
+        query_.text(opening).bind(text(each->identity.principal)).text(",");
+        query_.bind(bytes(each->identity.id)).text(",");
+        query_.bind(bytes(bytes_of(each->identity.content, *memory_))).text(",");
+        query_.bind(bytes(each->reply)).text(")");
+        opening = ",(";
+    }
+    statement* made = nullptr;
+    return execute(made);
+}
+
+ran mariadb_session::store_one_by_one(std::span<const sealed_reply* const> rows) {
+    for (const auto& row : rows) {
+        auto went = store_rows({&row, 1});
+        if (went == ran::refused && is_about_row(connection_.error().number)) {
+            const auto* const shorter = in_short(*row);
+            went = store_rows({&shorter, 1});
+        }
+        if (went != ran::fine) {
+            return went;
+        }
+    }
+    return ran::fine;
 }
 
 } // namespace beds::adapters::mariadb

@@ -52,6 +52,20 @@ std::uint64_t hash_of(std::span<const core::value> key) {
 
 } // namespace
 
+bool mariadb_session::read_value(const raw_cell& cell, const MYSQL_FIELD& column,
+                                 const core::field_type& type, cell_text& room, core::value& to) {
+    if (!read_cell(cell, column, type, room, to)) {
+        return false;
+    }
+    if (to.type != core::value::kind::json) {
+        return true;
+    }
+    // It stands in the reply as it is, and what is no JSON would spoil all of the reply.
+    core::datum parsed;
+    json_memory_.reset();
+    return !json_.parse(to.text, json_memory_, parsed);
+}
+
 bool mariadb_session::read_row(const statement& from, const selection& columns,
                                const templates::template_def& target, std::size_t first_cell) {
     const auto cells = from.cells();
@@ -62,8 +76,8 @@ bool mariadb_session::read_row(const statement& from, const selection& columns,
     bool fine = true;
     for (std::size_t i = 0; i < values_.size(); ++i) {
         const std::size_t at = first_cell + i;
-        if (!read_cell(cells[at], from.column(at), target.fields[columns.fields[i]].type, rooms_[i],
-                       values_[i])) {
+        if (!read_value(cells[at], from.column(at), target.fields[columns.fields[i]].type,
+                        rooms_[i], values_[i])) {
             values_[i] = core::value::of_null();
             unreadable_ = columns.fields[i];
             fine = false;

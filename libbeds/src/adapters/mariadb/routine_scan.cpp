@@ -117,6 +117,8 @@ private:
         static constexpr std::array<std::string_view, 11> alone{
             "COMMIT",  "ALTER", "RENAME",  "GRANT",     "REVOKE", "PREPARE",
             "EXECUTE", "XA",    "INSTALL", "UNINSTALL", "FLUSH"};
+        static constexpr std::array<std::string_view, 5> of_servers{"SLAVE", "REPLICA", "MASTER",
+                                                                    "ALL", "QUERY"};
         static constexpr std::array<std::string_view, 4> of_tables{"ANALYZE", "OPTIMIZE", "REPAIR",
                                                                    "CHECK"};
         if (word(i, "AUTOCOMMIT")) { // also as @@session.autocommit
@@ -135,7 +137,20 @@ private:
                 commits(i);
             }
         } else if (word(i, "START") || word(i, "BEGIN")) {
-            if (word(i + 1, "TRANSACTION") || word(i + 1, "WORK")) {
+            if (word(i + 1, "TRANSACTION") || word(i + 1, "WORK") ||
+                (word(i, "START") && any_word(i + 1, of_servers))) {
+                commits(i);
+            }
+        } else if (word(i, "STOP") || word(i, "CHANGE") || word(i, "RESET")) {
+            if (any_word(i + 1, of_servers)) {
+                commits(i);
+            }
+        } else if (word(i, "SET")) {
+            if (word(i + 1, "PASSWORD")) {
+                commits(i);
+            }
+        } else if (word(i, "CACHE") || (word(i, "LOAD") && word(i + 2, "INTO"))) {
+            if (word(i + 1, "INDEX")) {
                 commits(i);
             }
         } else if (word(i, "CREATE") || word(i, "DROP")) {
@@ -152,7 +167,8 @@ private:
                 commits(i);
             }
         } else if (any_word(i, of_tables)) {
-            if (word(i + 1, "TABLE") || word(i + 1, "LOCAL") || word(i + 1, "NO_WRITE_TO_BINLOG")) {
+            if (word(i + 1, "TABLE") || word(i + 1, "TABLES") || word(i + 1, "VIEW") ||
+                word(i + 1, "LOCAL") || word(i + 1, "NO_WRITE_TO_BINLOG")) {
                 commits(i);
             }
         } else if (word(i, "CALL")) {

@@ -45,7 +45,7 @@ void mariadb_session::log(observe::level severity, std::string_view id,
 
 void mariadb_session::connect(core::deadline until) {
     connection_.open(until);
-    autocommit_ = true;
+    settings_known_ = true;
     statement_limit_ = 0ms;
     open_ = false;
 }
@@ -82,7 +82,7 @@ ran mariadb_session::failed(const server_error& why) {
             end_ = step_result::expired;
             return ran::ended;
         }
-        return ran::refused;
+        return rolled_back_silently(why) ? lost() : ran::refused;
     case reach::rerun:
         open_ = false; // the server has rolled back already; a ROLLBACK more does no harm
         end_ = step_result::rerun;
@@ -109,6 +109,7 @@ ran mariadb_session::execute(statement*& made) {
         if (made == nullptr) {
             return failed(connection_.error());
         }
+        once_ = once_ || calls_alone_;
         if (made->execute(query_.parameters(), connection_.facts().max_packet, *memory_)) {
             return ran::fine;
         }
@@ -135,7 +136,33 @@ ran mariadb_session::savepoint() {
 }
 
 ran mariadb_session::back_to_savepoint() {
-    return command(from_the_start_ ? "ROLLBACK" : "ROLLBACK TO SAVEPOINT beds_group");
+    return from_the_start_ ? command("ROLLBACK") : back_to("beds_group");
+}
+
+ran mariadb_session::back_to(std::string_view savepoint) {
+    const auto went = command("ROLLBACK TO SAVEPOINT " + std::string{savepoint});
+    return went == ran::refused ? lost() : went;
+}
+
+ran mariadb_session::lost() {
+    log(observe::level::error, "BEDS_MARIADB_TRANSACTION",
+        "the server ended the transaction: error " + std::to_string(connection_.error().number) +
+            ": " + connection_.error().message);
+    once_ = once_ || connection_.autocommit(); // then each statement was committed by itself
+    end_ = step_result::rerun;
+    return ran::ended;
+}
+
+bool mariadb_session::rolled_back_silently(const server_error& why) {
+    // A refusal does not say in which state it leaves the session: only the next answer does. A
+    // procedure's savepoint tells as much.
+    if (kind_ != work_kind::write || in_call_ || !connection_.in_transaction() ||
+        !may_end_transaction(why.number)) {
+        return false;
+    }
+    const bool answered = connection_.command("DO 0");
+    connection_.note(why);
+    return answered && !connection_.in_transaction();
 }
 
 outcome mariadb_session::refusal(const bound_operation& op, core::arena& memory) {
@@ -166,8 +193,9 @@ outcome mariadb_session::refusal(const bound_operation& op, core::arena& memory)
     const bool unexpected = what.code == code::internal || what.code == code::backend_unavailable ||
                             what.code == code::backend_permission_denied ||
                             what.code == code::backend_storage_full;
-    // The server's words about constraints hold the values of the row: they are not for the log.
-    if (unexpected && context_.log.wants(observe::level::error)) {
+    // The server's words about constraints hold the values of the row: they are not for the log. A
+    // lost connection has been told already.
+    if (unexpected && what.reach != reach::session && context_.log.wants(observe::level::error)) {
         log(observe::level::error, "BEDS_MARIADB_REFUSED",
             target.name + '.' + std::string{core::to_string(op.op)} + ": error " +
                 std::to_string(why.number) + ": " + why.message);
@@ -185,12 +213,16 @@ outcome mariadb_session::unreadable(const bound_operation& op, std::string_view 
     return outcome::failure(code::internal, "a stored value does not fit the template", field);
 }
 
-ran mariadb_session::learn(const templates::template_def& target, const template_shape*& shape) {
+void mariadb_session::look_again() {
     if (const auto now = catalog_->generation(); now != catalog_generation_) {
         shapes_.clear();
         procedures_.clear();
         catalog_generation_ = now;
     }
+}
+
+ran mariadb_session::learn(const templates::template_def& target, const template_shape*& shape) {
+    look_again();
     auto& known = shapes_[target.name];
     if (known && known->describes(target) && (known->visible() || looked_ == unit_)) {
         shape = known.get();
@@ -219,6 +251,7 @@ ran mariadb_session::learn(const templates::template_def& target, const template
 }
 
 ran mariadb_session::learn(std::string_view procedure, const procedure_shape*& shape) {
+    look_again();
     const std::string name{procedure};
     auto& known = procedures_[name];
     if (!known) {
@@ -294,11 +327,23 @@ step_result mariadb_session::begin(work_kind kind, core::deadline until,
         return step_result::broken;
     }
     enter_thread();
+    if (open_) { // nobody ended the unit before: an exception came in between
+        rollback();
+        if (!usable()) {
+            return step_result::broken;
+        }
+    }
     kind_ = kind;
     until_ = until;
     ++unit_;
     end_ = step_result::done;
     memory_ = &memory;
+    rows_ = nullptr;
+    results_ = {};
+    current_ = {};
+    ran_.clear();
+    nameless_.clear();
+    in_call_ = calls_alone_ = once_ = ended_inside_ = over_ = false;
     if (until.expired()) {
         return step_result::expired;
     }
@@ -310,7 +355,7 @@ step_result mariadb_session::begin(work_kind kind, core::deadline until,
     const bool autocommit = kind == work_kind::read;
     const auto limit = limit_of(until, statement_limit_);
     const bool limit_changes = limit != statement_limit_;
-    if (autocommit != autocommit_ || limit_changes) {
+    if (!settings_known_ || autocommit != connection_.autocommit() || limit_changes) {
         std::string set = "SET autocommit = ";
         set += autocommit ? '1' : '0';
         if (limit_changes) {
@@ -331,11 +376,18 @@ step_result mariadb_session::begin(work_kind kind, core::deadline until,
             }
             return ending();
         }
-        autocommit_ = autocommit;
+        settings_known_ = true;
         statement_limit_ = limit;
     }
     open_ = kind == work_kind::write;
     changed_ = false;
+    if (kind == work_kind::write && settings_->inbox) {
+        for (const auto& id : ids) {
+            if (!can_be_stored(id)) {
+                nameless_.push_back(id.index);
+            }
+        }
+    }
     if (kind == work_kind::write && how == lookup::all && settings_->inbox && !ids.empty()) {
         return look_up(ids, memory, known);
     }
@@ -344,40 +396,127 @@ step_result mariadb_session::begin(work_kind kind, core::deadline until,
 
 step_result mariadb_session::run(const group& work, core::row_sink& rows, outcomes results,
                                  core::arena& memory) {
+    rows_ = &rows;
+    results_ = results;
+    memory_ = &memory;
+    if (over_) {
+        for (const auto* op : work.operations) {
+            result(*op) = outcome::failure(code::backend_conflict,
+                                           "not run: its transaction ended before its turn");
+        }
+        return step_result::done;
+    }
+    current_ = work.operations;
+    const auto step = run_group(work);
+    if (step != step_result::done && once_) {
+        conclude(step, work.operations);
+        return step_result::done;
+    }
+    if (step == step_result::done && kind_ == work_kind::write) {
+        for (const auto* op : work.operations) {
+            ran_.push_back(op->index);
+        }
+    }
+    current_ = {};
+    return step;
+}
+
+step_result mariadb_session::run_group(const group& work) {
     if (!usable()) {
         return step_result::broken;
     }
-    if (work.operations.empty()) {
+    const auto operations = nameless_.empty() ? work.operations : without_nameless(work);
+    if (operations.empty()) {
         return step_result::done;
     }
     if (until_.expired()) {
         return step_result::expired;
     }
-    rows_ = &rows;
-    results_ = results;
-    memory_ = &memory;
     end_ = step_result::done;
     connection::guard watching;
     connection_.arm(until_, watching);
-    const auto went = work.mode == group_mode::atomic ? run_atomic(work.operations)
-                                                      : run_independent(work.operations);
+    const auto went =
+        work.mode == group_mode::atomic ? run_atomic(operations) : run_independent(operations);
     if (went == ran::ended) {
         return ending();
     }
     // (Refused: every operation's outcome says so.) A procedure is not bound by the server's limit.
-    // What comes back too late does not count.
+    // What comes back too late does not count, unless it cannot be rolled back: see `run`.
     if (kind_ == work_kind::write && until_.expired()) {
         return step_result::expired;
     }
     return step_result::done;
 }
 
+operation_list mariadb_session::without_nameless(const group& work) {
+    named_.clear();
+    for (const auto* op : work.operations) {
+        if (std::find(nameless_.begin(), nameless_.end(), op->index) == nameless_.end()) {
+            named_.push_back(op);
+        } else {
+            result(*op) =
+                outcome::failure(code::limit_exceeded,
+                                 "the inbox cannot hold the sender's name or the operation's id");
+        }
+    }
+    if (work.mode == group_mode::atomic && named_.size() != work.operations.size()) {
+        for (const auto* op : named_) {
+            result(*op) = outcome::skip("another operation of the envelope failed");
+        }
+        named_.clear();
+    }
+    return named_;
+}
+
+void mariadb_session::conclude(step_result why, operation_list current) {
+    auto cause = outcome::failure(code::backend_conflict, "other transactions got in the way", {},
+                                  core::effect::unknown);
+    if (ended_inside_) {
+        cause.code = code::internal;
+        cause.detail = "the transaction ended inside of a procedure";
+    } else if (why == step_result::expired) {
+        cause.code = code::deadline_exceeded;
+        cause.detail = "the deadline passed while a procedure was at work";
+    } else if (why == step_result::broken) {
+        cause.code = code::backend_unavailable;
+        cause.detail = "the connection broke while a procedure was at work";
+    }
+    cause.at_least_once = true; // the inbox does not know it
+    auto not_run = cause;
+    not_run.code = ended_inside_ ? code::backend_conflict : cause.code;
+    not_run.effect = core::effect::none;
+    not_run.at_least_once = false;
+    for (const auto index : ran_) {
+        if (results_[index].effect == core::effect::applied) {
+            results_[index] = cause;
+            rows_->reset(index);
+        }
+    }
+    for (const auto* op : current) {
+        auto& now = result(*op);
+        if (!now.ok()) {
+            continue;
+        }
+        now = op->index == called_ || now.effect == core::effect::applied ? cause : not_run;
+        rows_->reset(op->index);
+    }
+    over_ = true;
+    rollback();
+}
+
 commit_result mariadb_session::commit() {
-    if (kind_ == work_kind::read) {
+    if (kind_ == work_kind::read || over_) {
         return commit_result::applied;
     }
+    const auto ends = [this](commit_result how, step_result why) {
+        if (!once_) {
+            return how;
+        }
+        conclude(why, {});
+        return commit_result::applied;
+    };
     if (!usable()) {
-        return commit_result::none; // it broke before COMMIT was sent
+        return ends(commit_result::none, step_result::broken); // it broke before COMMIT was sent
     }
     connection::guard watching;
     connection_.arm(until_, watching);
@@ -390,11 +529,12 @@ commit_result mariadb_session::commit() {
         "error " + std::to_string(why.number) + ": " + why.message);
     if (commit_refused(why.number)) {
         static_cast<void>(connection_.command("ROLLBACK"));
-        return commit_result::none;
+        watching.reset();
+        return ends(commit_result::none, step_result::rerun);
     }
     watching.reset();
     connection_.close();
-    return commit_result::unknown;
+    return ends(commit_result::unknown, step_result::broken);
 }
 
 void mariadb_session::rollback() {
@@ -469,8 +609,8 @@ ran mariadb_session::run_one(const bound_operation& op) {
 ran mariadb_session::run_atomic(operation_list work) {
     changed_ = true;
     if (const auto went = command("SAVEPOINT beds_atomic"); went != ran::fine) {
-        for (const auto* op : work) {
-            result(*op) = refusal(*op, *memory_);
+        for (std::size_t i = 0; went == ran::refused && i < work.size(); ++i) {
+            result(*work[i]) = refusal(*work[i], *memory_);
         }
         return went;
     }
@@ -482,8 +622,7 @@ ran mariadb_session::run_atomic(operation_list work) {
         if (result(*work[i]).ok()) {
             continue;
         }
-        if (const auto undone = command("ROLLBACK TO SAVEPOINT beds_atomic");
-            undone == ran::ended) {
+        if (const auto undone = back_to("beds_atomic"); undone == ran::ended) {
             return undone;
         }
         for (std::size_t other = 0; other < work.size(); ++other) {

@@ -6,6 +6,7 @@
 
 #include <beds/adapters/adapter.hpp>
 #include <beds/core/arena.hpp>
+#include <beds/core/json.hpp>
 
 #include <memory>
 #include <optional>
@@ -14,6 +15,9 @@
 #include <vector>
 
 namespace beds::adapters::mariadb {
+
+/// Nesting of stored JSON that still fits into a reply, which nests it a little deeper.
+inline constexpr std::size_t most_json_depth = 95;
 
 /// How one statement went.
 enum class ran : std::uint8_t {
@@ -56,10 +60,23 @@ private:
     /// A place to go back to. The unit's first change needs none: then all of it goes.
     ran savepoint();
     ran back_to_savepoint();
+    /// Goes back to a savepoint that must be there: otherwise the unit is over.
+    ran back_to(std::string_view savepoint);
+    /// The server ended the transaction though nobody asked for it.
+    ran lost();
+    [[nodiscard]] bool rolled_back_silently(const server_error& why);
     ran learn(const templates::template_def& target, const template_shape*& shape);
     ran learn(std::string_view procedure, const procedure_shape*& shape);
+    /// Forgets what was learned before the catalog changed.
+    void look_again();
     void log(observe::level severity, std::string_view id, std::string_view text) const;
     step_result ending() const { return end_; }
+    step_result run_group(const group& work);
+    /// Ends a unit that must not run again: answers what it leaves behind. `current` are the
+    /// operations of the group under way.
+    void conclude(step_result why, operation_list current);
+    /// Answers the operations that the inbox cannot name and takes them out of `work`.
+    operation_list without_nameless(const group& work);
 
     ran run_independent(operation_list work);
     ran run_atomic(operation_list work);
@@ -71,6 +88,15 @@ private:
     step_result look_up(std::span<const operation_identity> ids, core::arena& memory,
                         std::vector<stored_reply>& known);
     step_result inbox_failed();
+    step_result store(std::span<const sealed_reply> replies);
+    /// One INSERT of these rows.
+    ran store_rows(std::span<const sealed_reply* const> rows);
+    /// Stores each of these rows alone; one that is refused for itself is stored in short.
+    ran store_one_by_one(std::span<const sealed_reply* const> rows);
+    [[nodiscard]] static bool can_be_stored(const operation_identity& id);
+    [[nodiscard]] bool fits(const sealed_reply& reply) const;
+    /// The same answer without its rows.
+    const sealed_reply* in_short(const sealed_reply& reply);
 
     // reads.cpp
     ran fetch_group(operation_list work);
@@ -81,6 +107,9 @@ private:
     ran run_exists(const bound_operation& op);
     /// Runs the query at hand, whose result is one number.
     ran read_number(const bound_operation& op, std::uint64_t& number);
+    /// `read_cell`, and JSON is JSON.
+    bool read_value(const raw_cell& cell, const MYSQL_FIELD& column, const core::field_type& type,
+                    cell_text& room, core::value& to);
     /// Decodes the row at hand into `values_`. False: `unreadable_` is the field that does not fit.
     bool read_row(const statement& from, const selection& columns,
                   const templates::template_def& target, std::size_t first_cell = 0);
@@ -123,11 +152,18 @@ private:
     void take_out_arguments(const templates::template_def& target, const procedure_shape& shape,
                             const statement& from, std::uint64_t& affected, bool& told);
     ran write_procedure_key(const bound_operation& op, insert_row row);
-    /// A procedure that fails must undo what it did; one that lost the transaction must be noticed.
+    /// A procedure that fails must undo what it did; one that ends the transaction must be noticed.
     ran within_savepoint(const bound_operation& op, const std::string& procedure,
                          ran (mariadb_session::*body)(const bound_operation&,
                                                       const procedure_shape&));
-    ran transaction_lost(const std::string& procedure);
+    enum class notice : std::uint8_t { none, told }; ///< did an error say that it was rolled back?
+    /// The transaction ended inside of a procedure that was not known to commit. If it was a
+    /// deadlock, all of it can run again; otherwise nothing of the unit may.
+    ran ended_inside(const bound_operation& op, const std::string& procedure,
+                     const procedure_shape& known, notice given);
+    ran give_up_unit(const bound_operation& op);
+    /// Did other operations of the unit change something so far?
+    [[nodiscard]] bool others_applied(const bound_operation& op) const;
     core::outcome rejection(const bound_operation& op,
                             const std::map<std::string, std::string, std::less<>>& reasons);
     bool read_typed(const statement& from, std::size_t count,
@@ -142,11 +178,13 @@ private:
     connection connection_;
 
     // of the session
-    bool autocommit_ = true;
+    bool settings_known_ = true;                   ///< no procedure can have changed them unnoticed
     std::chrono::milliseconds statement_limit_{0}; ///< as the server has it; zero: none
     std::uint64_t catalog_generation_ = 0;
     std::uint64_t unit_ = 0;   ///< counts units of work
     std::uint64_t looked_ = 0; ///< the unit in which objects were last looked for
+    std::string ended_by_;     ///< the procedure in which a transaction ended last, and its unit
+    std::uint64_t ended_in_ = 0;
     std::unordered_map<std::string, std::shared_ptr<const template_shape>> shapes_;
     std::unordered_map<std::string, std::shared_ptr<const procedure_shape>> procedures_;
 
@@ -157,6 +195,17 @@ private:
     bool changed_ = false;        ///< something was written in it
     bool from_the_start_ = false; ///< the savepoint at hand is the beginning of the transaction
     step_result end_ = step_result::done;
+    std::vector<core::op_index> ran_;      ///< operations of the groups that are done
+    operation_list current_;               ///< operations of the group under way
+    std::vector<core::op_index> nameless_; ///< operations whose identity the inbox cannot hold
+    bool in_call_ = false;                 ///< a procedure runs, which has its own savepoint
+    bool calls_alone_ = false;             ///< the procedure that runs commits by itself
+    core::op_index called_ = 0;            ///< who called the last procedure of that kind
+    /// Something of the unit was committed by a procedure, or may have been: nothing of it may run
+    /// again.
+    bool once_ = false;
+    bool ended_inside_ = false; ///< a procedure that should not do so ended the transaction
+    bool over_ = false;         ///< `conclude` has answered
 
     // of one call of run()
     core::row_sink* rows_ = nullptr;
@@ -182,6 +231,9 @@ private:
     std::vector<const bound_operation*> unique_;
     std::vector<std::uint8_t> found_;
     std::vector<const sealed_reply*> seals_;
+    std::vector<const bound_operation*> named_;
+    core::json_parser json_{{.max_depth = most_json_depth}};
+    core::arena json_memory_;
     std::vector<core::value> keys_out_;
 };
 

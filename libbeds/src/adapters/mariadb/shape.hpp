@@ -1,5 +1,6 @@
 #pragma once
 
+#include <beds/core/data.hpp>
 #include <beds/templates/template_def.hpp>
 
 #include <map>
@@ -41,6 +42,7 @@ struct procedure_shape {
     bool known = false;     ///< parameters could be read
     bool runs_alone = true; ///< commits by itself, or may do so
     std::vector<procedure_parameter> parameters;
+    core::content_hash text; ///< over its definition and those of the procedures it calls
 };
 
 /// All that the adapter learned of one template's objects.

@@ -335,7 +335,7 @@ ran mariadb_session::insert_one(const bound_operation& op) {
     if (went == ran::refused) {
         result(op) = rejection(op, op.target->write_errors);
         rows_->reset(op.index);
-        return several ? command("ROLLBACK TO SAVEPOINT beds_rows") : ran::fine;
+        return several ? back_to("beds_rows") : ran::fine;
     }
     rows_->count(op.index, op.rows.size());
     result(op) = outcome::applied();
