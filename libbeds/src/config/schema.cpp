@@ -275,7 +275,9 @@ using rec = rec_service_settings;
 constexpr key rec_keys[]{
     {.name = "uri",
      .at = at<&rec::uri>,
-     .doc = "MongoDB connection string. When given, `host`, `port`, `user`, `pass`, `auth_source`, "
+     .doc = "MongoDB connection string. Without a write concern in it, writes ask for `w=majority` "
+            "and "
+            "`journal=true`. When given, `host`, `port`, `user`, `pass`, `auth_source`, "
             "`replica_set` and `tls` are not used."},
     {.name = "host", .at = at<&rec::host>, .doc = "The server's address.", .rule = host_rule},
     {.name = "port", .at = at<&rec::port>, .doc = "The server's port.", .low = 1, .high = 65535},

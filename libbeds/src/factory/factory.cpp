@@ -758,6 +758,10 @@ struct factory::impl {
 
     step_result seal_open(bool alone, lookup how) {
         seals.clear();
+        // What a procedure committed by itself cannot be rolled back: its unit does not run again.
+        const bool once = std::any_of(open.begin(), open.end(), [&](const planned* op) {
+            return results[op->bound.index].effect == effect::unknown;
+        });
         for (const auto* op : open) {
             auto& result = results[op->bound.index];
             if (alone) {
@@ -769,7 +773,7 @@ struct factory::impl {
             // A failed atomic envelope is run anew when it is sent again: its parts have no answer
             // of their own.
             if (!is_final(result) || (op->mode == core::envelope_mode::atomic && !result.ok())) {
-                if (how == lookup::none) {
+                if (how == lookup::none && !once) {
                     return step_result::known_id; // perhaps: nothing is kept that would clash
                 }
                 continue;

@@ -181,11 +181,13 @@ TEST_CASE("trouble: commands carry a comment and a time limit") {
     CHECK_FALSE(contains(old.server.commands(), "comment"));
 }
 
-TEST_CASE("trouble: the concerns of the connection string are kept") {
+TEST_CASE("trouble: writes are asked to be kept, as the connection string has it or durably") {
+    const auto [given, sent] =
+        GENERATE(std::pair{"", R"("writeConcern" : { "w" : "majority", "j" : true })"},
+                 std::pair{"w=2&journal=false&", R"("w" : { "$numberInt" : "2" }, "j" : false })"});
     scripted_server server{always(R"({"ok": 1, "n": 1})")};
     const auto engine = adapters::make_mongodb(
-        "rec",
-        settings_for(server.uri() + "?w=majority&journal=true&readConcernLevel=majority", "db"));
+        "rec", settings_for(server.uri() + "?" + given + "readConcernLevel=majority", "db"));
     const auto session = engine->open_session({"x", nullptr, {}});
     session->connect(core::deadline::after(std::chrono::seconds{5}));
     operations ops;
@@ -194,7 +196,7 @@ TEST_CASE("trouble: the concerns of the connection string are kept") {
     operations more;
     more.fetch(target, {1});
     run(*session, more);
-    CHECK(contains(server.commands(), R"("writeConcern" : { "w" : "majority", "j" : true })"));
+    CHECK(contains(server.commands(), sent));
     CHECK(contains(server.commands(), R"("readConcern" : { "level" : "majority" })"));
 }
 

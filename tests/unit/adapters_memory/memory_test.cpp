@@ -300,7 +300,7 @@ TEST_CASE("memory: procedures that fail leave nothing, whatever they did before"
         }
         return maker.build();
     }();
-    const auto insert = [&target](adapters::memory_call& call, int id) {
+    const auto insert = [](adapters::memory_call& call, int id) {
         const adapters::assignment row[] = {{0, core::value::of_int(id)},
                                             {1, core::value::of_int(id)}};
         return call.insert(call.target(), row);

@@ -209,7 +209,7 @@ ran mariadb_session::call_procedure(const bound_operation& op, const procedure_s
         query_.text(glue).bind(arg);
         glue = ",";
     }
-    const core::value nothing;
+    const core::value nothing{};
     for (std::size_t i = 0; i < called.out.size(); ++i) {
         query_.text(glue).bind(nothing);
         glue = ",";

@@ -317,7 +317,7 @@ void fetch_by_arms(query& out, const selection& columns, operation_list keys,
                    const table_shape& shape) {
     const template_def& target = *keys.front()->target;
     start(out, *keys.front());
-    const core::value nothing;
+    const core::value nothing{};
     const std::size_t size = padded_size(keys.size());
     for (std::size_t i = 0; i < size; ++i) {
         out.text(i == 0 ? "SELECT " : " UNION ALL SELECT ");
@@ -416,7 +416,7 @@ void update_one(query& out, const bound_operation& op, const table_shape& shape,
 void update_by_join(query& out, operation_list work, const table_shape& shape) {
     const bound_operation& first = *work.front();
     const template_def& target = *first.target;
-    const core::value nothing;
+    const core::value nothing{};
     start(out, first);
     out.text("UPDATE (");
     const std::size_t size = padded_size(work.size());

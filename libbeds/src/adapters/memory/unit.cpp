@@ -17,8 +17,6 @@ using core::outcome;
 
 namespace {
 
-const core::value null_value{};
-
 /// Copies message parts into one detail text.
 std::string_view words(core::arena& memory, std::initializer_list<std::string_view> parts) {
     std::string text;

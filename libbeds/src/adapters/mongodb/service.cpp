@@ -141,12 +141,16 @@ service::service(std::string connection, const config::rec_service_settings& set
     {
         owned_bson members;
         const auto* const concern = mongoc_uri_get_write_concern(uri_.get());
-        if (concern != nullptr && !mongoc_write_concern_is_default(concern)) {
-            // Appending caches the concern's document, hence a copy.
-            const std::unique_ptr<mongoc_write_concern_t, destroyer<mongoc_write_concern_destroy>>
-                copy{mongoc_write_concern_copy(concern)};
-            mongoc_write_concern_append(copy.get(), members.get());
+        // Appending caches the concern's document, hence a copy.
+        const std::unique_ptr<mongoc_write_concern_t, destroyer<mongoc_write_concern_destroy>> copy{
+            concern != nullptr ? mongoc_write_concern_copy(concern) : mongoc_write_concern_new()};
+        if (mongoc_write_concern_is_default(copy.get())) {
+            // What is answered as applied survives a crash of the server and a change of the
+            // primary.
+            mongoc_write_concern_set_w(copy.get(), MONGOC_WRITE_CONCERN_W_MAJORITY);
+            mongoc_write_concern_set_journal(copy.get(), true);
         }
+        mongoc_write_concern_append(copy.get(), members.get());
         write_members_ = bytes_of(*members.get());
     }
     {

@@ -7,7 +7,6 @@
 
 #include <initializer_list>
 #include <memory>
-#include <source_location>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -27,7 +26,7 @@ using core::code;
 using core::effect;
 using templates::template_def;
 
-using where = std::source_location;
+using where = core::source_place;
 using cases = std::vector<conformance_case>;
 
 [[noreturn]] void fail(const std::string& why, where at = where::current());
