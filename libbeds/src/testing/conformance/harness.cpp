@@ -11,8 +11,8 @@ namespace conformance {
 void fail(const std::string& why, where at) {
     const std::string_view path = at.file;
     const auto slash = path.find_last_of('/');
-    throw conformance_failure{std::string{path.substr(slash + 1)} + ':' +
-                              std::to_string(at.line) + ": " + why};
+    throw conformance_failure{std::string{path.substr(slash + 1)} + ':' + std::to_string(at.line) +
+                              ": " + why};
 }
 
 void require(bool holds, std::string_view what, where at) {
