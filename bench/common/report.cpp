@@ -1,6 +1,9 @@
 #include "common/report.hpp"
 
+#include <beds/core/json.hpp>
+
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <string_view>
@@ -9,9 +12,100 @@ namespace beds::bench {
 namespace {
 
 double median(std::vector<double> of) {
+    if (of.empty()) {
+        return 0;
+    }
     std::sort(of.begin(), of.end());
     const auto half = of.size() / 2;
     return of.size() % 2 == 1 ? of[half] : (of[half - 1] + of[half]) / 2;
+}
+
+/// Operations a second without decimals, milliseconds with some.
+std::string readable(double number) {
+    char text[40];
+    std::snprintf(text, sizeof text, std::abs(number) >= 100 ? "%.0f" : "%.4g", number);
+    return text;
+}
+
+class json_line {
+public:
+    json_line& raw(std::string_view text) {
+        text_ += text;
+        return *this;
+    }
+    json_line& quoted(std::string_view text) {
+        core::append_json_string(text_, text);
+        return *this;
+    }
+    json_line& number(double value) {
+        char text[40];
+        std::snprintf(text, sizeof text, "%.9g", value);
+        return raw(std::isfinite(value) ? text : "null");
+    }
+    json_line& member(std::string_view name) {
+        return raw(text_.back() == '{' ? "" : ",").quoted(name).raw(":");
+    }
+    /// `[a,b,…]`
+    template <typename Items, typename Write>
+    json_line& list(const Items& items, Write write) {
+        raw("[");
+        bool first = true;
+        for (const auto& one : items) {
+            raw(first ? "" : ",");
+            first = false;
+            write(one);
+        }
+        return raw("]");
+    }
+    [[nodiscard]] const std::string& text() const { return text_; }
+
+private:
+    std::string text_;
+};
+
+void record(const comparison& what, const bench_options& options, std::span<const round> rounds,
+            const std::string& verdict, const std::string& wrong, const std::vector<double>& ratios,
+            double floor, double beds) {
+    const char* path = std::getenv("BEDS_BENCH_RESULTS");
+    if (path == nullptr || *path == '\0') {
+        return;
+    }
+    json_line out;
+    out.raw("{").member("name").quoted(what.name).member("unit").quoted(what.unit);
+    out.member("direction").quoted(what.direction == better::higher ? "higher" : "lower");
+    out.member("goal").number(what.goal);
+    out.member("settings").raw("{").member("brokers").quoted(std::to_string(options.brokers));
+    for (const auto& one : what.settings) {
+        if (one.name != "brokers") {
+            out.member(one.name).quoted(one.value);
+        }
+    }
+    out.raw("}").member("rounds").list(rounds, [&](const round& one) {
+        out.raw("[").number(one.floor).raw(",").number(one.beds).raw("]");
+    });
+    const auto [least, most] = std::minmax_element(ratios.begin(), ratios.end());
+    out.member("ratio").raw("{").member("median").number(median(ratios));
+    out.member("least").number(ratios.empty() ? 0 : *least);
+    out.member("most").number(ratios.empty() ? 0 : *most).raw("}");
+    out.member("floor").number(floor).member("beds").number(beds);
+    out.member("verdict").quoted(verdict).member("wrong").quoted(wrong);
+    const auto curves = what.curves ? what.curves() : std::vector<series>{};
+    out.member("series").list(curves, [&](const series& one) {
+        out.raw("{").member("name").quoted(one.name);
+        out.member("columns").list(one.columns, [&](const auto& name) { out.quoted(name); });
+        out.member("rows").list(one.rows, [&](const auto& cells) {
+            out.list(cells, [&](double cell) { out.number(cell); });
+        });
+        out.raw("}");
+    });
+    out.raw("}\n");
+    auto* file = std::fopen(path, "a");
+    const bool written = file != nullptr && std::fwrite(out.text().data(), 1, out.text().size(),
+                                                        file) == out.text().size();
+    if (file == nullptr || std::fclose(file) != 0 || !written) {
+        std::fprintf(stderr, "cannot write to %s\n", path);
+        std::exit(1);
+    }
 }
 
 } // namespace
@@ -35,11 +129,17 @@ bench_options parse_options(int argc, char** argv, const char* what) {
             made.rounds = std::max(1U, number());
         } else if (one == "--brokers") {
             made.brokers = std::max(1U, number());
+        } else if (one == "--window") {
+            made.window = std::max(1U, number());
+        } else if (one == "--envelope") {
+            made.envelope = std::max(1U, number());
         } else {
             std::fprintf(one == "--help" ? stdout : stderr,
                          "%s\n  --rounds N    how often floor and BEDS run in turn (5)\n"
-                         "  --brokers N   threads that answer (1)\n  --quick       one short "
-                         "round, without a verdict on speed\n",
+                         "  --brokers N   threads that answer (1)\n"
+                         "  --window N    operations under way, where the bench has a window\n"
+                         "  --envelope N  operations per message, where the bench has envelopes\n"
+                         "  --quick       one short round, without a verdict on speed\n",
                          what);
             std::exit(one == "--help" ? 0 : 2);
         }
@@ -47,48 +147,80 @@ bench_options parse_options(int argc, char** argv, const char* what) {
     return made;
 }
 
-int compare(const comparison& what, const bench_options& options,
-            const std::function<measurement()>& floor, const std::function<measurement()>& beds,
-            const std::function<std::string()>& check) {
+void print_settings(const comparison& what) {
+    std::printf("%s:", what.name.c_str());
+    for (const auto& one : what.settings) {
+        std::printf(" %s=%s", one.name.c_str(), one.value.c_str());
+    }
+    std::printf("\n");
+    std::fflush(stdout);
+}
+
+int finish(const comparison& what, const bench_options& options, std::span<const round> rounds,
+           const std::string& wrong) {
     std::vector<double> floors;
     std::vector<double> ours;
     std::vector<double> ratios;
-    int wrong = 0;
-    for (unsigned round = 0; round < options.rounds; ++round) {
+    for (const auto& one : rounds) {
+        floors.push_back(one.floor);
+        ours.push_back(one.beds);
+        ratios.push_back(one.beds / one.floor);
+    }
+    if (!wrong.empty()) {
+        std::printf("  WRONG: %s\n", wrong.c_str());
+    }
+    if (!ratios.empty()) {
+        const auto [least, most] = std::minmax_element(ratios.begin(), ratios.end());
+        std::printf("  spread of ratios %.2f to %.2f\n", *least, *most);
+    }
+    const auto ratio = median(ratios);
+    const bool missed = what.direction == better::higher ? ratio < what.goal : ratio > what.goal;
+    std::printf("  goal %.2f%s: %s%s\n", what.goal,
+                what.direction == better::higher ? "" : " or less", missed ? "missed" : "reached",
+                options.judge ? "" : " (one short round says little)");
+    std::printf("%s ratio=%.2f beds=%s floor=%s unit=%s\n", what.name.c_str(), ratio,
+                readable(median(ours)).c_str(), readable(median(floors)).c_str(),
+                what.unit.c_str());
+    std::fflush(stdout);
+    const char* verdict = !wrong.empty()   ? "wrong"
+                          : !options.judge ? "unjudged"
+                          : missed         ? "missed"
+                                           : "reached";
+    record(what, options, rounds, verdict, wrong, ratios, median(floors), median(ours));
+    if (!wrong.empty()) {
+        return 1;
+    }
+    return missed && options.judge ? 3 : 0;
+}
+
+int compare(const comparison& what, const bench_options& options,
+            const std::function<measurement()>& floor, const std::function<measurement()>& beds,
+            const std::function<std::string()>& check) {
+    if (!what.settings.empty()) {
+        print_settings(what);
+    }
+    std::vector<round> rounds;
+    std::string wrong;
+    for (unsigned number = 0; number < options.rounds; ++number) {
         const auto raw = floor();
         const auto done = beds();
         for (const auto* one : {&raw, &done}) {
             if (one->wrong != 0) {
-                std::printf("  WRONG: %llu answers, the first: %s\n",
-                            static_cast<unsigned long long>(one->wrong), one->first_wrong.c_str());
-                wrong = 1;
+                wrong +=
+                    std::to_string(one->wrong) + " answers, the first: " + one->first_wrong + "; ";
             }
         }
-        floors.push_back(raw.operations_per_second);
-        ours.push_back(done.operations_per_second);
-        ratios.push_back(done.operations_per_second / raw.operations_per_second);
-        std::printf("  round %u: floor %.0f, beds %.0f, ratio %.2f\n", round + 1, floors.back(),
-                    ours.back(), ratios.back());
+        const auto& last =
+            rounds.emplace_back(round{raw.operations_per_second, done.operations_per_second});
+        std::printf("  round %u: floor %s, beds %s, ratio %.2f\n", number + 1,
+                    readable(last.floor).c_str(), readable(last.beds).c_str(),
+                    last.beds / last.floor);
         std::fflush(stdout);
     }
     if (check) {
-        if (const auto problem = check(); !problem.empty()) {
-            std::printf("  WRONG: %s\n", problem.c_str());
-            wrong = 1;
-        }
+        wrong += check();
     }
-    const auto [least, most] = std::minmax_element(ratios.begin(), ratios.end());
-    std::printf("  spread of ratios %.2f to %.2f\n", *least, *most);
-    const auto ratio = median(ratios);
-    const bool missed = ratio < what.goal;
-    std::printf("  goal %.2f: %s%s\n", what.goal, missed ? "missed" : "reached",
-                options.judge ? "" : " (one short round says little)");
-    std::printf("%s ratio=%.2f beds=%.0f floor=%.0f unit=%s\n", what.name.c_str(), ratio,
-                median(ours), median(floors), what.unit.c_str());
-    if (wrong != 0) {
-        return wrong;
-    }
-    return missed && options.judge ? 3 : 0;
+    return finish(what, options, rounds, wrong);
 }
 
 } // namespace beds::bench
