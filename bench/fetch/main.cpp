@@ -1,4 +1,4 @@
-// One fetch by key per message, window 256, against an echo of the same bytes.
+// One fetch by key per message, window 256 (--window), against an echo of the same bytes.
 #include "common/fixture.hpp"
 #include "common/floor.hpp"
 #include "common/report.hpp"
@@ -22,13 +22,18 @@ int main(int argc, char** argv) try {
     const auto where = rabbitmq_from_environment();
     bench_node node{{options.brokers, 0}};
     const auto messages = static_cast<std::uint64_t>(60'000 * options.scale);
-    std::printf(
-        "fetch: %llu messages a round, window 256, %u broker(s), max_batch 256, %lld rows\n",
-        static_cast<unsigned long long>(messages), options.brokers,
-        static_cast<long long>(bench_rows));
+    const std::uint64_t window = options.window != 0 ? options.window : 256;
+    const comparison what{"fetch",
+                          "fetches/s",
+                          0.75,
+                          {{"messages", messages},
+                           {"window", window},
+                           {"brokers", options.brokers},
+                           {"rows", static_cast<std::uint64_t>(bench_rows)}}};
 
     load request;
     request.messages = messages;
+    request.window = window;
     request.make = [](std::uint64_t i, std::string& body) {
         body.append(R"({"v":1,"template":"users","op":"fetch","key":)")
             .append(std::to_string(row_of(i)))
@@ -53,7 +58,7 @@ int main(int argc, char** argv) try {
         };
         return run_load(where, asked);
     };
-    const auto code = compare({"fetch", "fetches/s", 0.75}, options, floor, beds);
+    const auto code = compare(what, options, floor, beds);
     node.print_batches();
     return code;
 } catch (const std::exception& failed) {

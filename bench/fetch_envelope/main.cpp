@@ -1,16 +1,15 @@
-// 32 fetches by key per envelope, against a raw echo of single messages.
+// 32 fetches by key per envelope (--envelope), against a raw echo of single messages.
 #include "common/fixture.hpp"
 #include "common/floor.hpp"
 #include "common/report.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 
 using namespace beds::bench;
 
 namespace {
-
-constexpr std::uint64_t per_message = 32;
 
 std::int64_t row_of(std::uint64_t operation) {
     return 1 + static_cast<std::int64_t>(operation * 7919 % static_cast<std::uint64_t>(bench_rows));
@@ -24,11 +23,19 @@ int main(int argc, char** argv) try {
     const auto where = rabbitmq_from_environment();
     bench_node node{{options.brokers, 0}};
     const auto echoes = static_cast<std::uint64_t>(60'000 * options.scale);
-    const auto messages = static_cast<std::uint64_t>(15'000 * options.scale);
-    std::printf("fetch_envelope: %llu messages of %llu fetches a round, 512 fetches under way, "
-                "%u broker(s)\n",
-                static_cast<unsigned long long>(messages),
-                static_cast<unsigned long long>(per_message), options.brokers);
+    const std::uint64_t per_message = options.envelope != 0 ? options.envelope : 32;
+    const std::uint64_t window = options.window != 0 ? options.window : 16 * per_message;
+    const auto messages =
+        std::min(echoes, static_cast<std::uint64_t>(480'000 * options.scale) / per_message);
+    const comparison what{"fetch_envelope",
+                          "fetches/s",
+                          4.0,
+                          {{"messages", messages},
+                           {"envelope", per_message},
+                           {"window", window},
+                           {"echoes", echoes},
+                           {"brokers", options.brokers},
+                           {"rows", static_cast<std::uint64_t>(bench_rows)}}};
 
     const auto floor = [&] {
         const std::string reply = R"({"v":1,"event":"dev.0000000000000000000000000000",)" +
@@ -50,10 +57,10 @@ int main(int argc, char** argv) try {
         load asked;
         asked.messages = messages;
         asked.operations_per_message = per_message;
-        asked.window = 16 * per_message;
+        asked.window = window;
         asked.exchange = node.exchange();
         asked.routing_key = "users.read";
-        asked.make = [](std::uint64_t i, std::string& body) {
+        asked.make = [per_message](std::uint64_t i, std::string& body) {
             body.append(R"({"v":1,"ops":[)");
             for (std::uint64_t k = 0; k < per_message; ++k) {
                 body.append(k == 0 ? "" : ",")
@@ -63,7 +70,7 @@ int main(int argc, char** argv) try {
             }
             body.append("]}");
         };
-        asked.verify = [](std::uint64_t i, std::string_view got) {
+        asked.verify = [per_message](std::uint64_t i, std::string_view got) {
             std::size_t at = 0;
             for (std::uint64_t k = 0; k < per_message; ++k) {
                 at = got.find(expected_row(row_of(i * per_message + k)), at);
@@ -75,7 +82,7 @@ int main(int argc, char** argv) try {
         };
         return run_load(where, asked);
     };
-    const auto code = compare({"fetch_envelope", "fetches/s", 4.0}, options, floor, beds);
+    const auto code = compare(what, options, floor, beds);
     node.print_batches();
     return code;
 } catch (const std::exception& failed) {

@@ -1,17 +1,16 @@
-// 32 durable writes per envelope - inbox, commit, confirmed reply - against a raw echo of single,
-// persistent, confirmed messages. The effects are counted in the table afterwards.
+// 32 durable writes per envelope (--envelope) - inbox, commit, confirmed reply - against a raw echo
+// of single, persistent, confirmed messages. The effects are counted in the table afterwards.
 #include "common/fixture.hpp"
 #include "common/floor.hpp"
 #include "common/report.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 
 using namespace beds::bench;
 
 namespace {
-
-constexpr std::uint64_t per_message = 32;
 
 std::int64_t row_of(std::uint64_t operation) {
     return 1 + static_cast<std::int64_t>(operation * 7919 % static_cast<std::uint64_t>(bench_rows));
@@ -26,12 +25,21 @@ int main(int argc, char** argv) try {
     const auto where = rabbitmq_from_environment();
     bench_node node{{0, options.brokers}};
     const auto echoes = static_cast<std::uint64_t>(30'000 * options.scale);
-    const auto messages = static_cast<std::uint64_t>(3'000 * options.scale);
-    std::printf("write_envelope: %llu messages of %llu writes a round, 512 writes under way, "
-                "%u broker(s), innodb_flush_log_at_trx_commit=%lld\n",
-                static_cast<unsigned long long>(messages),
-                static_cast<unsigned long long>(per_message), options.brokers,
-                static_cast<long long>(node.query("SELECT @@innodb_flush_log_at_trx_commit")));
+    const std::uint64_t per_message = options.envelope != 0 ? options.envelope : 32;
+    const std::uint64_t window = options.window != 0 ? options.window : 16 * per_message;
+    const auto messages =
+        std::min(echoes, static_cast<std::uint64_t>(96'000 * options.scale) / per_message);
+    const comparison what{
+        "write_envelope",
+        "writes/s",
+        1.5,
+        {{"messages", messages},
+         {"envelope", per_message},
+         {"window", window},
+         {"echoes", echoes},
+         {"brokers", options.brokers},
+         {"innodb_flush_log_at_trx_commit",
+          static_cast<std::uint64_t>(node.query("SELECT @@innodb_flush_log_at_trx_commit"))}}};
 
     std::uint64_t acknowledged = 0;
     const auto floor = [&] {
@@ -55,11 +63,11 @@ int main(int argc, char** argv) try {
         load asked;
         asked.messages = messages;
         asked.operations_per_message = per_message;
-        asked.window = 16 * per_message;
+        asked.window = window;
         asked.kind = durability::confirmed;
         asked.exchange = node.exchange();
         asked.routing_key = "users.write";
-        asked.make = [](std::uint64_t i, std::string& body) {
+        asked.make = [per_message](std::uint64_t i, std::string& body) {
             body.append(R"({"v":1,"ops":[)");
             for (std::uint64_t k = 0; k < per_message; ++k) {
                 body.append(k == 0 ? "" : ",")
@@ -91,7 +99,7 @@ int main(int argc, char** argv) try {
         return applied == expected && inbox == expected ? ""
                                                         : "effects and acknowledgements differ";
     };
-    const auto code = compare({"write_envelope", "writes/s", 1.5}, options, floor, beds, check);
+    const auto code = compare(what, options, floor, beds, check);
     node.print_batches();
     return code;
 } catch (const std::exception& failed) {
