@@ -495,9 +495,10 @@ struct factory::impl {
         if (by_id.size() < 2) {
             return;
         }
-        std::stable_sort(by_id.begin(), by_id.end(), [](const planned* a, const planned* b) {
-            return std::tie(a->identity.principal, a->identity.id) <
-                   std::tie(b->identity.principal, b->identity.id);
+        // Not std::stable_sort: that takes memory from the heap.
+        std::sort(by_id.begin(), by_id.end(), [](const planned* a, const planned* b) {
+            return std::tie(a->identity.principal, a->identity.id, a->bound.index) <
+                   std::tie(b->identity.principal, b->identity.id, b->bound.index);
         });
         const planned* original = by_id.front();
         for (std::size_t i = 1; i < by_id.size(); ++i) {

@@ -154,18 +154,18 @@ record* table::find(std::span<const core::value> key) const {
 }
 
 bool table::find_unique(std::span<const column_id> columns, std::span<const core::value> values,
-                        record*& found) const {
-    std::vector<core::value> in_order;
+                        std::vector<core::value>& scratch, record*& found) const {
     for (const auto& unique : uniques_) {
         if (!std::is_permutation(columns.begin(), columns.end(), unique.columns.begin(),
                                  unique.columns.end())) {
             continue;
         }
+        scratch.clear();
         for (const auto column : unique.columns) {
             const auto at = std::find(columns.begin(), columns.end(), column) - columns.begin();
-            in_order.push_back(values[static_cast<std::size_t>(at)]);
+            scratch.push_back(values[static_cast<std::size_t>(at)]);
         }
-        const auto hit = unique.records.find(std::span<const core::value>{in_order});
+        const auto hit = unique.records.find(std::span<const core::value>{scratch});
         found = hit == unique.records.end() ? nullptr : *hit;
         return true;
     }

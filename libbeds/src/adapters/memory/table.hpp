@@ -147,9 +147,10 @@ public:
 
     [[nodiscard]] record* find(std::span<const core::value> key) const;
     /// Does some unique index stand on exactly these columns, in any order? Then `found` is its one
-    /// record with these values, or null.
+    /// record with these values, or null. `scratch` is what the look-up works in.
     [[nodiscard]] bool find_unique(std::span<const column_id> columns,
-                                   std::span<const core::value> values, record*& found) const;
+                                   std::span<const core::value> values,
+                                   std::vector<core::value>& scratch, record*& found) const;
     [[nodiscard]] const rows& in_order() const { return ordered_; }
 
     /// Changes nothing when a unique key is violated.

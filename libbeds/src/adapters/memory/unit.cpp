@@ -184,7 +184,7 @@ void unit::each_match(const binding& bound, std::span<const condition> where, Vi
     }
     // Is the key, or a unique index, pinned as a whole?
     const auto try_pinned = [&](std::span<const field_id> wanted, bool is_key) {
-        std::vector<column_id> columns;
+        columns_.clear();
         values_.clear();
         for (const auto field : wanted) {
             const auto* value = pinned(where, field);
@@ -192,12 +192,12 @@ void unit::each_match(const binding& bound, std::span<const condition> where, Vi
                 return false;
             }
             values_.push_back(*value);
-            columns.push_back(bound.columns[field]);
+            columns_.push_back(bound.columns[field]);
         }
         record* hit = nullptr;
         if (is_key) {
             hit = bound.rows->find(values_);
-        } else if (!bound.rows->find_unique(columns, values_, hit)) {
+        } else if (!bound.rows->find_unique(columns_, values_, in_order_, hit)) {
             return false;
         }
         if (hit != nullptr && matches(bound, *hit->contents, where)) {

@@ -98,9 +98,11 @@ private:
     std::uint32_t visited_ = 0;
     std::deque<binding> bindings_; // in place: operations hold references
     std::vector<change> undo_;
-    std::vector<record*> hits_;       // scratch
-    std::vector<core::value> cells_;  // scratch: the row in the making
-    std::vector<core::value> values_; // scratch: keys and cursors
+    std::vector<record*> hits_;         // scratch
+    std::vector<core::value> cells_;    // scratch: the row in the making
+    std::vector<core::value> values_;   // scratch: keys and cursors
+    std::vector<column_id> columns_;    // scratch: of an index that `where` may pin
+    std::vector<core::value> in_order_; // scratch: its values
 };
 
 } // namespace beds::adapters::memory
