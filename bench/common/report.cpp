@@ -125,6 +125,8 @@ bench_options parse_options(int argc, char** argv, const char* what) {
             made.rounds = 1;
             made.scale = 0.1;
             made.judge = false;
+        } else if (one == "--scale" && i + 1 < argc) {
+            made.scale = std::max(0.001, std::strtod(argv[++i], nullptr));
         } else if (one == "--rounds") {
             made.rounds = std::max(1U, number());
         } else if (one == "--brokers") {
@@ -137,6 +139,7 @@ bench_options parse_options(int argc, char** argv, const char* what) {
             std::fprintf(one == "--help" ? stdout : stderr,
                          "%s\n  --rounds N    how often floor and BEDS run in turn (5)\n"
                          "  --brokers N   threads that answer (1)\n"
+                         "  --scale F     so much of the usual number of messages (1)\n"
                          "  --window N    operations under way, where the bench has a window\n"
                          "  --envelope N  operations per message, where the bench has envelopes\n"
                          "  --quick       one short round, without a verdict on speed\n",

@@ -18,8 +18,8 @@ struct bench_options {
     unsigned window = 0;   ///< `--window N`: operations under way; 0: what the bench is about
     unsigned envelope = 0; ///< `--envelope N`: operations per message; 0: what the bench is about
 };
-/// `--rounds N`, `--quick`, `--brokers N`, `--window N`, `--envelope N`, `--help`. Ends the program
-/// on bad use.
+/// `--rounds N`, `--quick`, `--brokers N`, `--scale F`, `--window N`, `--envelope N`, `--help`.
+/// Ends the program on bad use.
 bench_options parse_options(int argc, char** argv, const char* what);
 
 /// A setting of a run, printed before the first round and recorded.
