@@ -74,6 +74,7 @@ void record(const comparison& what, const bench_options& options, std::span<cons
     out.raw("{").member("name").quoted(what.name).member("unit").quoted(what.unit);
     out.member("direction").quoted(what.direction == better::higher ? "higher" : "lower");
     out.member("goal").number(what.goal);
+    out.member("goal_of").quoted(what.judged == goal_of::ratio ? "ratio" : "value");
     out.member("settings").raw("{").member("brokers").quoted(std::to_string(options.brokers));
     for (const auto& one : what.settings) {
         if (one.name != "brokers") {
@@ -177,8 +178,14 @@ int finish(const comparison& what, const bench_options& options, std::span<const
         std::printf("  spread of ratios %.2f to %.2f\n", *least, *most);
     }
     const auto ratio = median(ratios);
-    const bool missed = what.direction == better::higher ? ratio < what.goal : ratio > what.goal;
-    std::printf("  goal %.2f%s: %s%s\n", what.goal,
+    const bool by_ratio = what.judged == goal_of::ratio;
+    const auto reached = by_ratio ? ratio : median(ours);
+    const bool missed =
+        what.direction == better::higher ? reached < what.goal : reached > what.goal;
+    char goal[40];
+    std::snprintf(goal, sizeof goal, "%.2f", what.goal);
+    std::printf("  goal %s%s%s: %s%s\n", by_ratio ? goal : readable(what.goal).c_str(),
+                by_ratio ? "" : (" " + what.unit).c_str(),
                 what.direction == better::higher ? "" : " or less", missed ? "missed" : "reached",
                 options.judge ? "" : " (one short round says little)");
     std::printf("%s ratio=%.2f beds=%s floor=%s unit=%s\n", what.name.c_str(), ratio,

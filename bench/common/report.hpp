@@ -41,7 +41,10 @@ struct series {
 
 enum class better { higher, lower };
 
-/// What is compared, and the ratio (BEDS / floor) that BEDS has to reach.
+/// What the goal is about: BEDS / floor, or BEDS's own value (milliseconds, megabytes).
+enum class goal_of { ratio, value };
+
+/// What is compared, and what BEDS has to reach.
 struct comparison {
     std::string name;
     std::string unit;
@@ -50,6 +53,7 @@ struct comparison {
     better direction = better::higher;
     /// Asked once, after the last round.
     std::function<std::vector<series>()> curves{};
+    goal_of judged = goal_of::ratio;
 };
 
 /// Both values of one round, in the unit of the comparison.
@@ -67,7 +71,8 @@ void print_settings(const comparison& what);
 /// what was wrong with answers or effects, empty: nothing.
 /// Returns the exit code: 1 when something was wrong, 3 when the goal was missed.
 ///
-/// The line: {"name","unit","direction":"higher"|"lower","goal","settings":{name:text},
+/// The line: {"name","unit","direction":"higher"|"lower","goal",
+/// "goal_of":"ratio"|"value","settings":{name:text},
 /// "rounds":[[floor,beds],…],"ratio":{"median","least","most"},"floor","beds",
 /// "verdict":"reached"|"missed"|"wrong"|"unjudged","wrong":text,
 /// "series":[{"name","columns":[…],"rows":[[…],…]}]}
