@@ -130,6 +130,7 @@ struct broker::impl {
         context.name = given.name;
         auto options = given.factory;
         options.highest_class = given.op_class;
+        options.strict_route = given.strict_route;
         if (given.op_class == core::op_class::bulk) {
             // Long jobs: RabbitMQ hears nothing from this thread while one runs.
             given.amqp.heartbeat =

@@ -1,3 +1,5 @@
+#include "client/company.hpp"
+#include "client/known_templates.hpp"
 #include "client/outstanding.hpp"
 
 #include <beds/amqp/connection.hpp>
@@ -11,13 +13,15 @@
 #include <atomic>
 #include <charconv>
 #include <condition_variable>
-#include <map>
+#include <iterator>
 #include <mutex>
 #include <poll.h>
+#include <span>
 #include <sys/eventfd.h>
 #include <thread>
 #include <unistd.h>
 #include <unordered_map>
+#include <unordered_set>
 
 namespace beds::client {
 namespace {
@@ -32,11 +36,6 @@ bool may_write(const operation& op) {
     return op.op == core::verb::insert || op.op == core::verb::update ||
            op.op == core::verb::remove || op.op == core::verb::call;
 }
-
-/// What the client knows of one template: only what routing needs.
-struct known_template {
-    std::map<std::string, op_class, std::less<>> calls;
-};
 
 class amqp_client final : public client {
 public:
@@ -107,13 +106,10 @@ public:
     }
 
 private:
-    struct sending {
-        std::uint64_t number = 0;
-        std::shared_ptr<const request> what;
-        core::deadline until = core::deadline::never();
-        bool writes = false;
-        bool rerouted = false;
-        std::uint64_t sequence = 0;
+    /// One message under way: the requests in it, in the order of its operations.
+    struct sent_message {
+        std::vector<sending> parts;
+        std::uint64_t sequence = 0; ///< of its confirm
     };
 
     void wake() const {
@@ -129,7 +125,12 @@ private:
                 turn();
             } catch (const core::error& failed) {
                 note(failed.message());
+                constexpr int access_refused = 403;
                 constexpr int not_found = 404;
+                if (failed.native_code() == access_refused &&
+                    catalog_asked_ != core::steady_time{}) {
+                    known_.do_without(); // this account may not ask
+                }
                 if (failed.native_code() == not_found) {
                     end_reads("no BEDS node has declared its exchange here: " + failed.message());
                 }
@@ -143,15 +144,18 @@ private:
 
     /// Reads that were sent need not wait for another connection: it would end like this one.
     void end_reads(const std::string& why) {
-        for (auto at = sent_.begin(); at != sent_.end();) {
-            if (at->second.writes) {
-                ++at;
-                continue;
+        auto refused = outcome::failure(code::backend_unavailable, why);
+        refused.retry_after = 1s;
+        for (auto& [number, message] : sent_) {
+            auto& parts = message.parts;
+            for (const auto& one : parts) {
+                if (!one.writes) {
+                    waiting_.finish(one.number, refused);
+                }
             }
-            auto refused = outcome::failure(code::backend_unavailable, why);
-            refused.retry_after = 1s;
-            waiting_.finish(at->first, refused);
-            at = sent_.erase(at);
+            parts.erase(std::remove_if(parts.begin(), parts.end(),
+                                       [](const sending& one) { return !one.writes; }),
+                        parts.end());
         }
     }
 
@@ -251,9 +255,13 @@ private:
             connected_ = false;
         }
         catalog_asked_ = {};
-        for (const auto number : waiting_.lost()) {
-            if (const auto found = sent_.find(number); found != sent_.end()) {
-                queued_.push_back(std::move(found->second));
+        const auto lost = waiting_.lost();
+        const std::unordered_set<std::uint64_t> again{lost.begin(), lost.end()};
+        for (auto& [number, message] : sent_) {
+            for (auto& one : message.parts) {
+                if (again.count(one.number) != 0) {
+                    queued_.push_back(std::move(one));
+                }
             }
         }
         sent_.clear();
@@ -272,109 +280,127 @@ private:
     }
 
     void publish_queued() {
+        if (queued_.empty()) {
+            return;
+        }
         if (out_->blocked()) {
             note("RabbitMQ blocks publishers: " + out_->blocked_reason());
             return;
         }
-        // What cannot be sent yet (the catalog is not known) stays queued.
         publishing_.swap(queued_);
-        std::size_t next = 0;
+        // What cannot be sent yet, because the catalog is not known, stays queued.
+        const auto parcels = company_.gather(publishing_, known_, queued_);
         try {
-            while (next < publishing_.size()) {
-                auto& one = publishing_[next++];
-                if (!one.until.expired() && !publish(one)) { // else ended by its deadline
-                    queued_.push_back(std::move(one));
-                }
+            if (!queued_.empty() || (!known_.learned() && parcels.size() > 1)) {
+                ask_catalog();
+            }
+            for (auto& one : parcels) {
+                publish(one);
             }
             out_->flush(core::deadline::after(5s));
         } catch (...) {
-            std::move(publishing_.begin() + static_cast<std::ptrdiff_t>(next), publishing_.end(),
-                      std::back_inserter(queued_));
-            publishing_.clear();
+            company_.give_back(queued_);
             throw;
         }
-        publishing_.clear();
     }
 
-    /// False: not yet, the catalog has to be asked first.
-    bool publish(sending& one) {
-        op_class highest = op_class::read;
-        for (const auto& op : one.what->operations) {
-            const auto needs = class_of(op);
-            if (!needs) {
-                ask_catalog();
-                return false;
+    void publish(parcel& of) {
+        std::size_t next = 0;
+        while (next < of.parts.size()) {
+            const auto first = next;
+            memory_.reset();
+            if (of.parts.size() - first == 1) {
+                body_.clear();
+                wire::append_request(body_, view(*of.parts[first].what, memory_));
+                ++next;
+                publish({&of.parts[first], 1}, of.highest, body_);
+                continue;
             }
-            highest = std::max(highest, *needs);
+            envelope_.start();
+            while (next < of.parts.size() && envelope_.operations() < given_.max_envelope &&
+                   envelope_.bytes() < given_.max_envelope_bytes) {
+                add_to_envelope(of.parts[next++]);
+            }
+            publish({&of.parts[first], next - first}, of.highest, envelope_.finish());
         }
-        const auto& first = one.what->operations.front();
+    }
+
+    /// With its own id and deadline: who is in its company changes neither.
+    void add_to_envelope(const sending& one) {
+        auto op = view(*one.what, memory_).operations.front();
+        if (op.id.empty() && !one.what->id.empty()) {
+            id_.assign(one.what->id).append("/0"); // as if it had been sent alone
+            op.id = id_;
+        }
+        if (const auto limit = time_of_day(one.until)) {
+            op.deadline = op.deadline ? std::min(*op.deadline, *limit) : *limit;
+        }
+        envelope_.add(op);
+    }
+
+    void publish(std::span<sending> parts, op_class highest, std::string_view body) {
+        const bool together = parts.size() > 1;
+        const auto& what = *parts.front().what;
+        const auto& first = what.operations.front();
         const auto key = first.op == core::verb::describe
                              ? amqp::catalog_key()
                              : amqp::request_key(first.template_name, highest);
-        body_.clear();
-        memory_.reset();
-        wire::append_request(body_, view(*one.what, memory_));
-
-        char number[24];
-        const auto number_end = std::to_chars(number, number + sizeof number, one.number).ptr;
-        const auto deadline = time_of_day(one.until).value_or(core::system_time{});
-        const amqp::header headers[] = {amqp::header::of(
-            "beds-deadline", std::int64_t{std::chrono::duration_cast<std::chrono::milliseconds>(
-                                              deadline.time_since_epoch())
-                                              .count()})};
+        const auto message = ++last_message_;
+        char digits[24];
+        const auto digits_end = std::to_chars(digits, digits + sizeof digits, message).ptr;
         amqp::properties properties;
-        properties.correlation_id = {number, static_cast<std::size_t>(number_end - number)};
+        properties.correlation_id = {digits, static_cast<std::size_t>(digits_end - digits)};
         properties.reply_to = reply_queue_.str();
         properties.content_type = "application/json";
         properties.user_id = given_.amqp.user;
-        properties.message_id = one.what->id;
-        if (one.writes) {
+        amqp::header headers[1];
+        if (!together) {
+            properties.message_id = what.id;
+            if (const auto limit = time_of_day(parts.front().until)) {
+                const auto since = limit->time_since_epoch();
+                headers[0] = amqp::header::of(
+                    "beds-deadline",
+                    std::int64_t{
+                        std::chrono::duration_cast<std::chrono::milliseconds>(since).count()});
+                properties.headers = headers;
+            }
+        }
+        if (std::any_of(parts.begin(), parts.end(),
+                        [](const sending& one) { return one.writes; })) {
             properties.mode = amqp::delivery_mode::persistent;
         }
-        if (!one.until.is_never()) {
-            properties.headers = headers;
+        for (const auto& one : parts) {
+            waiting_.mark_sent(one.number);
         }
-        waiting_.mark_sent(one.number);
+        std::uint64_t sequence = 0;
         try {
-            one.sequence =
+            sequence =
                 out_->publish(amqp::events_exchange(given_.queue_tag).str(), key.str(), properties,
-                              body_, amqp::mandatory::yes, core::deadline::after(5s));
+                              body, amqp::mandatory::yes, core::deadline::after(5s));
         } catch (const core::error& failed) {
             if (failed.code() != core::errc::unsupported) {
-                const auto key_of_it = one.number;
-                sent_.emplace(key_of_it, std::move(one)); // perhaps, as all that was sent before
+                keep(message, parts, 0); // perhaps sent, as all that was sent before
                 throw;
             }
             // Nothing was written: an id or a name that AMQP cannot carry.
-            waiting_.finish(one.number, outcome::failure(code::invalid_envelope,
-                                                         "an id or name is longer than 255 bytes"));
-            return true;
+            const auto refused =
+                outcome::failure(code::invalid_envelope, "an id or name is longer than 255 bytes");
+            for (auto& one : parts) {
+                waiting_.finish(one.number, refused);
+                one.what = nullptr;
+            }
+            return;
         }
-        by_sequence_.emplace(one.sequence, one.number);
-        sent_.emplace(one.number, std::move(one));
-        return true;
+        by_sequence_.emplace(sequence, message);
+        keep(message, parts, sequence);
     }
 
-    std::optional<op_class> class_of(const operation& op) const {
-        switch (op.op) {
-        case core::verb::insert:
-        case core::verb::update:
-        case core::verb::remove:
-            return op_class::write;
-        case core::verb::call: {
-            const auto found = catalog_.find(op.template_name);
-            if (found == catalog_.end()) {
-                if (catalog_known_) {
-                    return op_class::write; // unknown here: the node answers what is wrong with it
-                }
-                return std::nullopt;
-            }
-            const auto called = found->second.calls.find(op.name);
-            return called == found->second.calls.end() ? op_class::write : called->second;
-        }
-        default:
-            return op_class::read;
-        }
+    void keep(std::uint64_t message, std::span<sending> parts, std::uint64_t sequence) {
+        sent_message made;
+        made.sequence = sequence;
+        made.parts.assign(std::make_move_iterator(parts.begin()),
+                          std::make_move_iterator(parts.end()));
+        sent_.emplace(message, std::move(made));
     }
 
     void ask_catalog() {
@@ -393,43 +419,12 @@ private:
                       core::deadline::after(5s));
     }
 
-    void learn_catalog(std::string_view body) {
-        const reply got{std::string{body}, {}};
-        if (!got.ok()) {
-            return;
-        }
-        catalog_.clear();
-        const auto* templates = got.front().data().find("templates");
-        if (templates == nullptr) {
-            return;
-        }
-        for (const auto& one : templates->items()) {
-            const auto* name = one.find("name");
-            const auto* operations = one.find("operations");
-            if (name == nullptr || operations == nullptr) {
-                continue;
-            }
-            auto& known = catalog_[std::string{name->text}];
-            for (const auto& op : operations->items()) {
-                const auto* call_name = op.find("name");
-                const auto* call_class = op.find("class");
-                if (call_name == nullptr || call_class == nullptr) {
-                    continue;
-                }
-                if (const auto parsed = core::parse_op_class(call_class->text)) {
-                    known.calls.emplace(std::string{call_name->text}, *parsed);
-                }
-            }
-        }
-        catalog_known_ = true;
-        catalog_asked_ = {};
-    }
-
     void take_reply(const amqp::delivery& from) {
         const auto correlation = from.properties().correlation_id;
         try {
             if (correlation == "catalog") {
-                learn_catalog(from.body());
+                known_.learn(reply{std::string{from.body()}, {}});
+                catalog_asked_ = {};
                 return;
             }
             std::uint64_t number = 0;
@@ -442,23 +437,52 @@ private:
             if (found == sent_.end()) {
                 return; // answered or given up already
             }
-            reply got{std::string{from.body()}, found->second.what->id};
+            const bool together = found->second.parts.size() > 1;
+            reply got{std::string{from.body()},
+                      together ? std::string{} : found->second.parts.front().what->id};
             auto answered = std::move(found->second);
             sent_.erase(found);
             by_sequence_.erase(answered.sequence);
-            if (!answered.rerouted && is_misrouted(got)) {
-                // Templates move: learn where it is now and send it there, once.
-                answered.rerouted = true;
-                catalog_known_ = false;
-                catalog_.clear();
-                waiting_.mark_unsent(number);
-                queued_.push_back(std::move(answered));
+            if (!together) {
+                settle(answered.parts.front(), std::move(got));
                 return;
             }
-            waiting_.finish(number, std::move(got));
+            for (std::size_t i = 0; i < answered.parts.size(); ++i) {
+                // One result for all of them: the message was refused as a whole.
+                const auto at = got.size() == answered.parts.size() ? i : 0;
+                auto& one = answered.parts[i];
+                if (company_was_the_cause(got[at], got.size() != answered.parts.size())) {
+                    one.alone = true;
+                    send_again(one);
+                } else {
+                    settle(one, got.part(at, one.what->id));
+                }
+            }
         } catch (const core::error& failed) {
             note("a reply that cannot be read: " + failed.message());
         }
+    }
+
+    /// What would perhaps not have happened to the request alone.
+    static bool company_was_the_cause(const result& of, bool refused_whole) {
+        return !of.ok() && of.effect() == core::effect::none &&
+               (refused_whole || of.code() == code::limit_exceeded);
+    }
+
+    void settle(sending& answered, reply got) {
+        if (!answered.rerouted && is_misrouted(got)) {
+            // Templates move: learn where it is now and send it there, once.
+            answered.rerouted = true;
+            known_.forget();
+            send_again(answered);
+            return;
+        }
+        waiting_.finish(answered.number, std::move(got));
+    }
+
+    void send_again(sending& one) {
+        waiting_.mark_unsent(one.number);
+        queued_.push_back(std::move(one));
     }
 
     static bool is_misrouted(const reply& got) {
@@ -476,16 +500,22 @@ private:
             if (found == by_sequence_.end()) {
                 continue;
             }
-            const auto number = found->second;
+            const auto message = sent_.find(found->second);
             by_sequence_.erase(found);
-            sent_.erase(number);
+            if (message == sent_.end()) {
+                continue; // answered all the same
+            }
+            const auto parts = std::move(message->second.parts);
+            sent_.erase(message);
             const bool full = lost.why == amqp::undelivered::cause::nacked;
             auto refused = full
                                ? outcome::failure(code::overloaded, "the request queue is full")
                                : outcome::failure(code::backend_unavailable,
                                                   "no BEDS node serves this service at the moment");
             refused.retry_after = full ? 200ms : 1'000ms;
-            waiting_.finish(number, refused);
+            for (const auto& one : parts) {
+                waiting_.finish(one.number, refused);
+            }
         }
     }
 
@@ -497,7 +527,9 @@ private:
         }
         next_sweep_ = now + 1s;
         for (auto at = sent_.begin(); at != sent_.end();) {
-            if (now >= at->second.until.when()) {
+            const auto& parts = at->second.parts;
+            if (std::all_of(parts.begin(), parts.end(),
+                            [&](const sending& one) { return now >= one.until.when(); })) {
                 by_sequence_.erase(at->second.sequence);
                 at = sent_.erase(at);
             } else {
@@ -525,14 +557,17 @@ private:
     std::optional<amqp::publisher_connection> out_;
     std::vector<sending> queued_;
     std::vector<sending> publishing_; ///< only while they are published
-    std::unordered_map<std::uint64_t, sending> sent_;
-    std::unordered_map<std::uint64_t, std::uint64_t> by_sequence_;
-    std::map<std::string, known_template, std::less<>> catalog_;
-    bool catalog_known_ = false;
+    company company_;
+    std::unordered_map<std::uint64_t, sent_message> sent_;
+    std::unordered_map<std::uint64_t, std::uint64_t> by_sequence_; ///< confirm → message
+    std::uint64_t last_message_ = 0;
+    known_templates known_;
     core::steady_time catalog_asked_{};
     core::steady_time next_sweep_{};
     std::vector<amqp::delivery> replies_;
     std::string body_;
+    std::string id_;
+    wire::envelope_writer envelope_;
     core::arena memory_;
     std::string trouble_;
     std::thread thread_; // last: it uses everything above

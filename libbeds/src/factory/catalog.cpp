@@ -90,13 +90,14 @@ void append_operation(std::string& out, core::verb op, core::op_class op_class,
     }
 }
 
-void append_template(std::string& out, const template_def& target,
-                     const adapters::adapter* adapter) {
+void append_template(std::string& out, const template_def& target, const adapters::adapter* adapter,
+                     bool strict_route) {
     out.append("{\"name\":");
     core::append_json_string(out, target.name);
     out.append(",\"version\":").append(std::to_string(target.version));
     // Opaque to clients: today the templates of one database form a group.
-    const auto hash = core::hash(std::string_view{target.connection});
+    const auto hash =
+        core::hash(strict_route ? target.connection + "/" + target.name : target.connection);
     static constexpr std::string_view hex = "0123456789abcdef";
     std::string group;
     for (unsigned shift = 0; shift < 32; shift += 4) {
@@ -157,7 +158,7 @@ void append_template(std::string& out, const template_def& target,
 
 std::string describe(const templates::registry& registry,
                      std::span<const std::shared_ptr<adapters::adapter>> adapters,
-                     const template_def* only) {
+                     const template_def* only, bool strict_route) {
     std::string out = "\"templates\":[";
     bool first = true;
     for (const auto& target : registry.all()) {
@@ -174,7 +175,7 @@ std::string describe(const templates::registry& registry,
                 serving = one.get();
             }
         }
-        append_template(out, target, serving);
+        append_template(out, target, serving, strict_route);
     }
     out.push_back(']');
     return out;

@@ -339,8 +339,8 @@ struct factory::impl {
         }
         auto& text = descriptions[only];
         if (text.empty()) {
-            text = memory->copy(
-                std::string_view{::beds::factory::describe(*registry, adapters, only)});
+            text = memory->copy(std::string_view{
+                ::beds::factory::describe(*registry, adapters, only, given.strict_route)});
         }
         described = text;
         return outcome{};

@@ -371,4 +371,32 @@ void append_request(std::string& out, const core::request& from) {
     out.append("]}");
 }
 
+namespace {
+constexpr std::string_view envelope_head = R"({"v":1,"ops":[)";
+constexpr std::string_view bare_head = R"({"v":1,)";
+} // namespace
+
+void envelope_writer::start() {
+    body_.assign(envelope_head);
+    operations_ = 0;
+}
+
+void envelope_writer::add(const core::operation& op) {
+    body_.append(operations_ == 0 ? "{" : ",{");
+    append_operation_members(body_, op);
+    body_.push_back('}');
+    ++operations_;
+}
+
+std::string_view envelope_writer::finish() {
+    if (operations_ != 1) {
+        body_.append("]}");
+        return body_;
+    }
+    // One alone: its object becomes the message, the version in the place of its brace.
+    constexpr auto spare = envelope_head.size() + 1 - bare_head.size();
+    body_.replace(spare, bare_head.size(), bare_head);
+    return std::string_view{body_}.substr(spare);
+}
+
 } // namespace beds::wire

@@ -522,3 +522,28 @@ TEST_CASE("an empty template or cursor is none, and a call names what it calls")
         CHECK(request.operations[0].refused_field == field);
     }
 }
+
+TEST_CASE("an envelope that is written operation by operation is the one that is written whole") {
+    const decoded read{full_request};
+    wire::envelope_writer writer;
+    for (int round = 0; round < 2; ++round) { // its memory is kept, its content is not
+        writer.start();
+        for (const auto& op : read.request.operations) {
+            writer.add(op);
+        }
+        CHECK(writer.operations() == 2);
+        core::request each;
+        each.enveloped = true;
+        each.operations = read.request.operations;
+        std::string whole;
+        wire::append_request(whole, each);
+        CHECK(writer.finish() == whole);
+    }
+    writer.start();
+    writer.add(read.request.operations[1]);
+    core::request one;
+    one.operations = read.request.operations.subspan(1);
+    std::string bare;
+    wire::append_request(bare, one);
+    CHECK(writer.finish() == bare);
+}

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace beds::client {
 
@@ -83,20 +84,25 @@ public:
     /// Takes the bytes of a reply. Throws core::error(protocol) when they are none.
     reply(std::string body, std::string request_id);
 
-    [[nodiscard]] bool ok() const { return view().status == wire::reply_view::kind::ok; }
-    [[nodiscard]] std::size_t size() const { return view().results.size(); }
-    [[nodiscard]] result operator[](std::size_t i) const { return result{view().results[i]}; }
+    [[nodiscard]] bool ok() const;
+    [[nodiscard]] std::size_t size() const;
+    [[nodiscard]] result operator[](std::size_t i) const;
     /// Of a request with one operation.
     [[nodiscard]] result front() const { return (*this)[0]; }
-    [[nodiscard]] std::string_view event() const { return view().event; }
+    [[nodiscard]] std::string_view event() const;
     /// Idempotency key that the request was sent with; empty for requests that only read.
     [[nodiscard]] const std::string& request_id() const;
-    /// The bytes as they came.
+    /// The bytes as they came; of a part, as they would have come.
     [[nodiscard]] const std::string& json() const;
 
+    /// The answer to operation `i` as if it had been a request of its own. Shares the bytes of the
+    /// whole, and keeps them.
+    [[nodiscard]] reply part(std::size_t i, std::string request_id) const;
+
 private:
+    struct message;
     struct state;
-    [[nodiscard]] const wire::reply_view& view() const;
+    explicit reply(std::shared_ptr<const state> made) : state_(std::move(made)) {}
     std::shared_ptr<const state> state_;
 };
 

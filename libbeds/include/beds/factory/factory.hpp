@@ -49,6 +49,8 @@ struct settings {
     /// How often a batch is run again after deadlocks before its operations end as
     /// BACKEND_CONFLICT.
     unsigned max_reruns = 20;
+    /// Only one template's operations may share an envelope: `describe` tells clients so.
+    bool strict_route = false;
 };
 
 /// Takes a batch of operations, checks and types each one with its template, groups those that can

@@ -49,4 +49,19 @@ private:
 /// deadlines that stand on operations are written; the message's own go into its properties.
 void append_request(std::string& out, const core::request& from);
 
+/// Makes an envelope (`each`) of operations that come one after the other. Keeps its memory.
+class envelope_writer {
+public:
+    void start();
+    void add(const core::operation& op);
+    [[nodiscard]] std::size_t operations() const { return operations_; }
+    [[nodiscard]] std::size_t bytes() const { return body_.size(); }
+    /// The message: one operation bare, more as an envelope. Valid until the next `start`.
+    std::string_view finish();
+
+private:
+    std::string body_;
+    std::size_t operations_ = 0;
+};
+
 } // namespace beds::wire
