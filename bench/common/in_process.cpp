@@ -46,8 +46,8 @@ std::shared_ptr<const templates::registry> users_registry() {
 }
 
 in_process::in_process(std::shared_ptr<adapters::adapter> engine,
-                       std::shared_ptr<const templates::registry> registry)
-    : registry_(std::move(registry)),
+                       std::shared_ptr<const templates::registry> registry, identities ids)
+    : ids_(ids), registry_(std::move(registry)),
       work_(registry_, {engine}, engine->connection_name(), context()),
       run_(std::to_string(std::chrono::system_clock::now().time_since_epoch().count())) {}
 
@@ -55,7 +55,7 @@ std::string_view in_process::next_id() {
     char text[64];
     auto* end = text + run_.copy(text, sizeof text / 2);
     *end++ = '-';
-    end = std::to_chars(end, text + sizeof text, ++ids_).ptr;
+    end = std::to_chars(end, text + sizeof text, ++last_id_).ptr;
     return memory_.copy(std::string_view{text, static_cast<std::size_t>(end - text)});
 }
 
@@ -71,7 +71,7 @@ std::span<const std::string_view> in_process::run(std::span<const std::string> b
             throw std::runtime_error(std::string{refused->detail});
         }
         message.request.principal = "bench";
-        message.request.message_id = next_id();
+        message.request.message_id = ids_ == identities::fresh ? next_id() : std::string_view{};
     }
     writer_.start(factory::factory::count(batch_));
     core::op_index first = 0;

@@ -18,14 +18,17 @@ namespace beds::bench {
 /// The template of the benches' table, served by the connection `rel`.
 std::shared_ptr<const templates::registry> users_registry();
 
+/// Whether messages carry an id, as writes must.
+enum class identities { none, fresh };
+
 /// What a broker does between RabbitMQ's bytes and RabbitMQ's bytes, on the caller's thread.
 class in_process {
 public:
     in_process(std::shared_ptr<adapters::adapter> engine,
-               std::shared_ptr<const templates::registry> registry);
+               std::shared_ptr<const templates::registry> registry, identities ids);
+    void use(identities ids) { ids_ = ids; }
 
-    /// One reply per request; valid until the next run. A write's id is `id_prefix` and a number
-    /// that grows.
+    /// One reply per request; valid until the next run.
     std::span<const std::string_view> run(std::span<const std::string> bodies);
 
     [[nodiscard]] const observe::live_counters& counters() const { return counters_; }
@@ -33,6 +36,7 @@ public:
 private:
     std::string_view next_id();
 
+    identities ids_;
     std::shared_ptr<const templates::registry> registry_;
     factory::factory work_;
     wire::request_decoder decoder_;
@@ -43,7 +47,7 @@ private:
     std::string bytes_;
     std::vector<std::size_t> ends_;
     std::vector<std::string_view> replies_;
-    std::uint64_t ids_ = 0;
+    std::uint64_t last_id_ = 0;
     std::string run_; ///< ids differ between runs of the program
 };
 

@@ -191,8 +191,9 @@ int main(int argc, char** argv) try {
             batches[b].push_back(body + (per_message == 1 ? "}" : "]}"));
         }
     }
-    in_process path{beds::adapters::make_memory("rel"), users_registry()};
+    in_process path{beds::adapters::make_memory("rel"), users_registry(), identities::fresh};
     fill(path);
+    path.use(identities::none);
     by_hand floor;
 
     std::vector<round> rounds;

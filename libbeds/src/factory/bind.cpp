@@ -115,7 +115,7 @@ std::string_view join(core::arena& memory, std::initializer_list<std::string_vie
 }
 
 binder::binder(std::span<const templates::template_def> templates)
-    : random_(std::random_device{}()) {
+    : first_(templates.data()), infos_(templates.size()), random_(std::random_device{}()) {
     std::vector<const template_def*> by_object;
     for (const auto& target : templates) {
         by_object.push_back(&target);
@@ -159,7 +159,7 @@ binder::binder(std::span<const templates::template_def> templates)
             made.key_sort.push_back({id, adapters::direction::ascending});
             made.loose_key = made.loose_key || !target->fields[id].collation.empty();
         }
-        infos_.emplace(target, std::move(made));
+        infos_[static_cast<std::size_t>(target - first_)] = std::move(made);
     }
 }
 
@@ -171,7 +171,7 @@ void binder::trim() {
 }
 
 const template_info& binder::info(const template_def& target) const {
-    return infos_.find(&target)->second;
+    return infos_[static_cast<std::size_t>(&target - first_)];
 }
 
 failed binder::bind(const core::operation& from, core::system_time now, core::arena& memory,

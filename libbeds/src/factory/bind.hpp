@@ -76,7 +76,8 @@ private:
                       core::value& into) const;
     std::string_view new_uuid(core::arena& memory);
 
-    std::unordered_map<const templates::template_def*, template_info> infos_;
+    const templates::template_def* first_; ///< of the templates, which stand side by side
+    std::vector<template_info> infos_;     ///< in their order
     std::unordered_map<std::string, std::unique_ptr<projection>> projections_;
     std::string projection_key_;
     std::mt19937_64 random_;

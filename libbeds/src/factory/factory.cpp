@@ -64,6 +64,22 @@ core::content_hash content_of(const core::operation& op) {
     return sum;
 }
 
+/// The time at which a batch was taken: asking the machine for each operation costs more than
+/// binding it.
+class stopped_clock final : public core::clock {
+public:
+    void set(const core::clock& from) {
+        steady_ = from.steady_now();
+        system_ = from.system_now();
+    }
+    [[nodiscard]] core::steady_time steady_now() const override { return steady_; }
+    [[nodiscard]] core::system_time system_now() const override { return system_; }
+
+private:
+    core::steady_time steady_;
+    core::system_time system_;
+};
+
 /// What a stored reply says, as far as the batch needs it.
 outcome outcome_of_stored(std::string_view reply) {
     outcome made;
@@ -128,6 +144,7 @@ struct factory::impl {
     std::uint64_t connects = 0;
 
     // Of the batch under way.
+    stopped_clock taken;
     core::result_sink* sink = nullptr;
     core::arena* memory = nullptr;
     observe::live_counters* counters = nullptr;
@@ -246,13 +263,13 @@ struct factory::impl {
 
         into.bound.target = target;
         into.bound.call = called;
-        if (auto failure = bind.bind(op, clock.system_now(), *memory, into.bound)) {
+        if (auto failure = bind.bind(op, taken.system_now(), *memory, into.bound)) {
             return failure;
         }
         const auto asked = deadline_of(from.request, op, *target);
-        into.bound.deadline = asked.earlier(core::deadline::after(given.longest_work, clock));
+        into.bound.deadline = asked.earlier(core::deadline::after(given.longest_work, taken));
         into.capped = into.bound.deadline.when() < asked.when();
-        if (!into.writes && into.bound.deadline.expired(clock)) {
+        if (!into.writes && into.bound.deadline.expired(taken)) {
             return outcome::failure(code::deadline_exceeded,
                                     "the deadline passed before the start");
         }
@@ -313,14 +330,14 @@ struct factory::impl {
                                const templates::template_def& target) const {
         if (!op.deadline && !request.deadline) {
             return core::deadline::after(target.limits.deadline.value_or(given.default_deadline),
-                                         clock);
+                                         taken);
         }
         auto made = core::deadline::never();
         if (op.deadline) {
-            made = made.earlier(core::deadline::at(*op.deadline, clock));
+            made = made.earlier(core::deadline::at(*op.deadline, taken));
         }
         if (request.deadline) {
-            made = made.earlier(core::deadline::at(*request.deadline, clock));
+            made = made.earlier(core::deadline::at(*request.deadline, taken));
         }
         return made;
     }
@@ -374,6 +391,7 @@ struct factory::impl {
     }
 
     void bind_all() {
+        taken.set(clock);
         for (std::uint32_t m = 0; m < batch.size(); ++m) {
             auto& from = batch[m];
             const auto count = from.request.operations.size();
@@ -689,12 +707,15 @@ struct factory::impl {
 
     /// Runs everything that is open, group by group. Nothing in here is final until the commit.
     step_result run_open() {
-        std::sort(open.begin(), open.end(), [](const planned* a, const planned* b) {
+        const auto before = [](const planned* a, const planned* b) {
             return std::tuple{a->mode != core::envelope_mode::each, a->wave, a->rank, a->shape,
                               a->bound.index} < std::tuple{b->mode != core::envelope_mode::each,
                                                            b->wave, b->rank, b->shape,
                                                            b->bound.index};
-        });
+        };
+        if (!std::is_sorted(open.begin(), open.end(), before)) { // often all of one kind
+            std::sort(open.begin(), open.end(), before);
+        }
         std::size_t i = 0;
         while (i < open.size() && open[i]->mode == core::envelope_mode::each) {
             group.clear();

@@ -122,6 +122,10 @@ private:
     step_result run_locked(const group& work, core::row_sink& rows, outcomes results,
                            core::arena& memory) {
         const auto before = unit_.savepoint();
+        if (work.mode == group_mode::independent && work.operations.size() > 1 &&
+            work.operations.front()->op == core::verb::fetch) {
+            unit_.fetch_ahead(work.operations);
+        }
         for (std::size_t i = 0; i < work.operations.size(); ++i) {
             const auto& op = *work.operations[i];
             auto& result = results[op.index];

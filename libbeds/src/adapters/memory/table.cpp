@@ -72,10 +72,57 @@ std::size_t hash_of(const core::value& cell) {
     return 0;
 }
 
+bool hash_index::insert(record* added) {
+    if ((used_ + 1) * 4 > slots_.size() * 3) {
+        grow();
+    }
+    const auto hash = hash_(added);
+    auto& free = slots_[place_of(added, hash)];
+    if (free.owner != nullptr) {
+        return false;
+    }
+    free = {hash, added};
+    ++used_;
+    return true;
+}
+
+void hash_index::erase(const record* removed) {
+    if (slots_.empty()) {
+        return;
+    }
+    auto hole = place_of(removed, hash_(removed));
+    if (slots_[hole].owner == nullptr) {
+        return;
+    }
+    --used_;
+    // Those behind it that were not at home move up, so that no look-up ends at the hole.
+    for (auto i = (hole + 1) & mask(); slots_[i].owner != nullptr; i = (i + 1) & mask()) {
+        const auto home = slots_[i].hash & mask();
+        if (((i - home) & mask()) >= ((i - hole) & mask())) {
+            slots_[hole] = slots_[i];
+            hole = i;
+        }
+    }
+    slots_[hole] = {};
+}
+
+void hash_index::grow() {
+    std::vector<slot> old(std::max<std::size_t>(16, slots_.size() * 2));
+    old.swap(slots_);
+    for (const auto& each : old) {
+        if (each.owner != nullptr) {
+            auto i = each.hash & mask();
+            while (slots_[i].owner != nullptr) {
+                i = (i + 1) & mask();
+            }
+            slots_[i] = each;
+        }
+    }
+}
+
 table::table(const templates::template_def& target)
     // The columns of a new table stand in the order of its template's fields.
-    : key_(target.key.begin(), target.key.end()), ordered_(less_columns{key_}),
-      by_key_(0, hash_columns{key_}, equal_columns{key_}) {
+    : key_(target.key.begin(), target.key.end()), ordered_(less_columns{key_}), by_key_(key_) {
     for (const auto& field : target.fields) {
         columns_.push_back(field.column);
         types_.push_back(field.type);
@@ -133,7 +180,7 @@ std::string table::adopt(const templates::template_def& target) {
         }
         auto& made = uniques_.emplace_back(wanted);
         for (const auto& each : ordered_) {
-            if (made.holds(*each->contents) && !made.records.insert(each.get()).second) {
+            if (made.holds(*each->contents) && !made.records.insert(each.get())) {
                 uniques_.pop_back();
                 return "the rows that are there break a unique index";
             }
@@ -149,8 +196,28 @@ bool table::unique_index::holds(const row& contents) const {
 }
 
 record* table::find(std::span<const core::value> key) const {
-    const auto found = by_key_.find(key);
-    return found == by_key_.end() ? nullptr : *found;
+    return by_key_.find(key);
+}
+
+void table::fetch_ahead(std::span<const bound_operation* const> by_key,
+                        std::vector<std::size_t>& scratch) const {
+    scratch.clear();
+    for (const auto* op : by_key) {
+        scratch.push_back(by_key_.hash(op->key));
+        by_key_.fetch_place(scratch.back());
+    }
+    for (const auto hash : scratch) {
+        __builtin_prefetch(by_key_.likely(hash));
+    }
+    for (const auto hash : scratch) {
+        if (const auto* found = by_key_.likely(hash)) {
+            const auto* row = reinterpret_cast<const char*>(found->contents.get());
+            constexpr int cache_line = 64;
+            for (int line = 0; line < 5; ++line) { // a few cells and their texts
+                __builtin_prefetch(row + std::ptrdiff_t{line} * cache_line);
+            }
+        }
+    }
 }
 
 bool table::find_unique(std::span<const column_id> columns, std::span<const core::value> values,
@@ -165,8 +232,7 @@ bool table::find_unique(std::span<const column_id> columns, std::span<const core
             const auto at = std::find(columns.begin(), columns.end(), column) - columns.begin();
             scratch.push_back(values[static_cast<std::size_t>(at)]);
         }
-        const auto hit = unique.records.find(std::span<const core::value>{scratch});
-        found = hit == unique.records.end() ? nullptr : *hit;
+        found = unique.records.find(std::span<const core::value>{scratch});
         return true;
     }
     return false;
@@ -174,11 +240,11 @@ bool table::find_unique(std::span<const column_id> columns, std::span<const core
 
 std::optional<violation> table::insert(std::unique_ptr<record> made) {
     auto* const added = made.get();
-    if (by_key_.contains(added)) {
+    if (by_key_.find(added) != nullptr) {
         return violation{key_};
     }
     for (const auto& unique : uniques_) {
-        if (unique.holds(*added->contents) && unique.records.contains(added)) {
+        if (unique.holds(*added->contents) && unique.records.find(added) != nullptr) {
             return violation{unique.columns};
         }
     }
@@ -225,12 +291,12 @@ std::optional<violation> table::replace(record& changed, row::ptr& contents) {
         });
     };
     const bool key_changes = changes(key_);
-    if (key_changes && by_key_.contains(&next)) {
+    if (key_changes && by_key_.find(&next) != nullptr) {
         return refuse(key_);
     }
     for (const auto& unique : uniques_) {
         if (changes(unique.columns) && unique.holds(*next.contents) &&
-            unique.records.contains(&next)) {
+            unique.records.find(&next) != nullptr) {
             return refuse(unique.columns);
         }
     }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <beds/adapters/bound.hpp>
 #include <beds/core/value.hpp>
 #include <beds/templates/template_def.hpp>
 
@@ -11,7 +12,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_set>
 #include <vector>
 
 namespace beds::adapters::memory {
@@ -96,7 +96,6 @@ struct equal_columns : by_columns {
     }
     bool operator()(const record* left, const record* right) const { return equal(*left, *right); }
     bool operator()(loose left, const record* right) const { return equal(left, *right); }
-    bool operator()(const record* left, loose right) const { return equal(*left, right); }
 };
 
 struct less_columns : by_columns {
@@ -121,7 +120,56 @@ struct less_columns : by_columns {
     bool operator()(const owner& left, loose right) const { return less(*left, right); }
 };
 
-using hash_index = std::unordered_set<record*, hash_columns, equal_columns>;
+/// Finds records by the values of some columns. Open addressing: a look-up touches one place of
+/// memory before the record, and that place can be fetched ahead.
+class hash_index {
+public:
+    explicit hash_index(const std::vector<column_id>& columns) : hash_(columns), equal_(columns) {}
+
+    /// `Wanted`: `record*` or loose values. Null: there is none.
+    template <class Wanted>
+    [[nodiscard]] record* find(const Wanted& wanted) const {
+        return slots_.empty() ? nullptr : slots_[place_of(wanted, hash_(wanted))].owner;
+    }
+    /// False: there is an equal one already.
+    bool insert(record* added);
+    void erase(const record* removed);
+
+    // Ahead of several look-ups: first the places of all, then the records, then their contents.
+    [[nodiscard]] std::size_t hash(by_columns::loose wanted) const { return hash_(wanted); }
+    void fetch_place(std::size_t hash) const {
+        if (!slots_.empty()) {
+            __builtin_prefetch(&slots_[hash & mask()]);
+        }
+    }
+    /// The record that is probably the one.
+    [[nodiscard]] const record* likely(std::size_t hash) const {
+        return slots_.empty() ? nullptr : slots_[hash & mask()].owner;
+    }
+
+private:
+    struct slot {
+        std::size_t hash = 0;
+        record* owner = nullptr;
+    };
+    [[nodiscard]] std::size_t mask() const { return slots_.size() - 1; }
+    /// Where it is, or the free place where it would be.
+    template <class Wanted>
+    [[nodiscard]] std::size_t place_of(const Wanted& wanted, std::size_t hash) const {
+        auto i = hash & mask();
+        while (slots_[i].owner != nullptr &&
+               !(slots_[i].hash == hash && equal_(wanted, slots_[i].owner))) {
+            i = (i + 1) & mask();
+        }
+        return i;
+    }
+    void grow();
+
+    hash_columns hash_;
+    equal_columns equal_;
+    std::vector<slot> slots_; ///< a power of two, at most three quarters full
+    std::size_t used_ = 0;
+};
 
 /// Which unique key a row would break: its columns.
 using violation = std::span<const column_id>;
@@ -146,6 +194,10 @@ public:
     [[nodiscard]] const std::vector<column_id>& key() const { return key_; }
 
     [[nodiscard]] record* find(std::span<const core::value> key) const;
+    /// Has the rows of these operations' keys in the processor's cache when `find` comes to them: a
+    /// batch then waits for memory once instead of at each row.
+    void fetch_ahead(std::span<const bound_operation* const> by_key,
+                     std::vector<std::size_t>& scratch) const;
     /// Does some unique index stand on exactly these columns, in any order? Then `found` is its one
     /// record with these values, or null. `scratch` is what the look-up works in.
     [[nodiscard]] bool find_unique(std::span<const column_id> columns,
@@ -164,8 +216,7 @@ public:
 private:
     struct unique_index {
         explicit unique_index(std::vector<column_id> given)
-            : columns(std::move(given)), records(0, hash_columns{columns}, equal_columns{columns}) {
-        }
+            : columns(std::move(given)), records(columns) {}
         [[nodiscard]] bool holds(const row& contents) const;
         std::vector<column_id> columns;
         hash_index records;

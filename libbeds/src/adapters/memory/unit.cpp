@@ -234,6 +234,12 @@ void unit::emit_row(const binding& bound, const row& from, const bound_operation
     rows.end_row();
 }
 
+void unit::fetch_ahead(std::span<const bound_operation* const> fetches) {
+    if (const auto& bound = bind(*fetches.front()->target); bound.rows != nullptr) {
+        bound.rows->fetch_ahead(fetches, hashes_);
+    }
+}
+
 outcome unit::fetch(const bound_operation& op, core::row_sink& rows) {
     const auto& bound = bind(*op.target);
     const auto* const hit = bound.rows == nullptr ? nullptr : bound.rows->find(op.key);

@@ -26,6 +26,8 @@ public:
 
     void begin(work_kind kind, core::deadline until);
 
+    /// Before many fetches of one template.
+    void fetch_ahead(std::span<const bound_operation* const> fetches);
     /// False: the deadline passed.
     bool run(const bound_operation& op, core::row_sink& rows, core::outcome& result,
              core::arena& memory);
@@ -103,6 +105,7 @@ private:
     std::vector<core::value> values_;   // scratch: keys and cursors
     std::vector<column_id> columns_;    // scratch: of an index that `where` may pin
     std::vector<core::value> in_order_; // scratch: its values
+    std::vector<std::size_t> hashes_;   // scratch
 };
 
 } // namespace beds::adapters::memory
