@@ -29,16 +29,16 @@ balance = { type = "int64" }
 created = { type = "datetime" }
 [[index]]
 fields = ["status"]
+[calls.credit]
+procedure = "bench_credit"
+class     = "write"
+args      = [["id", "int64"], ["amount", "int64"]]
+out       = [["balance", "int64"]]
 )toml";
 
-struct uri {
-    std::string host, user, password, database;
-    unsigned port = 3306;
-};
-
 /// mysql://user:password@host:port/database, as tests/support/servers writes it.
-uri parse(const std::string& text) {
-    uri made;
+mariadb_endpoint parse(const std::string& text) {
+    mariadb_endpoint made;
     const auto scheme = text.find("://");
     const auto at = text.rfind('@');
     const auto slash = text.find('/', at);
@@ -64,7 +64,7 @@ struct bench_node::database {
         void operator()(MYSQL* one) const { mysql_close(one); }
     };
     std::unique_ptr<MYSQL, deleter> handle;
-    uri where;
+    mariadb_endpoint where;
     std::string name;
 
     void run(const std::string& sql) const {
@@ -92,6 +92,7 @@ bench_node::bench_node(options given) : database_(std::make_unique<database>()) 
                            0) == nullptr) {
         throw std::runtime_error(std::string{"MariaDB: "} + mysql_error(db.handle.get()));
     }
+    db.where.database = db.name;
     db.run("CREATE DATABASE " + db.name);
     db.run("USE " + db.name);
     db.run(
@@ -101,6 +102,13 @@ bench_node::bench_node(options given) : database_(std::make_unique<database>()) 
     db.run("INSERT INTO bench_users SELECT seq, CONCAT('u', seq, '@example.org'), 1, 100, "
            "'2026-01-31 12:00:00' FROM seq_1_to_" +
            std::to_string(bench_rows));
+    db.run(
+        "CREATE PROCEDURE bench_credit(IN p_id BIGINT, IN p_amount BIGINT, OUT p_balance BIGINT) "
+        "BEGIN UPDATE bench_users SET balance = balance + p_amount WHERE id = p_id; "
+        "SELECT balance INTO p_balance FROM bench_users WHERE id = p_id; END");
+    for (const auto& statement : given.sql) {
+        db.run(statement);
+    }
     std::ifstream inbox{BEDS_BENCH_INBOX_SQL};
     std::stringstream sql;
     sql << inbox.rdbuf();
@@ -141,6 +149,9 @@ bench_node::bench_node(options given) : database_(std::make_unique<database>()) 
                                return adapters::make_mariadb(name, from.rel_services.at(name));
                            });
     node_->add_template(users_template, "users.toml");
+    for (const auto& text : given.templates) {
+        node_->add_template(text, "bench.toml");
+    }
     node_->start();
     if (!node_->wait_ready(core::deadline::after(std::chrono::seconds{15}))) {
         throw std::runtime_error("the node did not become ready");
@@ -173,6 +184,14 @@ std::int64_t bench_node::query(const std::string& sql) const {
     return number;
 }
 
+void bench_node::run(const std::string& sql) const {
+    database_->run(sql);
+}
+
+const mariadb_endpoint& bench_node::mariadb() const {
+    return database_->where;
+}
+
 void bench_node::print_batches() const {
     for (const auto& one : node_->status().brokers) {
         if (one.batches != 0) {
@@ -183,6 +202,24 @@ void bench_node::print_batches() const {
                          one.largest_batch, static_cast<unsigned long long>(one.reruns));
         }
     }
+}
+
+std::int64_t overlapping_row(std::uint64_t operation) {
+    auto mixed = operation + 0x9E3779B97F4A7C15U; // splitmix64
+    mixed = (mixed ^ (mixed >> 30U)) * 0xBF58476D1CE4E5B9U;
+    mixed = (mixed ^ (mixed >> 27U)) * 0x94D049BB133111EBU;
+    mixed ^= mixed >> 31U;
+    return 1 + static_cast<std::int64_t>(mixed % static_cast<std::uint64_t>(bench_rows));
+}
+
+std::string check_increments(const bench_node& node, std::uint64_t acknowledged) {
+    const auto applied = node.query("SELECT SUM(balance) - 100 * COUNT(*) FROM bench_users");
+    const auto inbox = node.query("SELECT COUNT(*) FROM beds_inbox");
+    std::printf("  acknowledged %llu, applied %lld, inbox rows %lld\n",
+                static_cast<unsigned long long>(acknowledged), static_cast<long long>(applied),
+                static_cast<long long>(inbox));
+    const auto expected = static_cast<std::int64_t>(acknowledged);
+    return applied == expected && inbox == expected ? "" : "effects and acknowledgements differ";
 }
 
 std::string expected_row(std::int64_t id) {

@@ -1,5 +1,6 @@
 #include "common/floor.hpp"
 
+#include "common/fixture.hpp"
 #include "common/rabbit.hpp"
 
 #include <chrono>
@@ -103,6 +104,24 @@ void echo_floor::serve() {
             amqp_destroy_envelope(&one);
         }
     }
+}
+
+measurement run_echo(const rabbitmq_endpoint& where, const std::string& queue, unsigned threads,
+                     load asked, const std::string& reply) {
+    const echo_floor echo{where, queue, threads, asked.kind, reply};
+    asked.exchange.clear();
+    asked.routing_key = queue;
+    asked.verify = [&](std::uint64_t, std::string_view got) { return got == reply; };
+    return run_load(where, asked);
+}
+
+std::string echo_of_a_fetch() {
+    return R"({"v":1,"event":"dev.0000000000000000000000000000",)" + expected_row(bench_rows / 2) +
+           "}";
+}
+
+std::string echo_of_a_write() {
+    return R"({"v":1,"event":"dev.0000000000000000000000000000","status":"ok","effect":"applied","count":1})";
 }
 
 } // namespace beds::bench

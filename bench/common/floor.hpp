@@ -34,4 +34,13 @@ private:
     std::vector<std::thread> threads_;
 };
 
+/// Sends what `asked` makes to an echo of these threads on a queue of this name, as durable as
+/// `asked` is, and verifies every reply.
+measurement run_echo(const rabbitmq_endpoint& where, const std::string& queue, unsigned threads,
+                     load asked, const std::string& reply);
+
+/// Replies as long as those of BEDS to one operation.
+std::string echo_of_a_fetch();
+std::string echo_of_a_write();
+
 } // namespace beds::bench

@@ -1,0 +1,69 @@
+// 1,024 single calls of a libbeds client under way at a time, against a raw echo of single
+// messages.
+#include "common/client_load.hpp"
+#include "common/fixture.hpp"
+#include "common/floor.hpp"
+#include "common/report.hpp"
+
+#include <cstdio>
+#include <exception>
+
+using namespace beds::bench;
+
+namespace {
+
+std::int64_t row_of(std::uint64_t operation) {
+    return 1 + static_cast<std::int64_t>(operation * 7919 % static_cast<std::uint64_t>(bench_rows));
+}
+
+} // namespace
+
+int main(int argc, char** argv) try {
+    const auto options = parse_options(
+        argc, argv, "fetch_client: single calls of a libbeds client against a raw echo");
+    const auto where = rabbitmq_from_environment();
+    bench_node node{{options.brokers, 0}};
+    const auto echoes = static_cast<std::uint64_t>(60'000 * options.scale);
+    const auto calls = static_cast<std::uint64_t>(300'000 * options.scale);
+    constexpr std::uint64_t window = 1024;
+    std::printf("fetch_client: %llu calls a round, %llu under way, %u broker(s)\n",
+                static_cast<unsigned long long>(calls), static_cast<unsigned long long>(window),
+                options.brokers);
+
+    const auto floor = [&] {
+        const std::string reply = R"({"v":1,"event":"dev.0000000000000000000000000000",)" +
+                                  expected_row(bench_rows / 2) + "}";
+        const auto queue = node.exchange() + ".floor";
+        echo_floor echo{where, queue, options.brokers, durability::transient, reply};
+        load raw;
+        raw.messages = echoes;
+        raw.routing_key = queue;
+        raw.make = [](std::uint64_t i, std::string& body) {
+            body.append(R"({"v":1,"template":"users","op":"fetch","key":)")
+                .append(std::to_string(row_of(i)))
+                .append("}");
+        };
+        raw.verify = [&](std::uint64_t, std::string_view got) { return got == reply; };
+        return run_load(where, raw);
+    };
+    const auto beds = [&] {
+        client_load asked;
+        asked.calls = calls;
+        asked.window = window;
+        asked.make = [](std::uint64_t i) { return beds::client::fetch("users", row_of(i)); };
+        asked.verify = [](std::uint64_t i, const beds::client::reply& got) {
+            const auto id = row_of(i);
+            const auto answer = got.front();
+            return got.size() == 1 && answer.size() == 1 && answer[0].integer("id") == id &&
+                   answer[0].text("email") == "u" + std::to_string(id) + "@example.org" &&
+                   answer[0].integer("balance") == 100;
+        };
+        return run_client_load(where, node, asked);
+    };
+    const auto code = compare({"fetch_client", "fetches/s", 4.0}, options, floor, beds);
+    node.print_batches();
+    return code;
+} catch (const std::exception& failed) {
+    std::fprintf(stderr, "fetch_client: %s\n", failed.what());
+    return 1;
+}
