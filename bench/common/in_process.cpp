@@ -93,6 +93,41 @@ std::span<const std::string_view> in_process::run(std::span<const std::string> b
     return replies_;
 }
 
+int compare_in_slices(const comparison& what, const bench_options& options, unsigned slices,
+                      const std::function<measurement()>& floor,
+                      const std::function<measurement()>& beds,
+                      const std::function<std::string()>& check) {
+    const auto in_turn = [&](const std::function<measurement()>& one, double& seconds,
+                             measurement& into) {
+        const auto part = one();
+        seconds += 1 / part.operations_per_second;
+        if (into.wrong == 0) {
+            into.first_wrong = part.first_wrong;
+        }
+        into.wrong += part.wrong;
+    };
+    measurement ours;
+    // The first asks for a round of both, the second gets what was measured then.
+    return compare(
+        what, options,
+        [&] {
+            measurement raw;
+            ours = {};
+            double raw_seconds = 0;
+            double our_seconds = 0;
+            for (unsigned i = 0; i < slices; ++i) {
+                in_turn(i % 2 == 0 ? floor : beds, i % 2 == 0 ? raw_seconds : our_seconds,
+                        i % 2 == 0 ? raw : ours);
+                in_turn(i % 2 == 0 ? beds : floor, i % 2 == 0 ? our_seconds : raw_seconds,
+                        i % 2 == 0 ? ours : raw);
+            }
+            raw.operations_per_second = slices / raw_seconds;
+            ours.operations_per_second = slices / our_seconds;
+            return raw;
+        },
+        [&] { return ours; }, check);
+}
+
 std::chrono::nanoseconds thread_time() {
     timespec now{};
     ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "common/report.hpp"
+
 #include <beds/adapters/adapter.hpp>
 #include <beds/factory/factory.hpp>
 #include <beds/wire/reply.hpp>
@@ -7,6 +9,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -50,6 +53,13 @@ private:
     std::uint64_t last_id_ = 0;
     std::string run_; ///< ids differ between runs of the program
 };
+
+/// As `compare`, with each round cut into slices in which floor and BEDS take turns, so that what
+/// else the machine does meets both. `floor` and `beds` do one slice, always of the same size.
+int compare_in_slices(const comparison& what, const bench_options& options, unsigned slices,
+                      const std::function<measurement()>& floor,
+                      const std::function<measurement()>& beds,
+                      const std::function<std::string()>& check = {});
 
 /// CPU time of the calling thread.
 std::chrono::nanoseconds thread_time();
