@@ -205,32 +205,54 @@ int finish(const comparison& what, const bench_options& options, std::span<const
 
 int compare(const comparison& what, const bench_options& options,
             const std::function<measurement()>& floor, const std::function<measurement()>& beds,
-            const std::function<std::string()>& check) {
+            const std::function<std::string()>& check, const std::vector<further_floor>& further) {
     if (!what.settings.empty()) {
         print_settings(what);
     }
     std::vector<round> rounds;
+    std::vector<std::vector<round>> of_further(further.size());
     std::string wrong;
-    for (unsigned number = 0; number < options.rounds; ++number) {
-        const auto raw = floor();
-        const auto done = beds();
-        for (const auto* one : {&raw, &done}) {
-            if (one->wrong != 0) {
-                wrong +=
-                    std::to_string(one->wrong) + " answers, the first: " + one->first_wrong + "; ";
-            }
+    const auto run = [&](const std::function<measurement()>& one) {
+        const auto got = one();
+        if (got.wrong != 0) {
+            wrong += std::to_string(got.wrong) + " answers, the first: " + got.first_wrong + "; ";
         }
-        const auto& last =
-            rounds.emplace_back(round{raw.operations_per_second, done.operations_per_second});
-        std::printf("  round %u: floor %s, beds %s, ratio %.2f\n", number + 1,
-                    readable(last.floor).c_str(), readable(last.beds).c_str(),
-                    last.beds / last.floor);
+        return got.operations_per_second;
+    };
+    const auto print = [](const char* name, const round& one) {
+        std::printf("%s %s, beds %s, ratio %.2f", name, readable(one.floor).c_str(),
+                    readable(one.beds).c_str(), one.beds / one.floor);
+    };
+    for (unsigned number = 0; number < options.rounds; ++number) {
+        auto& last = rounds.emplace_back();
+        last.floor = run(floor);
+        for (std::size_t i = 0; i < further.size(); ++i) {
+            of_further[i].emplace_back().floor = run(further[i].run);
+        }
+        last.beds = run(beds);
+        std::printf("  round %u: ", number + 1);
+        print("floor", last);
+        for (std::size_t i = 0; i < further.size(); ++i) {
+            of_further[i].back().beds = last.beds;
+            std::printf("; ");
+            print(further[i].name.c_str(), of_further[i].back());
+        }
+        std::printf("\n");
         std::fflush(stdout);
     }
     if (check) {
         wrong += check();
     }
-    return finish(what, options, rounds, wrong);
+    int code = 0;
+    for (std::size_t i = 0; i < further.size(); ++i) {
+        auto own = what;
+        own.name = further[i].name;
+        own.goal = further[i].goal;
+        own.curves = {};
+        code = std::max(code, finish(own, options, of_further[i], wrong));
+    }
+    const auto first = finish(what, options, rounds, wrong);
+    return wrong.empty() ? std::max(code, first) : 1;
 }
 
 } // namespace beds::bench

@@ -79,10 +79,19 @@ void print_settings(const comparison& what);
 int finish(const comparison& what, const bench_options& options, std::span<const round> rounds,
            const std::string& wrong);
 
-/// Runs floor and BEDS in turn for some rounds, prints each, and finishes. `check` looks for the
-/// effects afterwards and says what is wrong with them.
+/// Another floor for the same figure of BEDS, with a goal and a last line of its own.
+struct further_floor {
+    std::string name; ///< of its line: that of the bench and what the floor is
+    double goal = 1.0;
+    std::function<measurement()> run;
+};
+
+/// Runs floor and BEDS in turn for some rounds, prints each, and finishes; with further floors each
+/// of them too, in the same rounds, before the bench's own line. `check` looks for the effects
+/// afterwards and says what is wrong with them.
 int compare(const comparison& what, const bench_options& options,
             const std::function<measurement()>& floor, const std::function<measurement()>& beds,
-            const std::function<std::string()>& check = {});
+            const std::function<std::string()>& check = {},
+            const std::vector<further_floor>& further = {});
 
 } // namespace beds::bench

@@ -1,5 +1,5 @@
-// 1,024 single calls of a libbeds client under way at a time, against a raw echo of single
-// messages.
+// 1,024 single calls of a libbeds client under way at a time; the client makes messages of them by
+// itself. Floor: a raw echo of single messages (goal 4).
 #include "common/client_load.hpp"
 #include "common/fixture.hpp"
 #include "common/floor.hpp"
@@ -25,26 +25,25 @@ int main(int argc, char** argv) try {
     bench_node node{{options.brokers, 0}};
     const auto echoes = static_cast<std::uint64_t>(60'000 * options.scale);
     const auto calls = static_cast<std::uint64_t>(300'000 * options.scale);
-    constexpr std::uint64_t window = 1024;
-    std::printf("fetch_client: %llu calls a round, %llu under way, %u broker(s)\n",
-                static_cast<unsigned long long>(calls), static_cast<unsigned long long>(window),
-                options.brokers);
+    const std::uint64_t window = options.window != 0 ? options.window : 1024;
+    const comparison what{"fetch_client",
+                          "fetches/s",
+                          4.0,
+                          {{"calls", calls},
+                           {"window", window},
+                           {"echoes", echoes},
+                           {"brokers", options.brokers},
+                           {"rows", static_cast<std::uint64_t>(bench_rows)}}};
 
     const auto floor = [&] {
-        const std::string reply = R"({"v":1,"event":"dev.0000000000000000000000000000",)" +
-                                  expected_row(bench_rows / 2) + "}";
-        const auto queue = node.exchange() + ".floor";
-        echo_floor echo{where, queue, options.brokers, durability::transient, reply};
         load raw;
         raw.messages = echoes;
-        raw.routing_key = queue;
         raw.make = [](std::uint64_t i, std::string& body) {
             body.append(R"({"v":1,"template":"users","op":"fetch","key":)")
                 .append(std::to_string(row_of(i)))
                 .append("}");
         };
-        raw.verify = [&](std::uint64_t, std::string_view got) { return got == reply; };
-        return run_load(where, raw);
+        return run_echo(where, node.exchange() + ".floor", options.brokers, raw, echo_of_a_fetch());
     };
     const auto beds = [&] {
         client_load asked;
@@ -60,7 +59,7 @@ int main(int argc, char** argv) try {
         };
         return run_client_load(where, node, asked);
     };
-    const auto code = compare({"fetch_client", "fetches/s", 4.0}, options, floor, beds);
+    const auto code = compare(what, options, floor, beds);
     node.print_batches();
     return code;
 } catch (const std::exception& failed) {
