@@ -113,7 +113,8 @@ inline config::broker_service_settings role_on(const endpoint& rabbitmq, const s
     return service;
 }
 
-inline std::unique_ptr<client::client> client_on(const endpoint& rabbitmq, const std::string& tag) {
+inline client::amqp_client_settings client_settings(const endpoint& rabbitmq,
+                                                    const std::string& tag) {
     client::amqp_client_settings how;
     how.amqp.host = rabbitmq.host;
     how.amqp.port = rabbitmq.port;
@@ -121,7 +122,11 @@ inline std::unique_ptr<client::client> client_on(const endpoint& rabbitmq, const
     how.amqp.user = rabbitmq.user;
     how.amqp.password = core::secret{rabbitmq.password};
     how.queue_tag = tag;
-    return client::make_amqp_client(how);
+    return how;
+}
+
+inline std::unique_ptr<client::client> client_on(const endpoint& rabbitmq, const std::string& tag) {
+    return client::make_amqp_client(client_settings(rabbitmq, tag));
 }
 
 /// A node with one connection in memory, on a RabbitMQ of the tests, under a queue tag of its own;
