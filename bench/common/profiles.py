@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Profiles as flame graphs and as shares of the rooms of BEDS.
 
-  profiles.py page OUT.html TITLE PERF.txt        from the output of `perf script`
-  profiles.py page OUT.html TITLE CALLGRIND.out   from callgrind, with --separate-callers and
-                                                 --compress-pos=no --dump-line=no
-  profiles.py rooms FILE                          share of each room (beds::NAME) in every thread
+  profiles.py page OUT.html TITLE FILE [PID=NAME...]
+  profiles.py rooms FILE [PID=NAME...]     share of each process and of each room (beds::NAME) in it
+
+FILE is the output of `perf script -F comm,pid,tid,period,ip,sym,dso`, whose processes can be given names,
+or that of callgrind with --separate-callers=N --compress-pos=no --dump-line=no.
 """
 import html
 import re
@@ -54,20 +55,26 @@ def fold_callgrind(lines, leave_out=()):
     return stacks
 
 
-def fold_perf(lines):
-    """From `perf script -F comm,pid,tid,period,ip,sym,dso`: the outermost frame is the thread's name."""
+def fold_perf(lines, processes=None):
+    """The outermost frames are the process, if it has a name, and the thread."""
     stacks = defaultdict(int)
     thread, period, frames = None, 1, []
+    processes = processes or {}
     for line in list(lines) + [""]:
         line = line.rstrip("\n")
         if not line.strip():
             if thread is not None:
-                stacks[(thread, *reversed(frames))] += period
+                stacks[(*thread, *reversed(frames))] += period
             thread, frames = None, []
         elif not line[0].isspace() or thread is None:
-            head = re.match(r"\s*(.*?)\s+(\d+)(?:/(\d+))?\s+(\d+)\s*:?", line)
-            thread = head.group(1).strip() if head else line.strip()
-            period = int(head.group(4)) if head else 1
+            head = re.match(r"\s*(.*?)\s+(\d+)/\d+\s+(\d+)\s*:?\s*$", line)
+            if not head:
+                continue
+            # Numbered threads of one pool are one.
+            name = re.sub(r"\b\d+_(scheduler|dirty)", r"\1", head.group(1).strip())
+            process = processes.get(head.group(2))
+            thread = (process, name) if process else (name,)
+            period = int(head.group(3))
         else:
             frame = re.match(r"\s*[0-9a-f]+ (.*?)(?: \((\S*)\))?$", line)
             name = frame.group(1) if frame else line.strip()
@@ -77,12 +84,12 @@ def fold_perf(lines):
     return stacks
 
 
-def read(path):
+def read(path, processes=None):
     with open(path, encoding="utf-8", errors="replace") as text:
         lines = text.readlines()
     if lines and lines[0].startswith("# callgrind format"):
         return fold_callgrind(lines), "instructions"
-    return fold_perf(lines), "ns of processor time"
+    return fold_perf(lines, processes), "ns of processor time"
 
 
 # ---- rooms ----------------------------------------------------------------------------------------
@@ -105,10 +112,14 @@ def room_of(stack):
     return "other"
 
 
-def rooms(stacks):
+def rooms(stacks, processes=()):
+    """Cost by room, or by process where that is not BEDS."""
     shares = defaultdict(int)
     for stack, cost in stacks.items():
-        shares[room_of(stack)] += cost
+        room = room_of(stack)
+        if stack[0] in processes and (room == "other" or not stack[0].startswith("bench")):
+            room = stack[0] + ("" if len(stack) < 2 or not stack[0].startswith("bench") else ", thread " + stack[1])
+        shares[room] += cost
     return dict(sorted(shares.items(), key=lambda one: -one[1]))
 
 
@@ -195,18 +206,19 @@ def page(title, stacks, unit, note=""):
 
 def main(arguments):
     match arguments:
-        case ["page", out, title, source]:
-            stacks, unit = read(source)
+        case ["page", out, title, source, *given]:
+            stacks, unit = read(source, dict(one.split("=", 1) for one in given))
             if not stacks:
                 print(f"{source} holds no samples", file=sys.stderr)
                 return 1
             with open(out, "w", encoding="utf-8") as text:
                 text.write(page(title, stacks, unit))
-        case ["rooms", source]:
-            stacks, unit = read(source)
+        case ["rooms", source, *given]:
+            processes = dict(one.split("=", 1) for one in given)
+            stacks, unit = read(source, processes)
             whole = sum(stacks.values()) or 1
-            for room, cost in rooms(stacks).items():
-                print(f"{room:24} {100 * cost / whole:5.1f} %  {cost} {unit}")
+            for room, cost in rooms(stacks, processes.values()).items():
+                print(f"  {100 * cost / whole:5.1f} %  {room}")
         case _:
             print(__doc__, file=sys.stderr)
             return 2

@@ -126,6 +126,9 @@ bench_options parse_options(int argc, char** argv, const char* what) {
             made.rounds = 1;
             made.scale = 0.1;
             made.judge = false;
+        } else if (one == "--beds-only") {
+            made.beds_only = true;
+            made.judge = false;
         } else if (one == "--scale" && i + 1 < argc) {
             made.scale = std::max(0.001, std::strtod(argv[++i], nullptr));
         } else if (one == "--rounds") {
@@ -143,6 +146,7 @@ bench_options parse_options(int argc, char** argv, const char* what) {
                          "  --scale F     so much of the usual number of messages (1)\n"
                          "  --window N    operations under way, where the bench has a window\n"
                          "  --envelope N  operations per message, where the bench has envelopes\n"
+                         "  --beds-only   no floor and no verdict, for profiles\n"
                          "  --quick       one short round, without a verdict on speed\n",
                          what);
             std::exit(one == "--help" ? 0 : 2);
@@ -223,6 +227,16 @@ int compare(const comparison& what, const bench_options& options,
         std::printf("%s %s, beds %s, ratio %.2f", name, readable(one.floor).c_str(),
                     readable(one.beds).c_str(), one.beds / one.floor);
     };
+    for (unsigned number = 0; options.beds_only && number < options.rounds; ++number) {
+        std::printf("%s beds=%s unit=%s\n", what.name.c_str(), readable(run(beds)).c_str(),
+                    what.unit.c_str());
+        std::fflush(stdout);
+    }
+    if (options.beds_only) {
+        wrong += check ? check() : "";
+        std::printf("%s%s", wrong.c_str(), wrong.empty() ? "" : "\n");
+        return wrong.empty() ? 0 : 1;
+    }
     for (unsigned number = 0; number < options.rounds; ++number) {
         auto& last = rounds.emplace_back();
         last.floor = run(floor);

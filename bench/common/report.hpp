@@ -17,6 +17,8 @@ struct bench_options {
     unsigned brokers = 1;
     unsigned window = 0;   ///< `--window N`: operations under way; 0: what the bench is about
     unsigned envelope = 0; ///< `--envelope N`: operations per message; 0: what the bench is about
+    /// `--beds-only`: no floor beside BEDS and no verdict, for profiles. Heeded by `compare`.
+    bool beds_only = false;
 };
 /// `--rounds N`, `--quick`, `--brokers N`, `--scale F`, `--window N`, `--envelope N`, `--help`.
 /// Ends the program on bad use.
