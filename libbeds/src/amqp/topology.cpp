@@ -64,6 +64,7 @@ topology& topology::operator+=(topology other) {
     append(exchanges, std::move(other.exchanges));
     append(queues, std::move(other.queues));
     append(bindings, std::move(other.bindings));
+    append(stale, std::move(other.stale));
     return *this;
 }
 

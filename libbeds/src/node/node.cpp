@@ -46,9 +46,17 @@ amqp::topology broker_topology(const config::broker_service_settings& service,
     auto made = amqp::service_topology(service.queue_tag, policy);
     made += amqp::request_topology(service.queue_tag, connection, op_class, policy);
     for (const auto& target : registry.all()) {
-        if (target.connection == connection) {
-            made.bindings.push_back(
-                amqp::template_binding(service.queue_tag, target.name, connection, op_class));
+        if (target.connection != connection) {
+            continue;
+        }
+        made.bindings.push_back(
+            amqp::template_binding(service.queue_tag, target.name, connection, op_class));
+        // Where it may have been before: two databases must not both get its requests.
+        for (const auto& [other, brokers] : service.instances) {
+            if (other != connection) {
+                made.stale.push_back(
+                    amqp::template_binding(service.queue_tag, target.name, other, op_class));
+            }
         }
     }
     return made;

@@ -81,8 +81,8 @@ public:
     /// As agreed with RabbitMQ.
     [[nodiscard]] std::chrono::seconds heartbeat() const;
 
-    /// Exchanges, queues and bindings, in that order, each created or (passive) looked at. Stops at
-    /// the first that fails: `topology_conflict` names the object, the argument that differs and
+    /// Exchanges, queues and bindings, in that order, each created or (passive) looked at; then the
+    /// stale bindings go. Stops at the first that fails: `topology_conflict` names the object, the argument that differs and
     /// both values, or the object that is missing. Consumers and publishes of this connection go
     /// on: it happens on a channel of its own.
     void declare(const topology& objects, declare_mode mode, core::deadline until);

@@ -59,6 +59,8 @@ struct topology {
     std::vector<exchange> exchanges{};
     std::vector<queue> queues{};
     std::vector<binding> bindings{};
+    /// Taken away once the others are there: where a template was before. Need not exist.
+    std::vector<binding> stale{};
 
     topology& operator+=(topology other);
     friend bool operator==(const topology&, const topology&) = default;

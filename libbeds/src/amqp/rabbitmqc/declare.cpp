@@ -85,6 +85,15 @@ void explained(const char* object, const std::string& name, Work&& work) {
     }
 }
 
+void take_away(link& from, const binding& bound, core::deadline until) {
+    constexpr auto channel = link::topology_channel;
+    from.rpc("unbind queue '" + bound.to.str() + "'", channel, until, [&](auto* state) {
+        return amqp_queue_unbind(state, channel, to_bytes(bound.to.str()),
+                                 to_bytes(bound.from.str()), to_bytes(bound.key.str()),
+                                 amqp_empty_table);
+    });
+}
+
 } // namespace
 
 void connection::declare(const topology& objects, declare_mode mode, core::deadline until) {
@@ -127,19 +136,14 @@ void connection::declare(const topology& objects, declare_mode mode, core::deadl
                        });
             });
         }
+        for (const auto& each : objects.stale) {
+            take_away(to, each, until);
+        }
     });
 }
 
 void connection::unbind(const binding& bound, core::deadline until) {
-    constexpr auto channel = link::topology_channel;
-    auto& to = *link_;
-    to.on_topology_channel(until, [&] {
-        to.rpc("unbind queue '" + bound.to.str() + "'", channel, until, [&](auto* state) {
-            return amqp_queue_unbind(state, channel, to_bytes(bound.to.str()),
-                                     to_bytes(bound.from.str()), to_bytes(bound.key.str()),
-                                     amqp_empty_table);
-        });
-    });
+    link_->on_topology_channel(until, [&] { take_away(*link_, bound, until); });
 }
 
 std::optional<queue_status> connection::inspect(const queue_name& queue, core::deadline until) {
