@@ -82,9 +82,9 @@ public:
     [[nodiscard]] std::chrono::seconds heartbeat() const;
 
     /// Exchanges, queues and bindings, in that order, each created or (passive) looked at; then the
-    /// stale bindings go. Stops at the first that fails: `topology_conflict` names the object, the argument that differs and
-    /// both values, or the object that is missing. Consumers and publishes of this connection go
-    /// on: it happens on a channel of its own.
+    /// stale bindings go. Stops at the first that fails: `topology_conflict` names the object, the
+    /// argument that differs and both values, or the object that is missing. Consumers and
+    /// publishes of this connection go on: it happens on a channel of its own.
     void declare(const topology& objects, declare_mode mode, core::deadline until);
     /// Takes one binding away; no error when there is none.
     void unbind(const binding& bound, core::deadline until);
