@@ -160,8 +160,8 @@ def ticks(low, high, logarithmic):
     return [step * i for i in range(first, int(high / step + 1e-9) + 1)]
 
 
-def line_chart(title, x_label, y_label, lines, size=(470, 300)):
-    """lines: [(name, [(x, y)])]. Axes are logarithmic where the values need it."""
+def line_chart(title, x_label, y_label, lines, size=(470, 300), x_marks=None):
+    """lines: [(name, [(x, y)])]. Axes are logarithmic where the values need it. x_marks: [(x, text)]."""
     lines = [(name, [(x, y) for x, y in points if x is not None and y is not None])
              for name, points in lines]
     lines = [(name, points) for name, points in lines if points]
@@ -176,7 +176,7 @@ def line_chart(title, x_label, y_label, lines, size=(470, 300)):
         x_low, x_high = (x_low / 2, x_high * 2) if log_x else (x_low - 1, x_high + 1)
     y_low, y_high = (min(ys) / 1.3, max(ys) * 1.3) if log_y else (min(0, min(ys)), max(ys) * 1.1 or 1)
     width, height = size
-    left, right, top, bottom = 62, 12, 30, 46 + 18 * ((len(lines) + 1) // 2)
+    left, right, top, bottom = 62, 22, 30, 46 + 18 * ((len(lines) + 1) // 2)
 
     def place(value, low, high, begin, end, logarithmic):
         if logarithmic:
@@ -196,10 +196,13 @@ def line_chart(title, x_label, y_label, lines, size=(470, 300)):
         out.append(f'<line x1="{left}" x2="{width - right}" y1="{y:.1f}" y2="{y:.1f}" stroke="#8884"/>'
                    f'<text x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{short(mark)}</text>')
     few = sorted(set(xs))
-    for mark in few if len(few) <= 8 else ticks(x_low, x_high, log_x):
+    marks = x_marks or [(mark, short(mark)) for mark in (few if len(few) <= 8 else ticks(x_low, x_high, log_x))]
+    for mark, text in marks:
+        if not x_low <= mark <= x_high * 1.0001:
+            continue
         x = at_x(mark)
         out.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{top}" y2="{height - bottom}" stroke="#8882"/>'
-                   f'<text x="{x:.1f}" y="{height - bottom + 15}" text-anchor="middle">{short(mark)}</text>')
+                   f'<text x="{x:.1f}" y="{height - bottom + 15}" text-anchor="middle">{text}</text>')
     out.append(f'<text x="{(left + width - right) / 2}" y="{height - bottom + 31}" text-anchor="middle">'
                f'{html.escape(x_label)}</text>'
                f'<text transform="translate(12,{(top + height - bottom) / 2}) rotate(-90)" text-anchor="middle">'
@@ -218,26 +221,39 @@ def line_chart(title, x_label, y_label, lines, size=(470, 300)):
     return "".join(out) + "</svg>"
 
 
-def reached(bench, ratio=None):
-    """How far a ratio is: 1 is the goal, more is better."""
-    ratio = bench["ratio"]["median"] if ratio is None else ratio
-    if not ratio or not bench["goal"]:
+def judged(bench):
+    """Of each round, what the goal is about: the ratio, or BEDS's own value."""
+    if bench.get("goal_of") == "value":
+        return [beds for _, beds in bench["rounds"] if beds is not None]
+    return ratios(bench)
+
+
+def reached(bench, value=None):
+    """How far a value is: 1 is the goal, more is better."""
+    if value is None:
+        value = statistics.median(judged(bench) or [0])
+    if not value or value <= 0 or not bench["goal"]:
         return 0
-    return ratio / bench["goal"] if bench["direction"] == "higher" else bench["goal"] / ratio
+    return value / bench["goal"] if bench["direction"] == "higher" else bench["goal"] / value
 
 
 def ratios(bench):
     return [beds / floor for floor, beds in bench["rounds"] if floor and beds is not None]
 
 
+def goal_text(bench):
+    text = ("≥ " if bench["direction"] == "higher" else "≤ ") + f'{bench["goal"]:g}'
+    return text + (" " + bench["unit"] if bench.get("goal_of") == "value" else "")
+
+
 def goals_chart(benches):
     shown = [bench for bench in benches if reached(bench) > 0]
     if not shown:
         return ""
-    values = [reached(bench, ratio) for bench in shown for ratio in ratios(bench) if ratio > 0]
+    values = [reached(bench, value) for bench in shown for value in judged(bench) if value > 0]
     values += [reached(bench) for bench in shown]
     low, high = min(values + [0.5]) / 1.1, max(values + [2]) * 1.1
-    width, left, right, row, top = 900, 190, 120, 24, 26
+    width, left, right, row, top = 940, 190, 200, 24, 26
     height = top + row * len(shown) + 30
 
     def at(value):
@@ -255,12 +271,12 @@ def goals_chart(benches):
         begin, end = sorted((at(max(low, min(high, 1))), at(value)))
         out.append(f'<text x="{left - 8}" y="{y + 13}" text-anchor="end">{html.escape(bench["name"])}</text>'
                    f'<rect x="{begin:.1f}" y="{y + 3}" width="{max(1.5, end - begin):.1f}" height="13" fill="{colour}" opacity=".6"/>')
-        for ratio in ratios(bench):
-            if ratio > 0:
-                out.append(f'<circle cx="{at(reached(bench, ratio)):.1f}" cy="{y + 9.5}" r="2.5" fill="{colour}">'
-                           f'<title>a round: ratio {ratio:.3g}</title></circle>')
-        sign = "≥" if bench["direction"] == "higher" else "≤"
-        out.append(f'<text x="{width - right + 8}" y="{y + 13}">{bench["ratio"]["median"]:.3g} ({sign} {bench["goal"]:g})</text>')
+        for one in judged(bench):
+            if one > 0:
+                out.append(f'<circle cx="{at(reached(bench, one)):.1f}" cy="{y + 9.5}" r="2.5" fill="{colour}">'
+                           f'<title>a round: {one:.3g}</title></circle>')
+        out.append(f'<text x="{width - right + 8}" y="{y + 13}">{statistics.median(judged(bench)):.3g} '
+                   f'({html.escape(goal_text(bench))})</text>')
     out.append(f'<line x1="{at(1):.1f}" x2="{at(1):.1f}" y1="{top - 10}" y2="{height - 26}" stroke="currentColor" stroke-width="1.5"/>'
                f'<text x="{at(1):.1f}" y="12" text-anchor="middle">goal</text></svg>')
     return "".join(out)
@@ -294,10 +310,17 @@ def series_chart(bench, one):
     columns = one["columns"]
     if len(columns) < 2 or not one["rows"]:
         return ""
-    lines = [(columns[i], [(row[0], row[i]) for row in one["rows"] if len(row) > i])
+
+    def at(x):
+        # A percentile's distance from 100 is what counts: each nine as wide as the one before.
+        return 1 / (1 - x / 100) if columns[0] == "percentile" and x is not None and x < 100 else x
+
+    lines = [(columns[i], [(at(row[0]), row[i]) for row in one["rows"] if len(row) > i and row[0] != 100])
              for i in range(1, len(columns))]
-    unit = one.get("unit", "")
-    return line_chart(f'{bench["name"]}: {one["name"]}', columns[0], unit, lines)
+    lines = [line for line in lines if any(y is not None for _, y in line[1])]
+    marks = [(at(x), f"{x:g}") for x in (1, 50, 90, 99, 99.9, 99.99)] if columns[0] == "percentile" else None
+    title = one["name"] if one["name"].startswith(bench["name"].split("_")[0]) else f'{bench["name"]}: {one["name"]}'
+    return line_chart(title, columns[0], one.get("unit", ""), lines, x_marks=marks)
 
 
 def page(data):
@@ -321,18 +344,16 @@ def page(data):
     rows = []
     for bench in data["benches"]:
         name = html.escape(bench["name"])
-        sign = "≥" if bench["direction"] == "higher" else "≤"
         spread = f'{bench["ratio"]["least"]:.3g} … {bench["ratio"]["most"]:.3g}'
         settings = html.escape(" ".join(f"{key}={value}" for key, value in bench["settings"].items()))
         verdict = bench["verdict"]
         rows.append([name, short(bench["beds"]), short(bench["floor"]), html.escape(bench["unit"]),
-                     f'{bench["ratio"]["median"]:.3g}', spread, f'{sign} {bench["goal"]:g}',
+                     f'{bench["ratio"]["median"]:.3g}', spread, html.escape(goal_text(bench)),
                      f'<span class={verdict}>{verdict}</span>', f"<span class=note>{settings}</span>"])
     out.append(table(["bench", "BEDS", "floor", "unit", "ratio", "spread", "goal", "verdict", "settings"], rows))
-    recorded = {bench["name"].split(".")[0] for bench in data["benches"]}
     for one in data["exits"]:
-        if one["name"] not in recorded:
-            why = "skipped" if one["code"] == 77 else f"ended with {one['code']} and left no record"
+        if one["code"] not in (0, 3): # 3: a goal was missed, which the table says
+            why = "skipped" if one["code"] == 77 else f"failed with exit code {one['code']}"
             out.append(f"<p class={'note' if one['code'] == 77 else 'wrong'}>{html.escape(one['name'])}: {why}</p>")
     if data["sweeps"]:
         out.append("<h2>Throughput over window and envelope size</h2><div class=charts>")
@@ -366,6 +387,8 @@ def judge(before, after):
     if after["verdict"] == "wrong":
         return "worse", 0.0, 0.0
     first, second = ratios(before), ratios(after)
+    if not first or not second: # no floor
+        first, second = ([beds for _, beds in bench["rounds"]] for bench in (before, after))
     if min(len(first), len(second)) < LEAST_ROUNDS or not statistics.median(first):
         return "unsure", 0.0, 0.0
     middle = statistics.median(first), statistics.median(second)

@@ -65,6 +65,12 @@ class judging(unittest.TestCase):
         self.assertEqual(self.verdict(self.steady, more, direction="lower"), "worse")
         self.assertEqual(self.verdict(more, self.steady, direction="lower"), "better")
 
+    def test_without_a_floor_the_values_are_compared(self):
+        before, after = record("memory", self.steady), record("memory", self.steady)
+        before["rounds"], after["rounds"] = [[0, 30.0]] * 5, [[0, 40.0]] * 5
+        before["direction"] = after["direction"] = "lower"
+        self.assertEqual(results.judge(before, after)[0], "worse")
+
     def test_few_rounds_say_nothing(self):
         self.assertEqual(self.verdict((0.9,), (0.3,)), "unsure")
 
@@ -113,8 +119,8 @@ class comparing(unittest.TestCase):
 
 class the_page(unittest.TestCase):
     def make(self):
-        curve = {"name": "percentiles", "columns": ["rate", "p50", "p99"],
-                 "rows": [[100, 0.3, 1.2], [1000, 0.4, 2.5], [10000, 0.9, None]]}
+        curve = {"name": "percentiles", "columns": ["percentile", "echo ms", "beds ms"],
+                 "rows": [[50, 0.3, 0.4], [99, 1.2, 2.5], [99.9, 4, None], [100, 9, 9]]}
         cost = {"name": "brokers", "columns": ["brokers", "us an operation"], "rows": [[1, 5], [2, 4]]}
         sweep = {"name": "fetch", "over": "window",
                  "points": [record("fetch", [0.5 + i / 10], settings={"window": str(4 ** i)}) for i in range(4)]}
@@ -133,8 +139,15 @@ class the_page(unittest.TestCase):
         self.assertEqual(titles, ["Ratios against their goals", "fetch over window", "fetch: ratio",
                                   "latency_open: percentiles", "scale: brokers"])
         self.assertIn("peer: skipped", text)
-        self.assertIn("memory: ended with 1", text)
+        self.assertIn("memory: failed with exit code 1", text)
         self.assertIn("a &lt;CPU&gt;", text)
+
+    def test_how_far_the_goal_is(self):
+        self.assertAlmostEqual(results.reached(record("fetch", [0.8, 0.9, 1.0], goal=0.9)), 1)
+        self.assertAlmostEqual(results.reached(record("latency", [2.2] * 3, goal=1.1, direction="lower")), 0.5)
+        fanout = dict(record("fanout", [0.1] * 3, goal=6000, direction="lower"), goal_of="value")
+        self.assertAlmostEqual(results.reached(fanout), 2)
+        self.assertEqual(results.goal_text(fanout), "≤ 6000 fetches/s")
 
     def test_nothing_is_fetched(self):
         self.assertNotRegex(results.page(self.make()), r"https?:|src=|href=|url\(|@import")
