@@ -24,6 +24,7 @@ public:
         std::unique_lock lock{mutex_};
         finished_.wait(lock, [&] { return answered_ == what_.calls; });
         const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+        result_.operations = what_.calls;
         result_.operations_per_second = static_cast<double>(what_.calls) / took.count();
         return result_;
     }

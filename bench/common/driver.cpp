@@ -125,6 +125,7 @@ measurement run_load(const rabbitmq_endpoint& where, const load& what) {
         }
     }
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+    result.operations = total;
     result.operations_per_second = static_cast<double>(total) / took.count();
     return result;
 }

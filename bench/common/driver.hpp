@@ -36,7 +36,8 @@ struct load {
 
 struct measurement {
     double operations_per_second = 0;
-    std::uint64_t wrong = 0; ///< answers that were not right
+    std::uint64_t operations = 0; ///< how many it were, where the load counts them
+    std::uint64_t wrong = 0;      ///< answers that were not right
     std::string first_wrong;
 };
 

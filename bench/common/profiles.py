@@ -2,7 +2,7 @@
 """Profiles as flame graphs and as shares of the rooms of BEDS.
 
   profiles.py page OUT.html TITLE FILE [PID=NAME...]
-  profiles.py rooms FILE [PID=NAME...]     share of each process and of each room (beds::NAME) in it
+  profiles.py rooms FILE OPERATIONS [PID=NAME...]   cost of each process and of each room (beds::NAME) in it
 
 FILE is the output of `perf script -F comm,pid,tid,period,ip,sym,dso`, whose processes can be given names,
 or that of callgrind with --separate-callers=N --compress-pos=no --dump-line=no.
@@ -213,12 +213,14 @@ def main(arguments):
                 return 1
             with open(out, "w", encoding="utf-8") as text:
                 text.write(page(title, stacks, unit))
-        case ["rooms", source, *given]:
+        case ["rooms", source, operations, *given]:
             processes = dict(one.split("=", 1) for one in given)
             stacks, unit = read(source, processes)
-            whole = sum(stacks.values()) or 1
-            for room, cost in rooms(stacks, processes.values()).items():
-                print(f"  {100 * cost / whole:5.1f} %  {room}")
+            whole, count = sum(stacks.values()) or 1, int(operations)
+            print(f"  {'share':>7}  {'an operation' if count else '':>12}  room or process ({unit})")
+            for room, cost in [*rooms(stacks, processes.values()).items(), ("all", whole)]:
+                each = f"{cost / count:12,.0f}" if count else " " * 12
+                print(f"  {cost / whole:7.1%}  {each}  {room}")
         case _:
             print(__doc__, file=sys.stderr)
             return 2

@@ -228,13 +228,17 @@ int compare(const comparison& what, const bench_options& options,
                     readable(one.beds).c_str(), one.beds / one.floor);
     };
     for (unsigned number = 0; options.beds_only && number < options.rounds; ++number) {
-        std::printf("%s beds=%s unit=%s\n", what.name.c_str(), readable(run(beds)).c_str(),
-                    what.unit.c_str());
+        const auto got = beds();
+        wrong += got.wrong == 0 ? "" : "wrong answers, the first: " + got.first_wrong + "; ";
+        std::printf("%s beds=%s unit=%s operations=%llu\n", what.name.c_str(),
+                    readable(got.operations_per_second).c_str(), what.unit.c_str(),
+                    static_cast<unsigned long long>(got.operations));
         std::fflush(stdout);
     }
     if (options.beds_only) {
         wrong += check ? check() : "";
-        std::printf("%s%s", wrong.c_str(), wrong.empty() ? "" : "\n");
+        std::printf("%s%s",
+                    wrong.empty() ? "" : "  WRONG: ", wrong.empty() ? "" : (wrong + "\n").c_str());
         return wrong.empty() ? 0 : 1;
     }
     for (unsigned number = 0; number < options.rounds; ++number) {
