@@ -1,7 +1,8 @@
 // Fetches at a fixed rate of 1,000 a second, whether replies come or not; each time counts from the
 // moment at which its request was due (no coordinated omission). Floor: a raw echo of the same
-// bytes at the same rate. beds is BEDS's own share, its percentile minus the echo's, in
-// milliseconds, lower is better: latency_open_p90 (goal 0.5), latency_open for p99 (goal 2).
+// bytes at the same rate, in turn with BEDS by the second. beds is BEDS's own share, its percentile
+// minus the echo's, in milliseconds, lower is better: latency_open_p90 (goal 0.5), latency_open for
+// p99 (goal 2).
 #include "common/fixture.hpp"
 #include "common/floor.hpp"
 #include "common/latency.hpp"
@@ -21,6 +22,14 @@ double milliseconds(std::chrono::nanoseconds time) {
     return microseconds(time) / 1000;
 }
 
+void add(latencies& to, const latencies& from) {
+    to.times.add(from.times);
+    if (from.wrong != 0 && to.wrong == 0) {
+        to.first_wrong = from.first_wrong;
+    }
+    to.wrong += from.wrong;
+}
+
 struct both {
     latencies echo;
     latencies beds;
@@ -31,7 +40,19 @@ public:
     measured(const rabbitmq_endpoint& where, const bench_node& node, unsigned brokers)
         : where_(where), node_(node), brokers_(brokers) {}
 
+    /// Both in turn by the second: what disturbs the machine disturbs both.
     [[nodiscard]] both at(double per_second, double seconds) const {
+        both result;
+        for (double done = 0; done < seconds; done += 1) {
+            const auto now = slice(per_second, std::min(1.0, seconds - done));
+            add(result.echo, now.echo);
+            add(result.beds, now.beds);
+        }
+        return result;
+    }
+
+private:
+    [[nodiscard]] both slice(double per_second, double seconds) const {
         const auto warm_up = static_cast<std::uint64_t>(per_second / 10);
         load request;
         request.messages = warm_up + static_cast<std::uint64_t>(per_second * seconds);
@@ -60,7 +81,6 @@ public:
         return result;
     }
 
-private:
     const rabbitmq_endpoint& where_;
     const bench_node& node_;
     unsigned brokers_;
