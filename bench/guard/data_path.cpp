@@ -6,13 +6,15 @@
 #include <beds/wire/reply.hpp>
 #include <beds/wire/request.hpp>
 
-#include <chrono>
+#include <array>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <functional>
 #include <memory>
+#include <numeric>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -154,6 +156,12 @@ private:
     std::string replies_;
 };
 
+double processor_time() {
+    timespec now{};
+    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
+}
+
 void verify(const data_path& path, const char* right) {
     std::uint64_t found = 0;
     for (auto at = path.replies().find(right); at != std::string::npos;
@@ -229,30 +237,36 @@ int main(int argc, char** argv) try {
         std::printf("%llu\n", static_cast<unsigned long long>(batches.size() * per_batch));
         return 0;
     }
-    using clock = std::chrono::steady_clock;
-    std::chrono::duration<double, std::nano> spent[3]{};
-    std::uint64_t operations = 0;
-    const auto until = clock::now() + std::chrono::seconds{1};
-    while (clock::now() < until) {
-        for (const auto& one : prepare(64)) {
-            const auto began = clock::now();
+    // The best of many slices, by the thread's processor time: what others do on the machine is not
+    // the question.
+    std::array<double, 3> best{};
+    for (int slice = 0; slice < 40; ++slice) {
+        std::array<double, 3> spent{};
+        const auto batches = prepare(64);
+        for (const auto& one : batches) {
+            const auto began = processor_time();
             path.decode(one);
-            const auto decoded = clock::now();
+            const auto decoded = processor_time();
             path.run();
-            const auto ran = clock::now();
+            const auto ran = processor_time();
             path.reply();
             spent[0] += decoded - began;
             spent[1] += ran - decoded;
-            spent[2] += clock::now() - ran;
-            operations += per_batch;
+            spent[2] += processor_time() - ran;
+        }
+        const auto sum = [](const auto& of) { return std::accumulate(of.begin(), of.end(), 0.0); };
+        if (slice == 0 || sum(spent) < sum(best)) {
+            best = spent;
         }
     }
     verify(path, chosen->right);
-    const auto each = static_cast<double>(operations);
-    std::printf("%-16s decode %4.0f, factory and memory engine %4.0f, reply %4.0f, all %4.0f ns an "
-                "operation\n",
-                chosen->name, spent[0].count() / each, spent[1].count() / each,
-                spent[2].count() / each, (spent[0] + spent[1] + spent[2]).count() / each);
+    for (auto& one : best) {
+        one /= 64 * per_batch;
+    }
+    std::printf("%-16s decode %4.0f, factory and memory engine %4.0f, reply %4.0f, all %4.0f ns of "
+                "processor time an operation\n",
+                chosen->name, best[0], best[1], best[2],
+                std::accumulate(best.begin(), best.end(), 0.0));
     return 0;
 } catch (const std::exception& failed) {
     std::fprintf(stderr, "%s\n", failed.what());
