@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <exception>
 #include <mutex>
 #include <optional>
 #include <poll.h>
@@ -17,6 +18,7 @@
 #include <sys/eventfd.h>
 #include <thread>
 #include <unistd.h>
+#include <utility>
 
 namespace beds::brokers {
 namespace {
@@ -103,6 +105,14 @@ struct further_connection {
 
 constexpr std::string_view direct_reply_to = "amq.rabbitmq.reply-to";
 
+/// Its result may come in several messages. Asked of every delivery, so only what is there counts.
+bool takes_parts(const amqp::delivery& from) {
+    const auto& properties = from.properties();
+    return !properties.headers.empty() && !properties.reply_to.empty() &&
+           !properties.reply_to.starts_with(direct_reply_to) &&
+           (properties.integer("beds-parts") == 1 || properties.text("beds-parts") == "true");
+}
+
 /// Only what every AMQP client means by "this is JSON text".
 bool acceptable_encoding(std::string_view encoding) {
     return encoding.empty() || encoding == "utf-8" || encoding == "UTF-8" || encoding == "identity";
@@ -172,6 +182,7 @@ struct broker::impl {
     std::vector<taken*> direct; ///< of the chunk: with a direct reply-to
     std::vector<factory::message> messages;
     std::string body;
+    std::exception_ptr part_failed; ///< a part of a reply could not be sent
     live counters;
     core::steady_time next_idle{};
 
@@ -489,9 +500,16 @@ struct broker::impl {
             std::size_t bytes = 0;
             constexpr std::size_t most_bytes = 32 * 1024 * 1024;
             while (next < deliveries.size() && operations < given.max_batch && bytes < most_bytes) {
+                const bool parts = takes_parts(deliveries[next]);
+                if (parts && !chunk.empty()) {
+                    break; // a batch of its own: its rows leave while they are read
+                }
                 bytes += deliveries[next].body().size();
                 operations += take(deliveries[next]);
                 ++next;
+                if (parts) {
+                    break;
+                }
             }
             live::add(counters.messages, chunk.size());
             writer.start(operations);
@@ -504,13 +522,41 @@ struct broker::impl {
                     }
                 }
             }
+            if (operations == 1 && !messages.front().request.enveloped &&
+                takes_parts(*chunk.front().delivery)) {
+                send_in_parts(chunk.front());
+            }
             work->run(messages, writer, memory, counters);
+            if (part_failed) {
+                std::rethrow_exception(std::exchange(part_failed, nullptr));
+            }
             reply();
             in->ack_up_to(*chunk.back().delivery);
             if (!work->connected()) {
                 note_backend();
             }
         }
+    }
+
+    /// The parts before the last go out while the database still sends rows.
+    void send_in_parts(const taken& entry) {
+        writer.in_parts(given.reply_part, entry.event, [this, &entry](std::string_view part) {
+            if (part_failed) {
+                return;
+            }
+            try {
+                const auto until = batch_limit();
+                const auto& request = entry.delivery->properties();
+                amqp::properties properties;
+                properties.correlation_id = request.correlation_id;
+                properties.type = "beds.reply";
+                properties.content_type = "application/json";
+                out->publish({}, request.reply_to, properties, part, amqp::mandatory::no, until);
+                out->flush(until);
+            } catch (const core::error&) {
+                part_failed = std::current_exception();
+            }
+        });
     }
 
     /// Decodes one delivery into the batch; returns its number of operations.

@@ -353,18 +353,22 @@ private:
         properties.reply_to = reply_queue_.str();
         properties.content_type = "application/json";
         properties.user_id = given_.amqp.user;
-        amqp::header headers[1];
+        amqp::header headers[2];
+        std::size_t header_count = 0;
+        if (what.in_parts) { // never together
+            headers[header_count++] = amqp::header::of("beds-parts", "true");
+        }
         if (!together) {
             properties.message_id = what.id;
             if (const auto limit = time_of_day(parts.front().until)) {
                 const auto since = limit->time_since_epoch();
-                headers[0] = amqp::header::of(
+                headers[header_count++] = amqp::header::of(
                     "beds-deadline",
                     std::int64_t{
                         std::chrono::duration_cast<std::chrono::milliseconds>(since).count()});
-                properties.headers = headers;
             }
         }
+        properties.headers = {headers, header_count};
         if (std::any_of(parts.begin(), parts.end(),
                         [](const sending& one) { return one.writes; })) {
             properties.mode = amqp::delivery_mode::persistent;
@@ -440,6 +444,10 @@ private:
             const bool together = found->second.parts.size() > 1;
             reply got{std::string{from.body()},
                       together ? std::string{} : found->second.parts.front().what->id};
+            if (!got.last()) {
+                waiting_.part(found->second.parts.front().number, std::move(got));
+                return;
+            }
             auto answered = std::move(found->second);
             sent_.erase(found);
             by_sequence_.erase(answered.sequence);

@@ -14,6 +14,7 @@ reply client::call(request what, core::deadline until) {
     };
     // Shared: the completion may still be on its way out when the waiter has seen the reply.
     const auto shared = std::make_shared<waiting>();
+    what.in_parts = false; // one reply
     submit(std::move(what), until, [shared](reply got) {
         const std::lock_guard lock{shared->mutex};
         shared->got.emplace(std::move(got));

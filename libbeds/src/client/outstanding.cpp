@@ -130,6 +130,20 @@ void outstanding::finish(std::uint64_t number, reply got) {
     }
 }
 
+void outstanding::part(std::uint64_t number, reply got) {
+    auto taken = take(number); // nobody ends it while its completion runs
+    if (!taken) {
+        return;
+    }
+    taken->done(std::move(got));
+    const std::lock_guard lock{mutex_};
+    if (taken->until < earliest_) {
+        earliest_ = taken->until;
+        changed_.notify_one();
+    }
+    entries_.emplace(number, std::move(*taken));
+}
+
 void outstanding::finish(std::uint64_t number, const outcome& result) {
     if (auto taken = take(number)) {
         complete(*taken, result);

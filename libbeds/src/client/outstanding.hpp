@@ -38,6 +38,8 @@ public:
     /// Certainly not worked on, or worked on without effect: it may be sent again.
     void mark_unsent(std::uint64_t number);
     void finish(std::uint64_t number, reply got);
+    /// A part that is not the last: the request goes on waiting.
+    void part(std::uint64_t number, reply got);
     void finish(std::uint64_t number, const core::outcome& result);
     /// Ends as INTERNAL a request that was under way when the client itself failed.
     void fail(std::uint64_t number);

@@ -64,6 +64,14 @@ std::string_view reply::event() const {
     return state_->from->view.event;
 }
 
+std::uint32_t reply::part_number() const {
+    return state_->from->view.part;
+}
+
+bool reply::last() const {
+    return state_->from->view.last;
+}
+
 const std::string& reply::request_id() const {
     return state_->request_id;
 }

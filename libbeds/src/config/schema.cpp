@@ -209,6 +209,13 @@ constexpr key broker_keys[]{
      .low = kib,
      .high = 127 * mib,
      .unit = unit::bytes},
+    {.name = "reply_part_bytes",
+     .at = at<&broker::reply_part_bytes>,
+     .doc = "Rows of one message where the caller takes a large find in several (header "
+            "`beds-parts`).",
+     .low = kib,
+     .high = 64 * mib,
+     .unit = unit::bytes},
     {.name = "max_queue_length",
      .at = at<&broker::max_queue_length>,
      .doc = "Messages that a request queue holds before it rejects more. Changing this for a queue "

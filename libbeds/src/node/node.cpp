@@ -301,6 +301,7 @@ struct node::impl {
                 each.max_batch = service.max_batch;
                 each.max_request = service.max_request_bytes;
                 each.max_reply = service.max_reply_bytes;
+                each.reply_part = service.reply_part_bytes;
                 each.strict_route = service.strict_route;
                 each.event_prefix =
                     (given.id.wbid.empty() ? "" : given.id.wbid + ".") + given.id.env_name + ".";

@@ -1,6 +1,7 @@
 #include <beds/wire/cursor.hpp>
 #include <beds/wire/reply.hpp>
 
+#include <algorithm>
 #include <charconv>
 
 namespace beds::wire {
@@ -60,6 +61,7 @@ void reply_writer::start(std::size_t operations) {
     reply_bytes_.assign(operations, 0);
     slices_.clear();
     bytes_.clear();
+    parts_ = {};
     // One huge batch must not hold its memory for ever.
     constexpr std::size_t keep = 16 * 1024 * 1024;
     if (bytes_.capacity() > keep) {
@@ -73,6 +75,35 @@ void reply_writer::same_reply(core::op_index first, std::size_t count) {
     }
 }
 
+void reply_writer::in_parts(std::size_t bytes, std::string_view event,
+                            std::function<void(std::string_view)> send) {
+    parts_ = {std::max<std::size_t>(bytes, 1), event, 0, std::move(send)};
+}
+
+void reply_writer::append_part_members(std::string& out, bool last) const {
+    out.append(",\"part\":");
+    append_number(out, parts_.next);
+    out.append(last ? ",\"last\":true" : ",\"last\":false");
+}
+
+void reply_writer::send_part() {
+    auto& owner = slots_.front();
+    scratch_.assign("{\"v\":1");
+    append_text_member(scratch_, "event", parts_.event);
+    append_part_members(scratch_, false);
+    scratch_.push_back(',');
+    append_outcome(scratch_, outcome{});
+    append_parts(scratch_, owner);
+    scratch_.push_back('}');
+    parts_.send(scratch_);
+    ++parts_.next;
+    bytes_.clear();
+    slices_.clear();
+    owner.first = owner.last = none;
+    owner.bytes = 0;
+    reply_bytes_.front() = 0;
+}
+
 void reply_writer::int64_as_string(core::op_index op) {
     slots_[op].int64_as_string = true;
 }
@@ -84,6 +115,7 @@ void reply_writer::reset(core::op_index op) {
     fresh.reply = now.reply;
     fresh.int64_as_string = now.int64_as_string;
     now = fresh;
+    parts_.next = 0;
 }
 
 reply_writer::slice& reply_writer::append_slice(core::op_index op, part kind) {
@@ -219,6 +251,9 @@ void reply_writer::end_row() {
         bytes_.resize(row_begin_); // it will be refused: hold no more of it
     }
     slices_[owner.last].end = bytes_.size();
+    if (parts_.bytes != 0 && bytes_.size() >= parts_.bytes && !owner.has_sets && !owner.too_large) {
+        send_part();
+    }
 }
 
 void reply_writer::share_rows(core::op_index from, core::op_index to) {
@@ -428,6 +463,9 @@ void reply_writer::append_reply(std::string& out, std::string_view event, bool e
                                 core::op_index first, std::span<const outcome> results) const {
     out.append("{\"v\":1");
     append_text_member(out, "event", event);
+    if (parts_.bytes != 0) {
+        append_part_members(out, true);
+    }
     out.push_back(',');
     if (!enveloped) {
         append_result(out, first, results.front());
@@ -525,6 +563,9 @@ bool decode_reply(std::string_view body, core::json_parser& parser, core::arena&
         return false;
     }
     into.event = text_of(root->find("event"));
+    into.part = static_cast<std::uint32_t>(number_of(root->find("part")).value_or(0));
+    const auto* last = root->find("last");
+    into.last = last == nullptr || !last->is(datum::kind::boolean) || last->boolean;
     const auto* results = root->find("results");
     into.enveloped = results != nullptr;
     if (results == nullptr) {

@@ -7,7 +7,9 @@
 #include <beds/node/node.hpp>
 
 #include <atomic>
+#include <chrono>
 #include <memory>
+#include <stdexcept>
 #include <string>
 
 namespace beds::test {
@@ -145,6 +147,9 @@ public:
         node_->add_connection(adapters::make_memory("mem"));
         node_->add_template(items_template, "items.toml");
         node_->start();
+        if (!node_->wait_ready(core::deadline::after(std::chrono::seconds{20}))) {
+            throw std::runtime_error("the node did not become ready");
+        }
         client_ = client_on(rabbitmq, tag_);
     }
 

@@ -53,6 +53,7 @@ heartbeat = "2m"
 connect_timeout = "250ms"
 max_request_bytes = "64KiB"
 max_reply_bytes = 2048
+reply_part_bytes = "4KiB"
 max_queue_length = 7
 delivery_limit = 3
 write_queues = "classic"
@@ -99,6 +100,7 @@ drain_timeout = "0s"
     CHECK(admin.connect_timeout == 250ms);
     CHECK(admin.max_request_bytes == 65536);
     CHECK(admin.max_reply_bytes == 2048);
+    CHECK(admin.reply_part_bytes == 4096);
     CHECK(admin.max_queue_length == 7);
     CHECK(admin.delivery_limit == 3);
     CHECK(admin.write_queues == config::queue_kind::classic);

@@ -36,6 +36,7 @@ auto async_call(client& through, request what, core::deadline until, CompletionT
             auto work = boost::asio::make_work_guard(executor);
             const auto shared = std::make_shared<state>(
                 state{std::move(handler), std::move(executor), std::move(work)});
+            sent.in_parts = false; // the handler runs once
             through.submit(std::move(sent), limit, [shared](reply got) {
                 auto finish = [shared, got = std::move(got)]() mutable {
                     auto run = std::move(shared->handler);

@@ -26,7 +26,8 @@ public:
 
     virtual ~client() = default;
 
-    /// Sends and returns at once; `done` gets the reply by the deadline at the latest. The deadline
+    /// Sends and returns at once; `done` gets the reply by the deadline at the latest (of a request
+    /// `in_parts`: each of its parts, one after the other, the last by the deadline). The deadline
     /// covers all of it: waiting for a connection, the queue, the work, the way back.
     virtual void submit(request what, core::deadline until, completion done) = 0;
 

@@ -90,6 +90,10 @@ public:
     /// Of a request with one operation.
     [[nodiscard]] result front() const { return (*this)[0]; }
     [[nodiscard]] std::string_view event() const;
+    /// Of a reply in several messages (`request::in_parts`): its number from 0, and whether it is
+    /// the last. Part 0 coming again means: forget the parts before it.
+    [[nodiscard]] std::uint32_t part_number() const;
+    [[nodiscard]] bool last() const;
     /// Idempotency key that the request was sent with; empty for requests that only read.
     [[nodiscard]] const std::string& request_id() const;
     /// The bytes as they came; of a part, as they would have come.

@@ -52,6 +52,10 @@ struct request {
     /// Idempotency key of the message. Sending the same id again gets the first reply again. Empty:
     /// the client makes one for requests that write, and the reply tells it.
     std::string id{};
+    /// With `client::submit`, for a `find` that may be larger than one message: the completion gets
+    /// every part as it comes, the last one with `reply::last()`. Nothing holds all of the rows at
+    /// once but the caller who keeps them.
+    bool in_parts = false;
     bool enveloped = false; ///< ask for an envelope even for one operation
 
     request() = default;

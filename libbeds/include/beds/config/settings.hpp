@@ -86,6 +86,8 @@ struct broker_service_settings {
     std::size_t max_request_bytes = std::size_t{16} << 20;
     /// Above it: LIMIT_EXCEEDED; 1 KiB to 128 MiB.
     std::size_t max_reply_bytes = std::size_t{31} << 19;
+    /// Rows of one message where the caller takes the reply in several, 1 KiB to 64 MiB.
+    std::size_t reply_part_bytes = std::size_t{1} << 20;
     /// Messages that a request queue holds before it rejects, 1 to 100 million. Changing this, the
     /// delivery limit or the kind of a queue that exists is a topology conflict.
     std::uint32_t max_queue_length = 100'000;

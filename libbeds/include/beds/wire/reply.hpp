@@ -7,6 +7,7 @@
 #include <beds/core/row.hpp>
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -31,6 +32,13 @@ public:
     void start(std::size_t operations);
     /// These operations are answered in one reply. Without it each one has a reply of its own.
     void same_reply(core::op_index first, std::size_t count);
+    /// The batch is one operation whose caller takes the reply in several messages: as soon as
+    /// `bytes` of rows are there, `send` gets them as a reply with `part` and `"last":false`, and
+    /// they are forgotten. `append_reply` makes the last part. A `reset` begins with part 0 again,
+    /// which tells the caller to forget the parts before. `send` must not throw; it is called while
+    /// the rows are read. Named sets are not divided.
+    void in_parts(std::size_t bytes, std::string_view event,
+                  std::function<void(std::string_view part)> send);
     /// This operation's caller wants int64 and uint64 as strings. Operations that share rows agree
     /// about it: the factory puts only such into one group.
     void int64_as_string(core::op_index op);
@@ -89,11 +97,22 @@ private:
                        bool as_string);
     void append_result(std::string& out, core::op_index op, const core::outcome& result) const;
     void append_parts(std::string& out, const slot& from) const;
+    void append_part_members(std::string& out, bool last) const;
+    void send_part();
     /// False when the result does not fit into its reply any more.
     bool account(slot& owner, std::size_t bytes);
     void finish_slice(core::op_index op);
 
+    /// Of a reply in several messages.
+    struct division {
+        std::size_t bytes = 0; ///< 0: the reply is one message
+        std::string_view event{};
+        std::uint32_t next = 0;
+        std::function<void(std::string_view)> send;
+    };
+
     reply_limits limits_;
+    division parts_;
     std::vector<slot> slots_;
     std::vector<slice> slices_;
     std::vector<std::size_t> reply_bytes_; ///< by the reply's first operation
@@ -131,6 +150,8 @@ struct reply_view {
     bool enveloped = false;
     std::string_view event{};
     std::span<const result_view> results;
+    std::uint32_t part = 0; ///< of a reply in several messages
+    bool last = true;
 };
 
 /// Reads a reply; unknown members are ignored, as protocol version 1 asks of clients. False when
