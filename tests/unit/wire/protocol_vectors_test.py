@@ -78,7 +78,7 @@ class Document(unittest.TestCase):
         requests, replies = validator("request.schema.json"), validator("reply.schema.json")
         blocks = re.findall(r"```(?:json)?\n(.*?)```", self.text, re.DOTALL)
         bodies = [json.loads(body) for block in blocks for body in re.findall(r"^\{.*", block, re.DOTALL | re.MULTILINE)]
-        self.assertEqual(4, len(bodies))
+        self.assertEqual(6, len(bodies))
         for body in bodies:
             (replies if "status" in body else requests).validate(body)
 
