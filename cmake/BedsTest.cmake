@@ -35,3 +35,20 @@ function(beds_add_test)
         set_tests_properties(${arg_NAME} PROPERTIES RUN_SERIAL TRUE)
     endif()
 endfunction()
+
+# beds_add_test_again(NAME name TEST program ENVIRONMENT VAR=value... LABELS ... [TIMEOUT seconds])
+#
+# The same test program a second time, in another setting.
+function(beds_add_test_again)
+    cmake_parse_arguments(arg "" "NAME;TEST;TIMEOUT" "ENVIRONMENT;LABELS" ${ARGN})
+    if(arg_UNPARSED_ARGUMENTS)
+        message(FATAL_ERROR "beds_add_test_again(${arg_NAME}): unknown arguments ${arg_UNPARSED_ARGUMENTS}")
+    endif()
+    beds_test_needs(LABELS ${arg_LABELS} TARGETS ${arg_TEST})
+    add_test(NAME ${arg_NAME} COMMAND ${arg_TEST})
+    if(NOT arg_TIMEOUT)
+        set(arg_TIMEOUT 120)
+    endif()
+    set_tests_properties(${arg_NAME} PROPERTIES
+        LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT} SKIP_RETURN_CODE 77 ENVIRONMENT "${arg_ENVIRONMENT}")
+endfunction()

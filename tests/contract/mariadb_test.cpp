@@ -204,6 +204,7 @@ private:
         made.user = server.user;
         made.pass = core::secret{server.password};
         made.database = database_.name();
+        made.coalesce = test::mariadb_coalesce();
         return made;
     }
 

@@ -65,6 +65,7 @@ public:
         made.user = server_.user;
         made.pass = core::secret{server_.password};
         made.database = name_;
+        made.coalesce = mariadb_coalesce();
         made.connect_timeout = std::chrono::milliseconds{2'000};
         return made;
     }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstdlib>
 #include <filesystem>
 #include <initializer_list>
 #include <map>
@@ -90,6 +91,13 @@ private:
 /// Control over the shared servers, for what does no harm to other tests (virtual hosts, users, SQL
 /// as root). Skips without BEDS_SERVERS_DIR.
 server_control shared_servers();
+
+/// What the setting `coalesce` of MariaDB is in this run of the tests: BEDS_TEST_COALESCE, or
+/// `auto`.
+inline std::string mariadb_coalesce() {
+    const char* given = std::getenv("BEDS_TEST_COALESCE");
+    return given != nullptr ? given : "auto";
+}
 
 /// A set of servers of one test, in a temporary directory: started by the constructor, ended and
 /// removed by the destructor, and ended even when the test is killed. Start-up takes about 6 s with

@@ -92,6 +92,10 @@ constexpr text_rule not_empty{[](string_view text) { return !text.empty(); }, "t
 constexpr text_rule listen_rule{[](string_view text) { return text.empty(); },
                                 "\"\" (admin pages are not available in this version)"};
 
+constexpr text_rule coalesce_rule{
+    [](string_view text) { return parse_coalesce(text).has_value(); },
+    "\"auto\", \"off\", or some of \"fetch find insert update delete call returning\""};
+
 constexpr std::uint64_t second = 1000;
 constexpr std::uint64_t minute = 60 * second;
 constexpr std::uint64_t hour = 60 * minute;
@@ -272,6 +276,13 @@ constexpr key rel_keys[]{
     {.name = "inbox",
      .at = at<&rel::inbox>,
      .doc = "Keep the table `beds_inbox` there, so that a write sent twice happens once."},
+    {.name = "coalesce",
+     .at = at<&rel::coalesce>,
+     .doc = "Operations of one kind that come together share statements. `auto`: as far as the "
+            "server can; `off`: each has its own; or the kinds that do, with blanks between them: "
+            "`fetch find insert update delete call returning`. (`find`: count and exists too; "
+            "`call` and `returning` need MariaDB.) Answers and effects are the same.",
+     .rule = coalesce_rule},
     {.name = "required",
      .at = at<&rel::required>,
      .doc = "The node is not ready without it, and `admin.start_timeout` counts for it. A role of "

@@ -3,9 +3,11 @@
 #include <beds/config/settings.hpp>
 #include <beds/core/error.hpp>
 
+#include <algorithm>
 #include <array>
 #include <ostream>
 #include <unistd.h>
+#include <utility>
 
 namespace beds::config {
 
@@ -35,6 +37,36 @@ std::string to_string(const std::vector<problem>& values) {
 
 std::ostream& operator<<(std::ostream& out, const problem& value) {
     return out << to_string(value);
+}
+
+std::optional<coalesce_features> parse_coalesce(std::string_view text) {
+    if (text == "auto") {
+        return coalesce_features{true, true, true, true, true, true, true};
+    }
+    coalesce_features made;
+    if (text == "off") {
+        return made;
+    }
+    constexpr std::pair<std::string_view, bool coalesce_features::*> names[]{
+        {"fetch", &coalesce_features::fetch},        {"find", &coalesce_features::find},
+        {"insert", &coalesce_features::insert},      {"update", &coalesce_features::update},
+        {"delete", &coalesce_features::remove},      {"call", &coalesce_features::call},
+        {"returning", &coalesce_features::returning}};
+    bool any = false;
+    while (!text.empty()) {
+        const auto word = text.substr(0, text.find(' '));
+        text.remove_prefix(std::min(text.size(), word.size() + 1));
+        if (word.empty()) {
+            continue;
+        }
+        const auto found = std::find_if(std::begin(names), std::end(names),
+                                        [word](const auto& each) { return each.first == word; });
+        if (found == std::end(names)) {
+            return std::nullopt;
+        }
+        made.*found->second = any = true;
+    }
+    return any ? std::optional{made} : std::nullopt;
 }
 
 std::vector<problem> check(const settings& value,

@@ -223,13 +223,15 @@ TEST_CASE("SQL in every string is data", "[mariadb]") {
             .where("word", adapters::comparison::prefix, {each})
             .sort({"word"})
             .limit(10);
-        finds.count(target).where("note", adapters::comparison::in, {each, each + each});
-        finds.exists(target).where("note", each);
         got = read(*session, finds);
         CHECK(got.rows.of(0).rows.size() == 1);
         CHECK(got.rows.of(1).rows.size() == 1);
-        CHECK(got.rows.of(2).total == 1U);
-        CHECK(got.rows.of(3).exists == false);
+        operations counts;
+        counts.count(target).where("note", adapters::comparison::in, {each, each + each});
+        CHECK(read(*session, counts).rows.of(0).total == 1U);
+        operations exist;
+        exist.exists(target).where("note", each);
+        CHECK(read(*session, exist).rows.of(0).exists == false);
         operations one;
         one.update(target, {each}).set({{"note", each}}).expect({{"note", each + each}});
         CHECK(write(*session, one)[0].effect == effect::applied);
@@ -255,8 +257,9 @@ TEST_CASE("SQL in every string is data", "[mariadb]") {
         "SELECT COUNT(*) FROM mysql.general_log WHERE command_type IN ('Prepare', 'Query') AND "
         "thread_id IN (SELECT DISTINCT thread_id FROM mysql.general_log WHERE command_type = "
         "'Prepare' AND argument LIKE '/* beds words.%') AND argument NOT LIKE '/* beds %' AND "
-        "argument NOT LIKE 'SET %' AND argument NOT IN ('COMMIT', 'ROLLBACK', 'SAVEPOINT "
-        "beds_group', 'SELECT @@max_allowed_packet, @@innodb_rollback_on_timeout')");
+        "argument NOT LIKE 'SET %' AND argument NOT LIKE 'SELECT @@max_allowed_packet, %' AND "
+        "argument NOT IN ('COMMIT', 'ROLLBACK', 'SAVEPOINT beds_group', "
+        "'BEGIN NOT ATOMIC DO 0; END', 'DO 0')");
     CHECK(other == "0\n");
     for (const std::string_view part : {"DROP", "UNION SELECT user", "LOAD", "1'='1", "TRUNCATE"}) {
         CHECK(prepared.find(part) == std::string::npos);

@@ -72,9 +72,13 @@ public:
         made.user = server_.user;
         made.pass = core::secret{server_.password};
         made.database = database_;
+        made.coalesce = mariadb_coalesce();
         return made;
     }
-    void make_adapter() { adapter_ = adapters::make_mariadb("rel", settings()); }
+    void make_adapter() { make_adapter(settings()); }
+    void make_adapter(config::rel_service_settings given) {
+        adapter_ = adapters::make_mariadb("rel", std::move(given));
+    }
     adapters::adapter& adapter() { return *adapter_; }
     const std::string& database() const { return database_; }
     const server_control& control() const { return control_; }

@@ -18,8 +18,17 @@ namespace beds::adapters {
 /// bound parameters of prepared statements only. Statements run under a server-side time limit that
 /// ends at most 250 ms after the unit's deadline (under 10 s), procedures under the supervisor's.
 ///
-/// Throws core::error (unsupported) when the loaded Connector/C is known to be broken
-/// (before 3.3.4).
+/// Operations of one shape that come together share statements, as far as the server can (it is
+/// asked at connect) and `settings.coalesce` allows: fetches by key one `IN` list or, where
+/// equality depends on a collation, arms of a `UNION ALL`, as find, count and exists do; inserts
+/// one list of rows; updates by key a join on their values; deletes by key one list of keys; on
+/// MariaDB calls of one procedure, and writes through one, a compound statement. What a shared
+/// statement cannot tell apart is undone (a savepoint stands before it) and run one at a time, so
+/// that each operation fails for itself. Writes by `where`, procedures that commit, and keys
+/// without a unique index always run one at a time.
+///
+/// Throws core::error: `unsupported` when the loaded Connector/C is known to be broken (before
+/// 3.3.4), `invalid_configuration` when `settings.coalesce` is not known.
 std::shared_ptr<adapter> make_mariadb(std::string connection_name,
                                       config::rel_service_settings settings);
 

@@ -10,6 +10,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 /// What a node is told. Plain aggregates: an embedding program fills them in C++ and needs no TOML;
@@ -99,6 +100,24 @@ struct broker_service_settings {
                            const broker_service_settings&) = default;
 };
 
+/// Which operations of one kind and shape, come together, a MariaDB or MySQL session may put into
+/// one statement.
+struct coalesce_features {
+    bool fetch = false;
+    bool find = false; ///< count and exists too
+    bool insert = false;
+    bool update = false;
+    bool remove = false;
+    bool call = false;      ///< also of `[write]` procedures; needs MariaDB
+    bool returning = false; ///< keys that the database makes by `INSERT … RETURNING`; MariaDB 10.5
+
+    friend bool operator==(const coalesce_features&, const coalesce_features&) = default;
+};
+
+/// `auto` is all of it, `off` nothing, otherwise the features' names with blanks between them, such
+/// as `fetch find insert update delete`. Nothing: the text is neither.
+std::optional<coalesce_features> parse_coalesce(std::string_view text);
+
 /// `[rel_services.<name>]`: a MariaDB or MySQL database. The name is the connection's name.
 struct rel_service_settings {
     std::string host = "localhost";
@@ -109,7 +128,10 @@ struct rel_service_settings {
     std::string database = {};         ///< required
     tls_settings tls = {};
     std::chrono::milliseconds connect_timeout{5000}; ///< 100 ms to 5 min
-    bool inbox = true;    ///< keep `beds_inbox` there, so that a write sent twice happens once
+    bool inbox = true; ///< keep `beds_inbox` there, so that a write sent twice happens once
+    /// Operations that come together share statements: `auto` does what the server can do; see
+    /// `parse_coalesce`. Results and effects are the same either way.
+    std::string coalesce = "auto";
     bool required = true; ///< the node is not ready without it, and `start_timeout` counts for it
 
     friend bool operator==(const rel_service_settings&, const rel_service_settings&) = default;

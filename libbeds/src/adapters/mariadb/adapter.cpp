@@ -101,6 +101,10 @@ std::shared_ptr<adapter> make_mariadb(std::string connection_name,
                           "MariaDB Connector/C before 3.3.4 reads replies wrongly (CONC-622): "
                           "install a newer one");
     }
+    if (!config::parse_coalesce(settings.coalesce)) {
+        throw core::error(core::errc::invalid_configuration,
+                          "coalesce = \"" + settings.coalesce + "\" is not known");
+    }
     return std::make_shared<mariadb::mariadb_adapter>(std::move(connection_name),
                                                       std::move(settings));
 }

@@ -33,6 +33,13 @@ const core::value* value_of(std::span<const assignment> given, field_id field) {
     return found != given.end() ? &found->value : nullptr;
 }
 
+const std::string& write_procedure(const bound_operation& op) {
+    const auto& through = op.target->write;
+    return op.op == core::verb::insert   ? through.insert
+           : op.op == core::verb::update ? through.update
+                                         : through.remove;
+}
+
 std::optional<field_id> field_named(const templates::template_def& target, std::string_view name) {
     for (std::size_t i = 0; i < target.fields.size(); ++i) {
         if (same_name(target.fields[i].name, name)) {
@@ -183,32 +190,38 @@ ran mariadb_session::run_call(const bound_operation& op) {
     return within_savepoint(op, op.call->procedure, &mariadb_session::call_procedure);
 }
 
-bool mariadb_session::read_typed(const statement& from, std::size_t count,
-                                 const core::field_type& (*type_of)(const void*, std::size_t),
-                                 const void* owner) {
-    if (from.column_count() < count) {
+bool mariadb_session::read_typed(const statement& from, std::size_t first_cell,
+                                 const core::row_layout& layout) {
+    const auto columns = layout.columns();
+    if (from.column_count() < first_cell + columns.size()) {
         return false;
     }
-    values_.assign(count, core::value{});
-    rooms_.resize(std::max(rooms_.size(), count));
-    for (std::size_t i = 0; i < count; ++i) {
-        if (!read_value(from.cells()[i], from.column(i), type_of(owner, i), rooms_[i],
-                        values_[i])) {
+    values_.assign(columns.size(), core::value{});
+    rooms_.resize(std::max(rooms_.size(), columns.size()));
+    for (std::size_t i = 0; i < columns.size(); ++i) {
+        if (!read_value(from.cells()[first_cell + i], from.column(first_cell + i), columns[i].type,
+                        rooms_[i], values_[i])) {
             return false;
         }
     }
     return true;
 }
 
-ran mariadb_session::call_procedure(const bound_operation& op, const procedure_shape&) {
-    const templates::call& called = *op.call;
-    query_.clear();
-    query_.comment(op.target->name, called.name).text("CALL ").object(called.procedure).text("(");
+void mariadb_session::add_call(const bound_operation& op) {
+    query_.text("CALL ").object(op.call->procedure).text("(");
     std::string_view glue;
     for (const auto& arg : op.args) {
         query_.text(glue).bind(arg);
         glue = ",";
     }
+}
+
+ran mariadb_session::call_procedure(const bound_operation& op, const procedure_shape&) {
+    const templates::call& called = *op.call;
+    query_.clear();
+    query_.comment(op.target->name, called.name);
+    add_call(op);
+    std::string_view glue = op.args.empty() ? "" : ",";
     const core::value nothing{};
     for (std::size_t i = 0; i < called.out.size(); ++i) {
         query_.text(glue).bind(nothing);
@@ -227,42 +240,32 @@ ran mariadb_session::call_procedure(const bound_operation& op, const procedure_s
     bool fits = true;
     std::size_t set = 0;
     bool out_seen = false;
-    const auto column_type = [](const void* owner, std::size_t i) -> const core::field_type& {
-        return static_cast<const core::row_layout*>(owner)->columns()[i].type;
-    };
     statement::fetched more = statement::fetched::row;
     while (more == statement::fetched::row) {
         if (made->column_count() != 0) {
             const bool holds_out = made->holds_out_arguments();
-            const templates::result_set* returned = nullptr;
-            if (!holds_out && set < called.returns.size()) {
-                returned = &called.returns[set++];
-                rows_->begin_set(op.index, returned->name);
-            }
-            statement::fetched row{};
-            while ((row = made->fetch()) == statement::fetched::row) {
-                const core::row_layout* layout = holds_out             ? &called.out_layout
-                                                 : returned != nullptr ? &returned->layout
-                                                                       : nullptr;
-                if (layout == nullptr || (holds_out && called.out.empty())) {
-                    continue;
+            if (!holds_out) {
+                more = read_set(op, *made, set, fits);
+                if (more == statement::fetched::failed) {
+                    break;
                 }
-                if (!read_typed(*made, layout->size(), column_type, layout)) {
-                    fits = false;
-                } else if (holds_out) {
-                    rows_->out(op.index, *layout, values_);
-                    out_seen = true;
-                } else {
-                    rows_->begin_row(op.index, *layout);
-                    for (const auto& value : values_) {
-                        rows_->cell(value);
+            } else {
+                statement::fetched row{};
+                while ((row = made->fetch()) == statement::fetched::row) {
+                    if (called.out.empty()) {
+                        continue;
                     }
-                    rows_->end_row();
+                    if (read_typed(*made, 0, called.out_layout)) {
+                        rows_->out(op.index, called.out_layout, values_);
+                        out_seen = true;
+                    } else {
+                        fits = false;
+                    }
                 }
-            }
-            if (row == statement::fetched::failed) {
-                more = row;
-                break;
+                if (row == statement::fetched::failed) {
+                    more = row;
+                    break;
+                }
             }
         }
         more = made->next_result();
@@ -274,18 +277,49 @@ ran mariadb_session::call_procedure(const bound_operation& op, const procedure_s
         }
         return went;
     }
-    for (; set < called.returns.size(); ++set) {
-        rows_->begin_set(op.index, called.returns[set].name);
+    end_call(op, set, fits && (called.out.empty() || out_seen));
+    return ran::fine;
+}
+
+statement::fetched mariadb_session::read_set(const bound_operation& op, statement& from,
+                                             std::size_t& set, bool& fits) {
+    const auto& returns = op.call->returns;
+    const templates::result_set* returned = nullptr;
+    if (set < returns.size()) {
+        returned = &returns[set++];
+        rows_->begin_set(op.index, returned->name);
     }
-    if (!fits || (!called.out.empty() && !out_seen)) {
+    statement::fetched row{};
+    while ((row = from.fetch()) == statement::fetched::row) {
+        if (returned == nullptr) {
+            continue;
+        }
+        if (!read_typed(from, 0, returned->layout)) {
+            fits = false;
+            continue;
+        }
+        rows_->begin_row(op.index, returned->layout);
+        for (const auto& value : values_) {
+            rows_->cell(value);
+        }
+        rows_->end_row();
+    }
+    return row;
+}
+
+void mariadb_session::end_call(const bound_operation& op, std::size_t sets, bool fits) {
+    const auto& called = *op.call;
+    for (; sets < called.returns.size(); ++sets) {
+        rows_->begin_set(op.index, called.returns[sets].name);
+    }
+    if (!fits) {
         log(observe::level::error, "BEDS_MARIADB_RESULT",
             op.target->name + '.' + called.name +
                 ": the procedure's result does not fit the template");
         result(op) = outcome::failure(code::internal, "the result does not fit the template");
-        return ran::fine;
+        return;
     }
     result(op) = called.op_class == core::op_class::read ? outcome{} : outcome::applied();
-    return ran::fine;
 }
 
 // ---- insert, update and delete by procedures ----------------------------------------------------
@@ -369,8 +403,8 @@ core::value mariadb_session::write_argument(const bound_operation& op, insert_ro
     return made;
 }
 
-ran mariadb_session::call_for_row(const bound_operation& op, insert_row row,
-                                  const procedure_shape& shape, std::uint64_t& affected) {
+bool mariadb_session::takes(const bound_operation& op, insert_row row,
+                            const procedure_shape& shape) {
     const auto& target = *op.target;
     const auto has_parameter = [&](std::string_view prefix, field_id field) {
         return std::any_of(shape.parameters.begin(), shape.parameters.end(), [&](const auto& each) {
@@ -384,7 +418,7 @@ ran mariadb_session::call_for_row(const bound_operation& op, insert_row row,
         result(op) =
             outcome::failure(code::unsupported, "the procedure of this template does not take this",
                              target.fields[change.field].name);
-        return ran::refused;
+        return false;
     };
     for (const auto& change : op.inc) {
         if (!has_parameter("inc_", change.field)) {
@@ -402,25 +436,37 @@ ran mariadb_session::call_for_row(const bound_operation& op, insert_row row,
         }
     }
 
+    const auto unknown =
+        std::find_if(shape.parameters.begin(), shape.parameters.end(), [&](const auto& each) {
+            bool known = true;
+            if (each.in) {
+                static_cast<void>(write_argument(op, row, plain_name(each.name), known));
+            }
+            return !known;
+        });
+    if (unknown != shape.parameters.end()) {
+        log(observe::level::error, "BEDS_MARIADB_PROCEDURE",
+            target.name + ": no field for parameter '" + unknown->name + "'");
+        result(op) = outcome::failure(code::internal, "the procedure does not fit the template");
+        return false;
+    }
+    return true;
+}
+
+ran mariadb_session::call_for_row(const bound_operation& op, insert_row row,
+                                  const procedure_shape& shape, std::uint64_t& affected) {
+    const auto& target = *op.target;
+    if (!takes(op, row, shape)) {
+        return ran::refused;
+    }
     query_.clear();
     query_.comment(target.name, core::to_string(op.op)).text("CALL ");
-    query_.object(op.op == core::verb::insert   ? target.write.insert
-                  : op.op == core::verb::update ? target.write.update
-                                                : target.write.remove);
-    query_.text("(");
+    query_.object(write_procedure(op)).text("(");
     std::string_view glue;
     for (const auto& each : shape.parameters) {
         bool known = true;
-        const auto name = plain_name(each.name);
-        const core::value value = each.in ? write_argument(op, row, name, known) : core::value{};
-        if (!known) {
-            log(observe::level::error, "BEDS_MARIADB_PROCEDURE",
-                target.name + ": no field for parameter '" + each.name + "'");
-            result(op) =
-                outcome::failure(code::internal, "the procedure does not fit the template");
-            return ran::refused;
-        }
-        query_.text(glue).bind(value);
+        query_.text(glue).bind(each.in ? write_argument(op, row, plain_name(each.name), known)
+                                       : core::value{});
         glue = ",";
     }
     query_.text(")");
@@ -443,7 +489,7 @@ ran mariadb_session::call_for_row(const bound_operation& op, insert_row row,
             statement::fetched got{};
             while ((got = made->fetch()) == statement::fetched::row) {
                 if (holds_out) {
-                    take_out_arguments(target, shape, *made, affected, told);
+                    take_out_arguments(target, shape, *made, 0, affected, told);
                 }
             }
             if (got == statement::fetched::failed) {
@@ -467,8 +513,7 @@ ran mariadb_session::call_for_row(const bound_operation& op, insert_row row,
 
 void mariadb_session::take_out_arguments(const templates::template_def& target,
                                          const procedure_shape& shape, const statement& from,
-                                         std::uint64_t& affected, bool& told) {
-    std::size_t cell = 0;
+                                         std::size_t cell, std::uint64_t& affected, bool& told) {
     for (const auto& each : shape.parameters) {
         if (!each.out || cell >= from.column_count()) {
             continue;
@@ -497,7 +542,8 @@ void mariadb_session::take_out_arguments(const templates::template_def& target,
     }
 }
 
-ran mariadb_session::write_procedure_key(const bound_operation& op, insert_row row) {
+ran mariadb_session::write_procedure_key(const bound_operation& op, insert_row row,
+                                         const std::uint64_t* last_id) {
     const auto& target = *op.target;
     for (std::size_t i = 0; i < target.key.size(); ++i) {
         if (!keys_out_[i].is_null()) {
@@ -508,16 +554,413 @@ ran mariadb_session::write_procedure_key(const bound_operation& op, insert_row r
             keys_out_[i] = *given;
             continue;
         }
-        query_.clear();
-        query_.comment(target.name, "insert").text("SELECT LAST_INSERT_ID()");
-        std::uint64_t number = 0;
-        if (const auto went = read_number(op, number); went != ran::fine) {
-            return went;
+        std::uint64_t number = last_id != nullptr ? *last_id : 0;
+        if (last_id == nullptr) {
+            query_.clear();
+            query_.comment(target.name, "insert").text("SELECT LAST_INSERT_ID()");
+            if (const auto went = read_number(op, number); went != ran::fine) {
+                return went;
+            }
         }
         keys_out_[i] = number_as(target.fields[target.key[i]].type, number);
     }
     rows_->key(op.index, target.key_layout, keys_out_);
     return ran::fine;
+}
+
+// ---- several calls of one procedure in one statement --------------------------------------------
+
+namespace {
+
+/// How many calls one compound statement holds at most.
+constexpr std::size_t most_calls = 64;
+/// Name of the first column of a result that is not the procedure's own.
+constexpr std::string_view end_mark = "beds/end";
+
+/// A parameter's variable in the compound statement; each call has its own, or all share one.
+void add_variable(query& out, std::size_t call, std::size_t parameter) {
+    out.text("v" + std::to_string(call) + "_" + std::to_string(parameter));
+}
+
+bool is_end_mark(const statement& from) {
+    const auto& first = from.column(0);
+    return std::string_view{first.name, first.name_length} == end_mark;
+}
+
+std::uint64_t number_of(const statement& from, std::size_t cell) {
+    static const core::field_type whole{.kind = core::type_kind::int64};
+    cell_text room;
+    core::value value;
+    return read_cell(from.cells()[cell], from.column(cell), whole, room, value) && value.integer > 0
+               ? static_cast<std::uint64_t>(value.integer)
+               : 0;
+}
+
+/// Can calls of this operation's procedure stand in a compound statement?
+bool fits_a_block(const bound_operation& op, const procedure_shape& shape) {
+    if (!shape.known || shape.runs_alone ||
+        std::any_of(shape.parameters.begin(), shape.parameters.end(),
+                    [](const auto& each) { return each.out && each.type.empty(); })) {
+        return false;
+    }
+    if (op.op == core::verb::insert) {
+        return op.rows.size() == 1;
+    }
+    if (op.op != core::verb::call) {
+        return !op.key.empty() && op.where.empty();
+    }
+    const auto args = op.args.size();
+    if (shape.parameters.size() != args + op.call->out.size()) {
+        return false;
+    }
+    for (std::size_t i = 0; i < shape.parameters.size(); ++i) {
+        if (shape.parameters[i].out != (i >= args)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+} // namespace
+
+ran mariadb_session::call_group(operation_list work) {
+    return group_of_calls(work, work.front()->call->procedure);
+}
+
+ran mariadb_session::write_group_by_procedure(operation_list work, const std::string& procedure) {
+    return group_of_calls(work, procedure);
+}
+
+ran mariadb_session::group_of_calls(operation_list work, const std::string& procedure) {
+    const bound_operation& first = *work.front();
+    if (!connection_.facts().may.call) {
+        return one_at_a_time(work);
+    }
+    const procedure_shape* found = nullptr;
+    if (const auto went = learn(procedure, found); went != ran::fine) {
+        return went == ran::refused ? one_at_a_time(work) : went;
+    }
+    const auto shape = procedures_[procedure]; // keeps it while its calls run
+    if (!fits_a_block(first, *shape)) {
+        return one_at_a_time(work);
+    }
+    std::vector<const bound_operation*> fitting;
+    if (first.op == core::verb::call) {
+        fitting.assign(work.begin(), work.end());
+    } else {
+        for (const auto* op : work) { // the others are answered
+            if (takes(*op, row_of(*op), *shape)) {
+                fitting.push_back(op);
+            }
+        }
+    }
+    constexpr std::size_t most_columns = 4000; // a SELECT has at most 4096
+    const std::size_t most =
+        std::clamp<std::size_t>(most_columns / (shape->parameters.size() + 2), 1, most_calls);
+    for (std::size_t at = 0; at < fitting.size();) {
+        const auto chunk =
+            operation_list{fitting}.subspan(at, unpadded_size(std::min(most, fitting.size() - at)));
+        at += chunk.size();
+        const auto went = chunk.size() == 1           ? one_at_a_time(chunk)
+                          : kind_ == work_kind::write ? guarded_calls(chunk, procedure, *shape)
+                                                      : calls_apart(chunk, procedure, *shape);
+        if (went == ran::ended) {
+            return went;
+        }
+    }
+    return ran::fine;
+}
+
+insert_row mariadb_session::row_of(const bound_operation& op) {
+    return op.op == core::verb::insert ? op.rows.front() : insert_row{};
+}
+
+ran mariadb_session::guarded_calls(operation_list work, const std::string& procedure,
+                                   const procedure_shape& shape) {
+    changed_ = true;
+    if (const auto went = command("SAVEPOINT beds_call"); went != ran::fine) {
+        return went == ran::refused ? one_at_a_time(work) : went;
+    }
+    std::size_t done = 0;
+    const auto went = run_block(work, shape, block_form::together, done);
+    if (went == ran::ended) {
+        return block_ended(work, procedure, shape);
+    }
+    const auto worked = [&](const auto* op) { return result(*op).ok(); };
+    const bool all = went == ran::fine && std::all_of(work.begin(), work.end(), worked);
+    const auto ended =
+        command(all ? "RELEASE SAVEPOINT beds_call" : "ROLLBACK TO SAVEPOINT beds_call");
+    if (ended == ran::refused) {
+        return block_ended_inside(work, procedure, shape, !all);
+    }
+    if (ended == ran::ended || all) {
+        return ended;
+    }
+    for (const auto* op : work) {
+        rows_->reset(op->index);
+    }
+    // What a procedure refused is told by its place in the statement; what its result lacks must be
+    // undone, which only those that run alone can be.
+    return went == ran::refused ? calls_apart(work, procedure, shape) : one_at_a_time(work);
+}
+
+ran mariadb_session::calls_apart(operation_list work, const std::string& procedure,
+                                 const procedure_shape& shape) {
+    const bool guarded = kind_ == work_kind::write;
+    while (work.size() > 1) {
+        if (guarded) {
+            if (const auto went = command("SAVEPOINT beds_block"); went != ran::fine) {
+                return went == ran::refused ? one_at_a_time(work) : went;
+            }
+        }
+        std::size_t done = 0;
+        const auto form = guarded ? block_form::apart : block_form::unguarded;
+        const auto went = run_block(work, shape, form, done);
+        if (went == ran::ended) {
+            return guarded ? block_ended(work, procedure, shape) : went;
+        }
+        if (went == ran::refused && done >= work.size()) {
+            done = work.size() - 1; // behind the last call there is nothing that could fail
+        }
+        const auto ran_well = work.first(went == ran::fine ? work.size() : done);
+        const bool all = std::all_of(ran_well.begin(), ran_well.end(),
+                                     [&](const auto* op) { return result(*op).ok(); });
+        if (guarded && !all) {
+            const auto back = command("ROLLBACK TO SAVEPOINT beds_block");
+            if (back == ran::refused) {
+                return block_ended_inside(work, procedure, shape, true);
+            }
+            for (const auto* op : work) {
+                rows_->reset(op->index);
+            }
+            return back == ran::fine ? one_at_a_time(work) : back;
+        }
+        if (went == ran::fine) {
+            return went;
+        }
+        const bound_operation& bad = *work[done];
+        rows_->reset(bad.index);
+        result(bad) = rejection(bad, bad.op == core::verb::call ? bad.call->errors
+                                                                : bad.target->write_errors);
+        settings_known_ = settings_known_ && guarded;
+        if (guarded) {
+            const auto back = command("ROLLBACK TO SAVEPOINT beds_call");
+            if (back == ran::refused) {
+                return block_ended_inside(work.first(done + 1), procedure, shape, true);
+            }
+            if (back == ran::ended) {
+                return back;
+            }
+        }
+        work = work.subspan(done + 1);
+    }
+    return one_at_a_time(work);
+}
+
+ran mariadb_session::block_ended(operation_list work, const std::string& procedure,
+                                 const procedure_shape& shape) {
+    if (end_ != step_result::rerun || !usable()) {
+        return ran::ended;
+    }
+    for (const auto* op : work) { // any of them, as far as is known
+        result(*op) = outcome::applied();
+    }
+    return ended_inside(*work.back(), procedure, shape, notice::told);
+}
+
+ran mariadb_session::block_ended_inside(operation_list work, const std::string& procedure,
+                                        const procedure_shape& shape, bool failed) {
+    for (const auto* op : work) {
+        result(*op) = outcome::applied(); // which of them is not known
+    }
+    if (failed) {
+        rows_->reset(work.back()->index);
+        result(*work.back()) =
+            outcome::failure(code::internal, "the transaction ended inside of a procedure");
+    }
+    return ended_inside(*work.back(), procedure, shape, notice::none);
+}
+
+void mariadb_session::block_text(operation_list work, const procedure_shape& shape,
+                                 block_form form) {
+    const bound_operation& first = *work.front();
+    const bool is_call = first.op == core::verb::call;
+    // Result sets of the procedure are told apart by a row of ours behind each call.
+    const bool marks = form != block_form::together || (is_call && !first.call->returns.empty());
+    const std::size_t own = marks ? 1 : work.size(); // sets of variables
+    const auto& parameters = shape.parameters;
+    const bool any_out = std::any_of(parameters.begin(), parameters.end(),
+                                     [](const auto& each) { return each.out; });
+    query_.clear();
+    query_.comment(first.target->name, is_call ? first.call->name : core::to_string(first.op));
+    query_.text("BEGIN NOT ATOMIC ");
+    for (std::size_t k = 0; k < own; ++k) {
+        for (std::size_t i = 0; i < parameters.size(); ++i) {
+            if (parameters[i].out) {
+                add_variable(query_.text("DECLARE "), k, i);
+                query_.text(" ").text(parameters[i].type).text("; ");
+            }
+        }
+        if (!is_call) {
+            add_variable(query_.text("DECLARE r"), k, 0);
+            add_variable(query_.text(", l"), k, 0);
+            query_.text(" BIGINT; ");
+        }
+    }
+    const auto row_of_ours = [&](std::size_t k) {
+        if (!is_call) {
+            add_variable(query_.text(", r"), k, 0);
+            add_variable(query_.text(", l"), k, 0);
+        }
+        for (std::size_t i = 0; i < parameters.size(); ++i) {
+            if (parameters[i].out) {
+                add_variable(query_.text(", "), k, i);
+            }
+        }
+    };
+    for (std::size_t at = 0; at < work.size(); ++at) {
+        const bound_operation& op = *work[at];
+        const std::size_t k = marks ? 0 : at;
+        const auto argument = [&](std::size_t i) {
+            bool known = true;
+            return !is_call ? write_argument(op, row_of(op), plain_name(parameters[i].name), known)
+                   : i < op.args.size() ? op.args[i]
+                                        : core::value{};
+        };
+        for (std::size_t i = 0; i < parameters.size(); ++i) {
+            if (parameters[i].in && parameters[i].out) {
+                add_variable(query_.text("SET "), k, i);
+                query_.text(" = ").bind(argument(i)).text("; ");
+            }
+        }
+        query_.text(form == block_form::apart ? "SAVEPOINT beds_call; CALL " : "CALL ");
+        query_.object(is_call ? op.call->procedure : write_procedure(op)).text("(");
+        for (std::size_t i = 0; i < parameters.size(); ++i) {
+            query_.text(i == 0 ? "" : ",");
+            if (parameters[i].out) {
+                add_variable(query_, k, i);
+            } else {
+                query_.bind(argument(i));
+            }
+        }
+        query_.text("); ");
+        if (!is_call) {
+            add_variable(query_.text("SET r"), k, 0);
+            add_variable(query_.text(" = ROW_COUNT(), l"), k, 0);
+            query_.text(" = LAST_INSERT_ID(); ");
+        }
+        query_.text(form == block_form::apart ? "RELEASE SAVEPOINT beds_call; " : "");
+        if (marks) {
+            query_.text("SELECT 0 ").name(end_mark);
+            row_of_ours(0);
+            query_.text("; ");
+        }
+    }
+    if (!marks && (any_out || !is_call)) {
+        query_.text("SELECT 0 ").name(end_mark);
+        for (std::size_t k = 0; k < own; ++k) {
+            row_of_ours(k);
+        }
+        query_.text("; ");
+    }
+    query_.text("END");
+}
+
+ran mariadb_session::run_block(operation_list work, const procedure_shape& shape, block_form form,
+                               std::size_t& done) {
+    const bound_operation& first = *work.front();
+    const bool is_call = first.op == core::verb::call;
+    const bool marks = form != block_form::together || (is_call && !first.call->returns.empty());
+    const auto outs =
+        static_cast<std::size_t>(std::count_if(shape.parameters.begin(), shape.parameters.end(),
+                                               [](const auto& each) { return each.out; }));
+    const std::size_t width = outs + (is_call ? 0 : 2);
+    for (const auto* op : work) {
+        result(*op) = {};
+    }
+    affected_.assign(work.size(), 0);
+    block_text(work, shape, form);
+    in_call_ = true;
+    const auto went = read_block(work, shape, marks, width, done);
+    in_call_ = false;
+    if (went == ran::fine && is_call && !marks && width == 0) {
+        for (const auto* op : work) {
+            end_call(*op, 0, true);
+        }
+        done = work.size();
+    }
+    for (std::size_t i = 0; i < done && !is_call && went != ran::ended; ++i) {
+        const bound_operation& op = *work[i];
+        if (op.op == core::verb::insert) {
+            rows_->count(op.index, 1);
+            result(op) = outcome::applied();
+        } else if (went == ran::refused && affected_[i] == 0) {
+            result(op) = outcome::failure(code::not_found, "no row has this key"); // asked again
+        } else if (matched(op, affected_[i]) == ran::ended) {
+            return ran::ended;
+        }
+    }
+    return went;
+}
+
+ran mariadb_session::read_block(operation_list work, const procedure_shape& shape, bool marks,
+                                std::size_t width, std::size_t& done) {
+    const bool is_call = work.front()->op == core::verb::call;
+    statement* made = nullptr;
+    if (const auto went = execute(made); went != ran::fine) {
+        return went;
+    }
+    std::size_t sets = 0;
+    bool fits = true;
+    const auto take = [&](const bound_operation& op, std::size_t cell) {
+        if (is_call) {
+            const bool told = op.call->out.empty() || read_typed(*made, cell, op.call->out_layout);
+            if (told && !op.call->out.empty()) {
+                rows_->out(op.index, op.call->out_layout, values_);
+            }
+            end_call(op, sets, fits && told);
+        } else {
+            std::uint64_t affected = number_of(*made, cell);
+            const std::uint64_t last_id = number_of(*made, cell + 1);
+            bool told = false;
+            keys_out_.assign(op.target->key.size(), core::value{});
+            take_out_arguments(*op.target, shape, *made, cell + 2, affected, told);
+            affected_[done] = affected;
+            if (op.op == core::verb::insert) {
+                static_cast<void>(write_procedure_key(op, row_of(op), &last_id));
+            }
+        }
+        ++done;
+        sets = 0;
+        fits = true;
+    };
+    statement::fetched more = statement::fetched::row;
+    while (more == statement::fetched::row) {
+        if (made->column_count() != 0) {
+            statement::fetched row{};
+            if (!is_end_mark(*made)) {
+                if (is_call && marks && done < work.size()) {
+                    row = read_set(*work[done], *made, sets, fits);
+                } else {
+                    while ((row = made->fetch()) == statement::fetched::row) {
+                    }
+                }
+            } else {
+                while ((row = made->fetch()) == statement::fetched::row) {
+                    const std::size_t last = marks ? std::min(done + 1, work.size()) : work.size();
+                    for (std::size_t cell = 1; done < last; cell += width) {
+                        take(*work[done], cell);
+                    }
+                }
+            }
+            if (row == statement::fetched::failed) {
+                more = row;
+                break;
+            }
+        }
+        more = made->next_result();
+    }
+    return more == statement::fetched::failed ? failed(made->error()) : ran::fine;
 }
 
 } // namespace beds::adapters::mariadb

@@ -115,6 +115,8 @@ bool load_table(connection& from, const templates::template_def& target, std::st
     return ask(from, indexes, name, [&](std::span<const raw_cell> cells) {
         if (const auto field = field_of(target, text_of(cells[1]))) {
             to.unique_indexes[text_of(cells[0])].push_back(*field);
+        } else {
+            to.wider_indexes.insert(text_of(cells[0]));
         }
     });
 }
@@ -212,13 +214,22 @@ std::optional<procedure_shape> load_procedure(connection& from, std::string_view
     const qualified_name about = split(name);
     procedure_shape made;
     constexpr std::string_view parameters =
-        "/* beds schema.parameters */ SELECT parameter_name, parameter_mode "
-        "FROM information_schema.parameters "
-        "WHERE specific_schema = COALESCE(?, DATABASE()) AND specific_name = ? "
+        "/* beds schema.parameters */ SELECT parameter_name, parameter_mode, "
+        "dtd_identifier, character_set_name, collation_name FROM information_schema.parameters "
+        "WHERE "
+        "specific_schema = COALESCE(?, DATABASE()) AND specific_name = ? "
         "AND routine_type = 'PROCEDURE' ORDER BY ordinal_position";
     const bool read = ask(from, parameters, about, [&](std::span<const raw_cell> cells) {
         const std::string mode = text_of(cells[1]);
-        made.parameters.push_back({text_of(cells[0]), mode != "OUT", mode != "IN"});
+        std::string type = text_of(cells[2]);
+        if (cells[3].data != nullptr) {
+            type += " CHARACTER SET " + text_of(cells[3]);
+            if (cells[4].data != nullptr) {
+                type += " COLLATE " + text_of(cells[4]);
+            }
+        }
+        made.parameters.push_back(
+            {text_of(cells[0]), std::move(type), mode != "OUT", mode != "IN"});
         made.known = true;
     });
     bool commits = false;

@@ -168,8 +168,12 @@ void connection::configure(core::deadline /*until*/) {
     facts_ = {};
     facts_.is_mariadb = mariadb_connection(raw) != 0;
     facts_.version = mysql_get_server_version(raw);
-    facts_.insert_returning = facts_.is_mariadb && facts_.version >= 100500;
-    constexpr std::string_view ask = "SELECT @@max_allowed_packet, @@innodb_rollback_on_timeout";
+    facts_.may = config::parse_coalesce(settings_.coalesce).value_or(config::coalesce_features{});
+    facts_.insert_returning = facts_.may.returning && facts_.is_mariadb && facts_.version >= 100500;
+    // What a proxy in between makes of it counts too: the server is asked.
+    facts_.may.call = facts_.may.call && command("BEGIN NOT ATOMIC DO 0; END");
+    constexpr std::string_view ask = "SELECT @@max_allowed_packet, @@innodb_rollback_on_timeout, "
+                                     "@@auto_increment_increment";
     if (mysql_real_query(raw, ask.data(), ask.size()) != 0) {
         fail();
     }
@@ -180,6 +184,7 @@ void connection::configure(core::deadline /*until*/) {
     if (MYSQL_ROW row = mysql_fetch_row(answer.get()); row != nullptr) {
         facts_.max_packet = number_or(row[0], facts_.max_packet);
         facts_.rollback_on_timeout = number_or(row[1], 0) != 0;
+        facts_.key_step = number_or(row[2], 1);
     }
 }
 

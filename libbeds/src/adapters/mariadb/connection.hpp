@@ -21,8 +21,11 @@ namespace beds::adapters::mariadb {
 /// What the server of a connection is and how it is set.
 struct server_facts {
     bool is_mariadb = true;
-    unsigned long version = 0;            ///< 101119 for 10.11.19
-    bool insert_returning = false;        ///< INSERT … RETURNING
+    unsigned long version = 0;     ///< 101119 for 10.11.19
+    bool insert_returning = false; ///< INSERT … RETURNING
+    /// What may share a statement: what the settings allow and the server can do.
+    config::coalesce_features may;
+    std::uint64_t key_step = 1;           ///< between the AUTO_INCREMENT numbers of one statement
     bool rollback_on_timeout = false;     ///< a lock wait timeout ends the whole transaction
     std::uint64_t max_packet = 16U << 20; ///< the largest statement, values included
 };

@@ -100,13 +100,16 @@ ran mariadb_session::fetch_group(operation_list work) {
     if (const auto went = learn(target, shape); went != ran::fine) {
         return went;
     }
+    if (work.size() > 1 && !connection_.facts().may.fetch) {
+        return one_at_a_time(work);
+    }
     selection_.start(work.front()->fields);
     if (!keys_compare_by_value(target, shape->read)) {
         for (std::size_t first = 0; first < work.size(); first += most_arms) {
             const auto went = fetch_chunk_by_arms(
                 work.subspan(first, std::min(most_arms, work.size() - first)), shape->read);
-            if (went == ran::ended) {
-                return went;
+            if (went != ran::fine) {
+                return went == ran::refused ? fetch_apart(work) : went;
             }
         }
         return ran::fine;
@@ -141,8 +144,8 @@ ran mariadb_session::fetch_group(operation_list work) {
             }
         }
         found_.assign(unique_.size(), 0);
-        if (const auto went = fetch_chunk_by_keys(unique_, shape->read); went == ran::ended) {
-            return went;
+        if (const auto went = fetch_chunk_by_keys(unique_, shape->read); went != ran::fine) {
+            return went == ran::refused ? fetch_apart(work) : went;
         }
         std::size_t at = 0;
         for (std::size_t i = first; i < last; ++i) {
@@ -163,6 +166,16 @@ ran mariadb_session::fetch_group(operation_list work) {
         first = last;
     }
     return ran::fine;
+}
+
+ran mariadb_session::fetch_apart(operation_list work) {
+    if (work.size() == 1) {
+        return ran::fine; // its outcome says why
+    }
+    for (const auto* op : work) {
+        rows_->reset(op->index);
+    }
+    return one_at_a_time(work);
 }
 
 ran mariadb_session::fetch_chunk_by_keys(operation_list work, const table_shape& shape) {
@@ -276,38 +289,15 @@ ran mariadb_session::run_find(const bound_operation& op) {
     if (const auto went = learn(target, shape); went != ran::fine) {
         return went;
     }
-    result(op) = {};
-    selection_.start(op.fields);
-    places_.clear();
-    for (const auto& key : op.sort) {
-        places_.push_back(selection_.place(key.field));
-    }
+    start_find(op);
     find(query_, selection_, op, shape->read, *memory_);
     statement* made = nullptr;
     auto went = execute(made);
     statement::fetched row{};
-    std::uint32_t written = 0;
-    bool more = false;
-    std::span<core::value> position;
+    page at;
+    result(op) = {};
     while (went == ran::fine && (row = made->fetch()) == statement::fetched::row) {
-        if (written == op.limit || !result(op).ok()) {
-            more = true;
-            continue;
-        }
-        if (!read_row(*made, selection_, target)) {
-            rows_->reset(op.index);
-            result(op) = unreadable(op, target.fields[unreadable_].name);
-            continue;
-        }
-        write_row(op, selection_.asked);
-        if (++written == op.limit) {
-            // The row is gone when it is known whether another one follows.
-            position = memory_->make_span<core::value>(places_.size());
-            for (std::size_t i = 0; i < places_.size(); ++i) {
-                position[i] = values_[places_[i]];
-                position[i].text = memory_->copy(position[i].text);
-            }
-        }
+        add_to_page(op, *made, 0, at);
     }
     if (went == ran::fine) {
         went = fetched(*made, row);
@@ -315,14 +305,179 @@ ran mariadb_session::run_find(const bound_operation& op) {
     if (went == ran::refused) {
         rows_->reset(op.index);
         result(op) = refusal(op, *memory_);
-    } else if (went == ran::fine && result(op).ok()) {
-        if (written == 0) {
-            rows_->no_rows(op.index);
-        } else if (more) {
-            rows_->next(op.index, op.cursor_tag, position);
-        }
+    } else if (went == ran::fine) {
+        end_page(op, at);
     }
     return went;
+}
+
+void mariadb_session::start_find(const bound_operation& op) {
+    selection_.start(op.fields);
+    places_.clear();
+    for (const auto& key : op.sort) {
+        places_.push_back(selection_.place(key.field));
+    }
+}
+
+void mariadb_session::add_to_page(const bound_operation& op, const statement& from,
+                                  std::size_t first_cell, page& at) {
+    if (at.rows == op.limit || !result(op).ok()) {
+        at.more = true;
+        return;
+    }
+    const auto& target = *op.target;
+    if (!read_row(from, selection_, target, first_cell)) {
+        rows_->reset(op.index);
+        result(op) = unreadable(op, target.fields[unreadable_].name);
+        return;
+    }
+    write_row(op, selection_.asked);
+    if (++at.rows == op.limit) {
+        // The row is gone when it is known whether another one follows.
+        at.position = memory_->make_span<core::value>(places_.size());
+        for (std::size_t i = 0; i < places_.size(); ++i) {
+            at.position[i] = values_[places_[i]];
+            at.position[i].text = memory_->copy(at.position[i].text);
+        }
+    }
+}
+
+void mariadb_session::end_page(const bound_operation& op, const page& at) {
+    if (!result(op).ok()) {
+        return;
+    }
+    if (at.rows == 0) {
+        rows_->no_rows(op.index);
+    } else if (at.more) {
+        rows_->next(op.index, op.cursor_tag, at.position);
+    }
+}
+
+std::size_t mariadb_session::arms_for(const bound_operation& op, std::size_t left) const {
+    std::size_t values = op.after.size() * (op.after.size() + 3) / 2 + 1;
+    for (const auto& given : op.where) {
+        values += 2 * given.values.size(); // lists are padded
+    }
+    constexpr std::size_t most_values = 16'384;
+    return unpadded_size(
+        std::clamp<std::size_t>(most_values / values, 1, std::min(left, most_arms)));
+}
+
+ran mariadb_session::read_by_arms(operation_list work) {
+    const auto& first = *work.front();
+    if (!connection_.facts().may.find) {
+        return one_at_a_time(work);
+    }
+    const template_shape* shape = nullptr;
+    if (const auto went = learn(*first.target, shape); went != ran::fine) {
+        return went;
+    }
+    for (std::size_t at = 0; at < work.size();) {
+        const auto chunk = work.subspan(at, arms_for(first, work.size() - at));
+        at += chunk.size();
+        auto went = ran::refused;
+        if (chunk.size() > 1) {
+            went = first.op == core::verb::find ? find_chunk(chunk, shape->read)
+                                                : number_chunk(chunk, shape->read);
+        }
+        if (went == ran::refused) { // each tells for itself why
+            went = one_at_a_time(chunk);
+        }
+        if (went == ran::ended) {
+            return went;
+        }
+    }
+    return ran::fine;
+}
+
+/// The operation that a row names in its first cell; null: a number that was not given.
+const bound_operation* mariadb_session::named_by(const statement& from, operation_list work) {
+    static const core::field_type whole{.kind = core::type_kind::int64};
+    cell_text room;
+    core::value arm;
+    if (!read_cell(from.cells().front(), from.column(0), whole, room, arm) || arm.is_null() ||
+        static_cast<std::uint64_t>(arm.integer) >= work.size()) {
+        return nullptr;
+    }
+    return work[static_cast<std::size_t>(arm.integer)];
+}
+
+ran mariadb_session::find_chunk(operation_list work, const table_shape& shape) {
+    start_find(*work.front());
+    find_by_arms(query_, selection_, work, shape, *memory_);
+    statement* made = nullptr;
+    if (const auto went = execute(made); went != ran::fine) {
+        return went;
+    }
+    // The server runs the arms in order and ends each one's rows before the next one's.
+    std::size_t now = 0;
+    page at;
+    result(*work.front()) = {};
+    bool in_order = true;
+    statement::fetched row{};
+    while ((row = made->fetch()) == statement::fetched::row) {
+        const bound_operation* const op = named_by(*made, work);
+        while (in_order && op != work[now]) {
+            end_page(*work[now], at);
+            at = {};
+            in_order = ++now < work.size();
+            if (in_order) {
+                result(*work[now]) = {};
+            }
+        }
+        if (in_order) {
+            add_to_page(*op, *made, 1, at);
+        }
+    }
+    auto went = fetched(*made, row);
+    if (went == ran::fine && in_order) {
+        for (;;) {
+            end_page(*work[now], at);
+            at = {};
+            if (++now == work.size()) {
+                return went;
+            }
+            result(*work[now]) = {};
+        }
+    }
+    for (const auto* op : work) {
+        rows_->reset(op->index);
+    }
+    return went == ran::ended ? went : ran::refused;
+}
+
+ran mariadb_session::number_chunk(operation_list work, const table_shape& shape) {
+    numbers_by_arms(query_, work, shape, *memory_);
+    statement* made = nullptr;
+    if (const auto went = execute(made); went != ran::fine) {
+        return went;
+    }
+    std::size_t answered = 0;
+    statement::fetched row{};
+    while ((row = made->fetch()) == statement::fetched::row) {
+        static const core::field_type whole{.kind = core::type_kind::uint64};
+        cell_text room;
+        core::value number;
+        const bound_operation* const op = named_by(*made, work);
+        if (op == nullptr || !read_cell(made->cells()[1], made->column(1), whole, room, number)) {
+            continue;
+        }
+        if (op->op == core::verb::count) {
+            rows_->total(op->index, number.unsigned_integer);
+        } else {
+            rows_->exists(op->index, number.unsigned_integer != 0);
+        }
+        result(*op) = {};
+        ++answered;
+    }
+    const auto went = fetched(*made, row);
+    if (went == ran::fine && answered == work.size()) {
+        return went;
+    }
+    for (const auto* op : work) {
+        rows_->reset(op->index);
+    }
+    return went == ran::ended ? went : ran::refused;
 }
 
 ran mariadb_session::read_number(const bound_operation& op, std::uint64_t& number) {

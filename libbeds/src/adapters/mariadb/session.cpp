@@ -562,9 +562,14 @@ ran mariadb_session::run_independent(operation_list work) {
     case core::verb::insert:
         return insert_group(work);
     case core::verb::update:
-        return update_group(work);
     case core::verb::remove:
-        return remove_group(work);
+        return change_group(work);
+    case core::verb::find:
+    case core::verb::count:
+    case core::verb::exists:
+        return work.size() == 1 ? one_at_a_time(work) : read_by_arms(work);
+    case core::verb::call:
+        return work.size() == 1 ? one_at_a_time(work) : call_group(work);
     default:
         return one_at_a_time(work);
     }
@@ -607,8 +612,10 @@ ran mariadb_session::run_one(const bound_operation& op) {
 }
 
 ran mariadb_session::run_atomic(operation_list work) {
-    changed_ = true;
-    if (const auto went = command("SAVEPOINT beds_atomic"); went != ran::fine) {
+    const bool guarded = kind_ == work_kind::write; // reads have nothing to undo
+    changed_ = changed_ || guarded;
+    if (const auto went = guarded ? command("SAVEPOINT beds_atomic") : ran::fine;
+        went != ran::fine) {
         for (std::size_t i = 0; went == ran::refused && i < work.size(); ++i) {
             result(*work[i]) = refusal(*work[i], *memory_);
         }
@@ -622,7 +629,8 @@ ran mariadb_session::run_atomic(operation_list work) {
         if (result(*work[i]).ok()) {
             continue;
         }
-        if (const auto undone = back_to("beds_atomic"); undone == ran::ended) {
+        if (const auto undone = guarded ? back_to("beds_atomic") : ran::fine;
+            undone == ran::ended) {
             return undone;
         }
         for (std::size_t other = 0; other < work.size(); ++other) {

@@ -100,9 +100,29 @@ private:
 
     // reads.cpp
     ran fetch_group(operation_list work);
+    /// After a statement of these was refused: each tells for itself why.
+    ran fetch_apart(operation_list work);
     ran fetch_chunk_by_keys(operation_list work, const table_shape& shape);
     ran fetch_chunk_by_arms(operation_list work, const table_shape& shape);
     ran run_find(const bound_operation& op);
+    /// Finds, counts or exists of one shape.
+    ran read_by_arms(operation_list work);
+    /// How many of `left` operations like this one go into the next statement.
+    [[nodiscard]] std::size_t arms_for(const bound_operation& op, std::size_t left) const;
+    /// `refused`: nothing is written; each must run alone.
+    ran find_chunk(operation_list work, const table_shape& shape);
+    ran number_chunk(operation_list work, const table_shape& shape);
+    static const bound_operation* named_by(const statement& from, operation_list work);
+    /// One find's progress.
+    struct page {
+        std::uint32_t rows = 0;
+        bool more = false;
+        std::span<core::value> position; ///< of the last row, when the page is full
+    };
+    void start_find(const bound_operation& op);
+    void add_to_page(const bound_operation& op, const statement& from, std::size_t first_cell,
+                     page& at);
+    void end_page(const bound_operation& op, const page& at);
     ran run_count(const bound_operation& op);
     ran run_exists(const bound_operation& op);
     /// Runs the query at hand, whose result is one number.
@@ -117,24 +137,29 @@ private:
 
     // writes.cpp
     ran insert_group(operation_list work);
-    ran insert_rows(operation_list work);
     ran insert_one(const bound_operation& op);
     /// One INSERT of all these rows; each row's key goes to its owner.
     ran insert_chunk(const templates::template_def& target, std::span<const insert_row> rows,
                      operation_list owners);
-    /// For servers that cannot give the keys back.
-    ran insert_with_last_id(const bound_operation& op, insert_row row);
+    /// Where the keys come from that the rows do not hold.
+    enum class keys : std::uint8_t {
+        given,    ///< none is missing
+        returned, ///< INSERT … RETURNING
+        in_a_row, ///< the first one is told, the others follow
+        lost,     ///< one row at a time: its key is told, if it is a number
+    };
+    keys made_keys(const templates::template_def& target, std::span<const insert_row> rows,
+                   const table_shape& shape) const;
     static core::value number_as(const core::field_type& type, std::uint64_t number);
     void write_keys(const bound_operation& op, insert_row row,
-                    std::span<const field_id> returned_fields, const statement* returned);
-    ran update_group(operation_list work);
+                    std::span<const field_id> returned_fields, const statement* returned,
+                    std::uint64_t number = 0);
+    /// Updates or deletes.
+    ran change_group(operation_list work);
     ran update_one(const bound_operation& op);
-    ran remove_group(operation_list work);
     ran remove_one(const bound_operation& op);
     using build_one = void (*)(query&, const bound_operation&, const table_shape&, core::arena&);
     ran change_one(const bound_operation& op, const std::string& procedure, build_one build);
-    ran change_group(operation_list work, bool by_procedure,
-                     void (*build)(query&, operation_list, const table_shape&));
     ran matched(const bound_operation& op, std::uint64_t rows);
     ran nothing_matched(const bound_operation& op);
     void sort_by_key(std::vector<const bound_operation*>& work) const;
@@ -150,8 +175,11 @@ private:
     core::value write_argument(const bound_operation& op, insert_row row, std::string_view name,
                                bool& known);
     void take_out_arguments(const templates::template_def& target, const procedure_shape& shape,
-                            const statement& from, std::uint64_t& affected, bool& told);
-    ran write_procedure_key(const bound_operation& op, insert_row row);
+                            const statement& from, std::size_t cell, std::uint64_t& affected,
+                            bool& told);
+    /// `last_id`: LAST_INSERT_ID(), asked for when it is not given.
+    ran write_procedure_key(const bound_operation& op, insert_row row,
+                            const std::uint64_t* last_id = nullptr);
     /// A procedure that fails must undo what it did; one that ends the transaction must be noticed.
     ran within_savepoint(const bound_operation& op, const std::string& procedure,
                          ran (mariadb_session::*body)(const bound_operation&,
@@ -166,9 +194,41 @@ private:
     [[nodiscard]] bool others_applied(const bound_operation& op) const;
     core::outcome rejection(const bound_operation& op,
                             const std::map<std::string, std::string, std::less<>>& reasons);
-    bool read_typed(const statement& from, std::size_t count,
-                    const core::field_type& (*type_of)(const void*, std::size_t),
-                    const void* owner);
+    /// Decodes cells of the row at hand into `values_`.
+    bool read_typed(const statement& from, std::size_t first_cell, const core::row_layout& layout);
+    void add_call(const bound_operation& op);
+    /// The rows of one result set of a call; `set` is its place.
+    statement::fetched read_set(const bound_operation& op, statement& from, std::size_t& set,
+                                bool& fits);
+    void end_call(const bound_operation& op, std::size_t sets, bool fits);
+    /// Can the procedure express this operation? Otherwise its outcome says why.
+    bool takes(const bound_operation& op, insert_row row, const procedure_shape& shape);
+
+    // several calls of one procedure in one statement
+    enum class block_form : std::uint8_t {
+        together,  ///< one savepoint stands before it: all or nothing
+        apart,     ///< each call has a savepoint and a result that tells its end
+        unguarded, ///< the same without savepoints, for reads
+    };
+    ran call_group(operation_list work);
+    ran write_group_by_procedure(operation_list work, const std::string& procedure);
+    ran group_of_calls(operation_list work, const std::string& procedure);
+    ran guarded_calls(operation_list work, const std::string& procedure,
+                      const procedure_shape& shape);
+    ran calls_apart(operation_list work, const std::string& procedure,
+                    const procedure_shape& shape);
+    /// The server ended the unit while they ran.
+    ran block_ended(operation_list work, const std::string& procedure,
+                    const procedure_shape& shape);
+    ran block_ended_inside(operation_list work, const std::string& procedure,
+                           const procedure_shape& shape, bool failed);
+    static insert_row row_of(const bound_operation& op);
+    void block_text(operation_list work, const procedure_shape& shape, block_form form);
+    /// `done`: how many are known to have ended. Refused: the next one failed, or, together, any.
+    ran run_block(operation_list work, const procedure_shape& shape, block_form form,
+                  std::size_t& done);
+    ran read_block(operation_list work, const procedure_shape& shape, bool marks, std::size_t width,
+                   std::size_t& done);
 
     core::outcome& result(const bound_operation& op) { return results_[op.index]; }
 
@@ -220,6 +280,7 @@ private:
     field_id unreadable_ = 0;
     std::vector<const bound_operation*> order_;
     std::vector<const bound_operation*> chunk_;
+    std::vector<field_id> wanted_;
     std::vector<insert_row> insert_rows_;
     std::vector<std::size_t> places_;
     struct key_entry {
@@ -235,6 +296,7 @@ private:
     core::json_parser json_{{.max_depth = most_json_depth}};
     core::arena json_memory_;
     std::vector<core::value> keys_out_;
+    std::vector<std::uint64_t> affected_;
 };
 
 } // namespace beds::adapters::mariadb

@@ -4,6 +4,7 @@
 #include <beds/templates/template_def.hpp>
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -29,11 +30,14 @@ struct table_shape {
     std::vector<column_shape> columns; ///< by field
     /// Fields of each unique index, by the index's name; the first one is blamed for a duplicate.
     std::map<std::string, std::vector<templates::field_id>, std::less<>> unique_indexes;
+    /// Unique indexes that hold a column which is no field of the template.
+    std::set<std::string, std::less<>> wider_indexes;
 };
 
 /// One parameter of a procedure.
 struct procedure_parameter {
     std::string name; ///< as the procedure has it
+    std::string type; ///< as a variable of it would be declared
     bool in = true;
     bool out = false;
 };

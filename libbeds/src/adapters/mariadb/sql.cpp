@@ -267,6 +267,71 @@ void bind_key_column(query& out, const template_def& target, field_id field,
     out.text(opening).bind(value, encoding_of(shape, field)).text(closing);
 }
 
+/// The rest of a SELECT that reads `limit` + 1 rows.
+void add_find(query& out, const selection& columns, const bound_operation& op,
+              const table_shape& shape, core::arena& memory) {
+    const template_def& target = *op.target;
+    select_list(out, columns, target);
+    out.text(" FROM ").object(target.read_object());
+    add_where(out, op, shape, memory);
+    if (!op.after.empty()) {
+        out.text(op.where.empty() ? " WHERE " : " AND ");
+        add_after(out, op, shape);
+    }
+    for (std::size_t i = 0; i < op.sort.size(); ++i) {
+        const auto field = op.sort[i].field;
+        // An ENUM column sorts by the number of its value but compares as text; a cursor needs one
+        // order.
+        const bool as_text = target.fields[field].type.kind == core::type_kind::enumeration;
+        out.text(i == 0 ? " ORDER BY " : ", ").text(as_text ? "CONCAT(" : "");
+        out.name(column_of(target, field)).text(as_text ? ")" : "");
+        out.text(op.sort[i].direction == direction::descending ? " DESC" : "");
+    }
+    out.text(" LIMIT ").bind(core::value::of_uint(std::uint64_t{op.limit} + 1));
+}
+
+void add_count(query& out, const bound_operation& op, const table_shape& shape,
+               core::arena& memory) {
+    out.text("COUNT(*) FROM ").object(op.target->read_object());
+    add_where(out, op, shape, memory);
+}
+
+void add_exists(query& out, const bound_operation& op, const table_shape& shape,
+                core::arena& memory) {
+    out.text("EXISTS (SELECT 1 FROM ").object(op.target->read_object());
+    add_where(out, op, shape, memory);
+    out.text(")");
+}
+
+bool is_ascii(std::string_view text) {
+    return std::all_of(text.begin(), text.end(),
+                       [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+}
+
+/// Does `bind_key_column` compare this value as `column = ?` would? Its conversion to the column's
+/// character set must lose nothing.
+bool joins_exactly(const template_def& target, field_id field, const core::value& value,
+                   const table_shape& shape) {
+    using core::type_kind;
+    const column_shape& column = shape.columns[field];
+    switch (target.fields[field].type.kind) {
+    case type_kind::string:
+    case type_kind::enumeration:
+    case type_kind::uuid:
+        break;
+    case type_kind::json:
+    case type_kind::document:
+        return false;
+    default:
+        return true;
+    }
+    if (!column.known) {
+        return false;
+    }
+    return !column.is_text() || value.is_null() || column.charset == "utf8mb4" ||
+           is_ascii(value.text);
+}
+
 void add_number(query& out, char letter, std::size_t number) {
     std::array<char, 24> digits{};
     digits[0] = letter;
@@ -300,6 +365,34 @@ bool keys_compare_by_value(const template_def& target, const table_shape& shape)
         const auto& column = shape.columns[field];
         return column.known ? column.is_binary_text() || !column.is_text()
                             : target.fields[field].collation.empty();
+    });
+}
+
+bool key_is_unique(const template_def& target, const table_shape& shape) {
+    if (shape.unique_indexes.empty() && shape.wider_indexes.empty()) {
+        return true; // a view, or not to be seen: the template's word counts
+    }
+    return std::any_of(
+        shape.unique_indexes.begin(), shape.unique_indexes.end(), [&](const auto& index) {
+            return !shape.wider_indexes.contains(index.first) &&
+                   std::all_of(index.second.begin(), index.second.end(), [&](field_id field) {
+                       return std::find(target.key.begin(), target.key.end(), field) !=
+                              target.key.end();
+                   });
+        });
+}
+
+bool can_join(operation_list work, const table_shape& shape) {
+    return std::all_of(work.begin(), work.end(), [&](const bound_operation* op) {
+        const template_def& target = *op->target;
+        for (std::size_t i = 0; i < target.key.size(); ++i) {
+            if (!joins_exactly(target, target.key[i], op->key[i], shape)) {
+                return false;
+            }
+        }
+        return std::all_of(op->expect.begin(), op->expect.end(), [&](const assignment& expected) {
+            return joins_exactly(target, expected.field, expected.value, shape);
+        });
     });
 }
 
@@ -337,39 +430,48 @@ void fetch_by_arms(query& out, const selection& columns, operation_list keys,
 
 void find(query& out, const selection& columns, const bound_operation& op, const table_shape& shape,
           core::arena& memory) {
-    const template_def& target = *op.target;
     start(out, op);
     out.text("SELECT ");
-    select_list(out, columns, target);
-    out.text(" FROM ").object(target.read_object());
-    add_where(out, op, shape, memory);
-    if (!op.after.empty()) {
-        out.text(op.where.empty() ? " WHERE " : " AND ");
-        add_after(out, op, shape);
+    add_find(out, columns, op, shape, memory);
+}
+
+void find_by_arms(query& out, const selection& columns, operation_list work,
+                  const table_shape& shape, core::arena& memory) {
+    start(out, *work.front());
+    for (std::size_t i = 0; i < work.size(); ++i) {
+        out.text(i == 0 ? "(SELECT" : ") UNION ALL (SELECT");
+        add_number(out, ' ', i);
+        out.text(", ");
+        add_find(out, columns, *work[i], shape, memory);
     }
-    for (std::size_t i = 0; i < op.sort.size(); ++i) {
-        const auto field = op.sort[i].field;
-        // An ENUM column sorts by the number of its value but compares as text; a cursor needs one
-        // order.
-        const bool as_text = target.fields[field].type.kind == core::type_kind::enumeration;
-        out.text(i == 0 ? " ORDER BY " : ", ").text(as_text ? "CONCAT(" : "");
-        out.name(column_of(target, field)).text(as_text ? ")" : "");
-        out.text(op.sort[i].direction == direction::descending ? " DESC" : "");
-    }
-    out.text(" LIMIT ").bind(core::value::of_uint(std::uint64_t{op.limit} + 1));
+    out.text(")");
 }
 
 void count(query& out, const bound_operation& op, const table_shape& shape, core::arena& memory) {
     start(out, op);
-    out.text("SELECT COUNT(*) FROM ").object(op.target->read_object());
-    add_where(out, op, shape, memory);
+    out.text("SELECT ");
+    add_count(out, op, shape, memory);
 }
 
 void exists(query& out, const bound_operation& op, const table_shape& shape, core::arena& memory) {
     start(out, op);
-    out.text("SELECT EXISTS (SELECT 1 FROM ").object(op.target->read_object());
-    add_where(out, op, shape, memory);
-    out.text(")");
+    out.text("SELECT ");
+    add_exists(out, op, shape, memory);
+}
+
+void numbers_by_arms(query& out, operation_list work, const table_shape& shape,
+                     core::arena& memory) {
+    start(out, *work.front());
+    for (std::size_t i = 0; i < work.size(); ++i) {
+        out.text(i == 0 ? "SELECT" : " UNION ALL SELECT");
+        add_number(out, ' ', i);
+        out.text(", ");
+        if (work[i]->op == core::verb::count) {
+            add_count(out, *work[i], shape, memory);
+        } else {
+            add_exists(out, *work[i], shape, memory);
+        }
+    }
 }
 
 void insert(query& out, const template_def& target, std::span<const insert_row> rows,
@@ -444,11 +546,21 @@ void update_by_join(query& out, operation_list work, const table_shape& shape) {
                 add_number(out.text(" "), 'i', i);
             }
         }
+        for (std::size_t i = 0; i < op.expect.size(); ++i) {
+            bind_key_column(out.text(","), target, op.expect[i].field, op.expect[i].value, shape);
+            if (row == 0) {
+                add_number(out.text(" "), 'e', i);
+            }
+        }
     }
     out.text(") v STRAIGHT_JOIN ").object(target.object).text(" t ON ");
     for (std::size_t i = 0; i < target.key.size(); ++i) {
         out.text(i == 0 ? "t." : " AND t.").name(column_of(target, target.key[i])).text(" = v.");
         add_number(out, 'k', i);
+    }
+    for (std::size_t i = 0; i < first.expect.size(); ++i) {
+        out.text(" AND t.").name(column_of(target, first.expect[i].field)).text(" <=> v.");
+        add_number(out, 'e', i);
     }
     std::string_view glue = " SET t.";
     for (std::size_t i = 0; i < first.set.size(); ++i) {
@@ -473,8 +585,22 @@ void remove_one(query& out, const bound_operation& op, const table_shape& shape,
 
 void remove_by_keys(query& out, operation_list work, const table_shape& shape) {
     start(out, *work.front());
-    out.text("DELETE FROM ").object(work.front()->target->object).text(" WHERE ");
-    key_in(out, *work.front()->target, work, shape);
+    const template_def& target = *work.front()->target;
+    out.text("DELETE FROM ").object(target.object).text(" WHERE ");
+    if (work.front()->expect.empty()) {
+        key_in(out, target, work, shape);
+        return;
+    }
+    const std::size_t size = padded_size(work.size());
+    for (std::size_t row = 0; row < size; ++row) {
+        const bound_operation& op = *work[std::min(row, work.size() - 1)];
+        key_equals(out.text(row == 0 ? "(" : " OR ("), target, op.key, shape);
+        for (const auto& expected : op.expect) {
+            out.text(" AND ").name(column_of(target, expected.field)).text(" <=> ");
+            out.bind(expected.value, encoding_of(shape, expected.field));
+        }
+        out.text(")");
+    }
 }
 
 void row_is_there(query& out, const bound_operation& op, const table_shape& shape) {

@@ -45,8 +45,15 @@ void fetch_by_arms(query& out, const selection& columns, operation_list keys,
 /// Reads `limit` + 1 rows.
 void find(query& out, const selection& columns, const bound_operation& op, const table_shape& shape,
           core::arena& memory);
+/// Several finds of one shape as (SELECT 0, … LIMIT ?) UNION ALL (SELECT 1, …): each row names its
+/// operation, and operations come in order.
+void find_by_arms(query& out, const selection& columns, operation_list work,
+                  const table_shape& shape, core::arena& memory);
 void count(query& out, const bound_operation& op, const table_shape& shape, core::arena& memory);
 void exists(query& out, const bound_operation& op, const table_shape& shape, core::arena& memory);
+/// Several counts or several exists of one shape: a row of place and number for each.
+void numbers_by_arms(query& out, operation_list work, const table_shape& shape,
+                     core::arena& memory);
 
 using insert_row = std::span<const assignment>;
 /// INSERT of exactly these rows; `returning`: fields to give back (servers that can).
@@ -56,12 +63,16 @@ void insert(query& out, const templates::template_def& target, std::span<const i
 /// By key or where, with `if`.
 void update_one(query& out, const bound_operation& op, const table_shape& shape,
                 core::arena& memory);
-/// Several updates by key of one shape, without `if`: a join on the values, padded with keys that
-/// match nothing.
+/// Does a key match one row at most, as far as can be seen? Otherwise a statement's total tells
+/// nothing about single operations.
+bool key_is_unique(const templates::template_def& target, const table_shape& shape);
+/// Does a join on these keys (and `if`) match what each operation alone would?
+bool can_join(operation_list work, const table_shape& shape);
+/// Several updates by key of one shape: a join on the values, padded with keys that match nothing.
 void update_by_join(query& out, operation_list work, const table_shape& shape);
 void remove_one(query& out, const bound_operation& op, const table_shape& shape,
                 core::arena& memory);
-/// Several deletes by key, without `if`.
+/// Several deletes by key, with `if`.
 void remove_by_keys(query& out, operation_list work, const table_shape& shape);
 /// Is the row of the operation's key there?
 void row_is_there(query& out, const bound_operation& op, const table_shape& shape);

@@ -97,32 +97,31 @@ ran mariadb_session::matched(const bound_operation& op, std::uint64_t rows) {
     return ran::fine;
 }
 
-ran mariadb_session::update_group(operation_list work) {
-    return change_group(work, !work.front()->target->write.update.empty(), update_by_join);
-}
-
-ran mariadb_session::remove_group(operation_list work) {
-    return change_group(work, !work.front()->target->write.remove.empty(), remove_by_keys);
-}
-
-ran mariadb_session::change_group(operation_list work, bool by_procedure,
-                                  void (*build)(query&, operation_list, const table_shape&)) {
+ran mariadb_session::change_group(operation_list work) {
     const bound_operation& first = *work.front();
+    const bool updates = first.op == core::verb::update;
     order_.assign(work.begin(), work.end());
     sort_by_key(order_);
-    // The total of a statement names no row: what can fail by row for other reasons than a missing
-    // key runs alone.
-    if (work.size() == 1 || by_procedure || first.key.empty() || !first.expect.empty() ||
-        !first.where.empty()) {
+    const auto& procedure = updates ? first.target->write.update : first.target->write.remove;
+    if (!procedure.empty() && work.size() > 1) {
+        return write_group_by_procedure(order_, procedure);
+    }
+    const auto& may = connection_.facts().may;
+    if (work.size() == 1 || first.key.empty() || !first.where.empty() ||
+        !(updates ? may.update : may.remove)) {
         return one_at_a_time(order_);
     }
     const template_shape* shape = nullptr;
     if (const auto went = learn(*first.target, shape); went != ran::fine) {
         return went;
     }
+    if (!key_is_unique(*first.target, shape->write) ||
+        (updates && !can_join(order_, shape->write))) {
+        return one_at_a_time(order_);
+    }
     // A power of two, because sizes are padded.
-    const std::size_t most =
-        std::bit_floor(most_rows(first.key.size() + first.set.size() + first.inc.size()));
+    const std::size_t most = std::bit_floor(
+        most_rows(first.key.size() + first.set.size() + first.inc.size() + first.expect.size()));
     for (std::size_t at = 0; at < order_.size(); at += most) {
         const auto chunk = operation_list{order_}.subspan(at, std::min(most, order_.size() - at));
         if (chunk.size() == 1) {
@@ -134,12 +133,18 @@ ran mariadb_session::change_group(operation_list work, bool by_procedure,
         if (const auto went = savepoint(); went == ran::ended) {
             return went;
         }
-        build(query_, chunk, shape->write);
+        if (updates) {
+            update_by_join(query_, chunk, shape->write);
+        } else {
+            remove_by_keys(query_, chunk, shape->write);
+        }
         statement* made = nullptr;
         const auto went = execute(made);
         if (went == ran::ended) {
             return went;
         }
+        // Each operation matches one row at most, and a row that several match counts once: so many
+        // rows as operations means one for each. A smaller total names nobody.
         if (went == ran::fine && made->affected() == chunk.size()) {
             for (const auto* op : chunk) {
                 rows_->count(op->index, 1);
@@ -158,7 +163,7 @@ ran mariadb_session::change_group(operation_list work, bool by_procedure,
 
 void mariadb_session::write_keys(const bound_operation& op, insert_row row,
                                  std::span<const field_id> returned_fields,
-                                 const statement* returned) {
+                                 const statement* returned, std::uint64_t number) {
     const auto& target = *op.target;
     values_.assign(target.key.size(), core::value{});
     rooms_.resize(std::max(rooms_.size(), target.key.size()));
@@ -173,6 +178,8 @@ void mariadb_session::write_keys(const bound_operation& op, insert_row row,
         if (returned != nullptr && at < returned->column_count()) {
             static_cast<void>(read_cell(returned->cells()[at], returned->column(at),
                                         target.fields[target.key[i]].type, rooms_[i], values_[i]));
+        } else if (returned == nullptr) {
+            values_[i] = number_as(target.fields[target.key[i]].type, number);
         }
     }
     rows_->key(op.index, target.key_layout, values_);
@@ -180,7 +187,10 @@ void mariadb_session::write_keys(const bound_operation& op, insert_row row,
 
 ran mariadb_session::insert_group(operation_list work) {
     const bound_operation& first = *work.front();
-    if (!first.target->write.insert.empty() || work.size() == 1 || first.rows.size() != 1) {
+    if (!first.target->write.insert.empty() && work.size() > 1) {
+        return write_group_by_procedure(work, first.target->write.insert);
+    }
+    if (work.size() == 1 || first.rows.empty()) {
         return one_at_a_time(work);
     }
     // In the order of the keys that are given; those that the database makes ascend by themselves.
@@ -203,40 +213,86 @@ ran mariadb_session::insert_group(operation_list work) {
                          }
                          return false;
                      });
-    const bool keys_made = std::any_of(key.begin(), key.end(), [&](field_id field) {
-        return given_value(first.rows.front(), field) == nullptr;
-    });
-    if (keys_made && !connection_.facts().insert_returning) {
+    if (!connection_.facts().may.insert) {
         return one_at_a_time(order_);
     }
-    const std::size_t most = most_rows(first.rows.front().size());
+    const template_shape* shape = nullptr;
+    if (const auto went = learn(*first.target, shape); went != ran::fine) {
+        return went;
+    }
+    // Operations of one shape have the same number of rows.
+    const std::size_t each = first.rows.size();
+    const std::size_t most = most_rows(first.rows.front().size()) / each;
     for (std::size_t at = 0; at < order_.size();) {
+        const auto left = order_.size() - at;
         const auto chunk =
-            operation_list{order_}.subspan(at, unpadded_size(std::min(most, order_.size() - at)));
+            operation_list{order_}.subspan(at, most < 2 ? 1 : unpadded_size(std::min(most, left)));
         at += chunk.size();
-        if (chunk.size() == 1) {
-            if (const auto went = run_one(*chunk.front()); went == ran::ended) {
-                return went;
+        insert_rows_.clear();
+        chunk_.clear();
+        for (const auto* op : chunk) {
+            for (const auto& row : op->rows) {
+                insert_rows_.push_back(row);
+                chunk_.push_back(op);
+            }
+        }
+        if (chunk.size() == 1 ||
+            made_keys(*first.target, insert_rows_, shape->write) == keys::lost) {
+            if (one_at_a_time(chunk) == ran::ended) {
+                return ran::ended;
             }
             continue;
         }
         if (const auto went = savepoint(); went == ran::ended) {
             return went;
         }
-        const auto went = insert_rows(chunk);
+        const auto went = insert_chunk(*first.target, insert_rows_, chunk_);
         if (went == ran::ended) {
             return went;
         }
-        if (went == ran::refused) {
+        if (went == ran::fine) {
             for (const auto* op : chunk) {
-                rows_->reset(op->index);
+                rows_->count(op->index, each);
+                result(*op) = outcome::applied();
             }
-            if (back_to_savepoint() == ran::ended || one_at_a_time(chunk) == ran::ended) {
-                return ran::ended;
-            }
+            continue;
+        }
+        for (const auto* op : chunk) {
+            rows_->reset(op->index);
+        }
+        if (back_to_savepoint() == ran::ended || one_at_a_time(chunk) == ran::ended) {
+            return ran::ended;
         }
     }
     return ran::fine;
+}
+
+mariadb_session::keys mariadb_session::made_keys(const templates::template_def& target,
+                                                 std::span<const insert_row> rows,
+                                                 const table_shape& shape) const {
+    std::size_t missing = 0;
+    std::size_t fields = 0;
+    bool counts_up = true;
+    for (const auto field : target.key) {
+        const auto without = static_cast<std::size_t>(
+            std::count_if(rows.begin(), rows.end(),
+                          [field](insert_row row) { return given_value(row, field) == nullptr; }));
+        if (without != 0) {
+            ++fields;
+            missing = without;
+            counts_up = shape.columns[field].auto_increment;
+        }
+    }
+    if (fields == 0) {
+        return keys::given;
+    }
+    if (connection_.facts().insert_returning) {
+        return keys::returned;
+    }
+    // A statement that makes the numbers of all its rows, and whose size is known before, takes
+    // them in one piece.
+    const bool in_a_row = fields == 1 && missing == rows.size() && counts_up;
+    return in_a_row && connection_.facts().may.insert ? keys::in_a_row : keys::lost;
 }
 
 ran mariadb_session::insert_chunk(const templates::template_def& target,
@@ -246,50 +302,35 @@ ran mariadb_session::insert_chunk(const templates::template_def& target,
     if (const auto went = learn(target, shape); went != ran::fine) {
         return went;
     }
-    std::array<field_id, 16> wanted{};
-    std::size_t made_keys = 0;
+    const auto how = made_keys(target, rows, shape->write);
+    wanted_.clear();
     for (const auto field : target.key) {
-        const bool missing = std::any_of(rows.begin(), rows.end(), [field](insert_row row) {
-            return given_value(row, field) == nullptr;
-        });
-        if (missing && made_keys < wanted.size()) {
-            wanted[made_keys++] = field;
+        if (how == keys::returned && std::any_of(rows.begin(), rows.end(), [field](insert_row row) {
+                return given_value(row, field) == nullptr;
+            })) {
+            wanted_.push_back(field);
         }
     }
-    insert(query_, target, rows, std::span{wanted}.first(made_keys), shape->write);
+    insert(query_, target, rows, wanted_, shape->write);
     statement* made = nullptr;
     if (const auto went = execute(made); went != ran::fine) {
         return went;
     }
     std::size_t row = 0;
-    if (made_keys > 0) {
+    if (how == keys::returned) {
         statement::fetched got{};
         while ((got = made->fetch()) == statement::fetched::row) {
             if (row < rows.size()) {
-                write_keys(*owners[row], rows[row], std::span{wanted}.first(made_keys), made);
+                write_keys(*owners[row], rows[row], wanted_, made);
                 ++row;
             }
         }
         return fetched(*made, got);
     }
+    const std::uint64_t first = how == keys::given ? 0 : made->insert_id();
     for (; row < rows.size(); ++row) {
-        write_keys(*owners[row], rows[row], {}, nullptr);
-    }
-    return ran::fine;
-}
-
-ran mariadb_session::insert_rows(operation_list work) {
-    insert_rows_.clear();
-    for (const auto* op : work) {
-        insert_rows_.push_back(op->rows.front());
-    }
-    const auto went = insert_chunk(*work.front()->target, insert_rows_, work);
-    if (went != ran::fine) {
-        return went;
-    }
-    for (const auto* op : work) {
-        rows_->count(op->index, 1);
-        result(*op) = outcome::applied();
+        write_keys(*owners[row], rows[row], {}, nullptr,
+                   first + row * connection_.facts().key_step);
     }
     return ran::fine;
 }
@@ -303,13 +344,12 @@ ran mariadb_session::insert_one(const bound_operation& op) {
         result(op) = {};
         return ran::fine;
     }
-    const auto& key = op.target->key;
-    const bool keys_made = std::any_of(key.begin(), key.end(), [&](field_id field) {
-        return std::any_of(op.rows.begin(), op.rows.end(),
-                           [field](insert_row row) { return given_value(row, field) == nullptr; });
-    });
+    const template_shape* shape = nullptr;
+    if (const auto went = learn(*op.target, shape); went != ran::fine) {
+        return went;
+    }
     // All rows or none: more than one statement needs a place to go back to.
-    const bool one_by_one = keys_made && !connection_.facts().insert_returning;
+    const bool one_by_one = made_keys(*op.target, op.rows, shape->write) == keys::lost;
     const std::size_t most = one_by_one ? 1 : most_rows(op.rows.front().size());
     const bool several = op.rows.size() > unpadded_size(std::min(most, op.rows.size()));
     if (several) {
@@ -321,12 +361,8 @@ ran mariadb_session::insert_one(const bound_operation& op) {
     for (std::size_t at = 0; at < op.rows.size() && went == ran::fine;) {
         const std::size_t size = unpadded_size(std::min(most, op.rows.size() - at));
         const auto chunk = op.rows.subspan(at, size);
-        if (one_by_one) {
-            went = insert_with_last_id(op, chunk.front());
-        } else {
-            chunk_.assign(size, &op);
-            went = insert_chunk(*op.target, chunk, chunk_);
-        }
+        chunk_.assign(size, &op);
+        went = insert_chunk(*op.target, chunk, chunk_);
         at += size;
     }
     if (went == ran::ended) {
@@ -339,28 +375,6 @@ ran mariadb_session::insert_one(const bound_operation& op) {
     }
     rows_->count(op.index, op.rows.size());
     result(op) = outcome::applied();
-    return ran::fine;
-}
-
-ran mariadb_session::insert_with_last_id(const bound_operation& op, insert_row row) {
-    const template_shape* shape = nullptr;
-    if (const auto went = learn(*op.target, shape); went != ran::fine) {
-        return went;
-    }
-    insert(query_, *op.target, std::array{row}, {}, shape->write);
-    statement* made = nullptr;
-    if (const auto went = execute(made); went != ran::fine) {
-        return went;
-    }
-    const auto& key = op.target->key;
-    values_.assign(key.size(), core::value{});
-    for (std::size_t i = 0; i < key.size(); ++i) {
-        const auto* given = given_value(row, key[i]);
-        values_[i] = given != nullptr
-                         ? *given
-                         : number_as(op.target->fields[key[i]].type, made->insert_id());
-    }
-    rows_->key(op.index, op.target->key_layout, values_);
     return ran::fine;
 }
 
