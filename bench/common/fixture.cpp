@@ -153,7 +153,7 @@ bench_node::bench_node(options given) : database_(std::make_unique<database>()) 
         node_->add_template(text, "bench.toml");
     }
     node_->start();
-    if (!node_->wait_ready(core::deadline::after(std::chrono::seconds{15}))) {
+    if (!node_->wait_ready(core::deadline::after(std::chrono::seconds{60}))) {
         throw std::runtime_error("the node did not become ready");
     }
 }

@@ -375,8 +375,10 @@ struct broker::impl {
     // ---- the loop ----------------------------------------------------------------------------
 
     void run() {
-        // The database is tried at once, so that a node is ready before its first request.
-        work->ensure_session(core::deadline::after(given.factory.connect_timeout));
+        // The database is tried at once, so that a node is ready before its first request. The
+        // factory bounds it, by the number of templates: a node with a thousand of them must start,
+        // too.
+        work->ensure_session(core::deadline::never());
         note_backend();
         state = broker_state::running;
         while (!stopping) {

@@ -177,9 +177,12 @@ struct factory::impl {
                 session = adapter->open_session(context);
             }
             session->connect(until.earlier(core::deadline::at(now + given.connect_timeout)));
-            // Looks at every template: takes longer than a connection.
+            // Looks at every template: takes longer than a connection, the longer the more there
+            // are.
+            constexpr std::chrono::milliseconds each{50};
             adapter->inspect(*session, served,
-                             until.earlier(core::deadline::at(now + 4 * given.connect_timeout)));
+                             until.earlier(core::deadline::at(now + 4 * given.connect_timeout +
+                                                              served.size() * each)));
             if (!session->usable()) {
                 note_failure("the connection broke while the templates were looked at");
                 return false;
@@ -1125,7 +1128,7 @@ void factory::idle(core::deadline until) {
     if (impl_->session != nullptr && impl_->session->usable()) {
         impl_->session->alive(until);
     }
-    impl_->ensure_session(until);
+    impl_->ensure_session(core::deadline::never()); // bounds itself
 }
 
 bool factory::connected() const {

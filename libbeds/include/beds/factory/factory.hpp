@@ -82,10 +82,12 @@ public:
     void run(std::span<message> batch, core::result_sink& results, core::arena& memory,
              observe::live_counters& counters);
 
-    /// Connects when there is no session and the back-off allows it. True: there is one now.
+    /// Connects when there is no session and the back-off allows it. True: there is one now. Takes
+    /// at most `connect_timeout`, four times that for the look at the templates and 50 ms for each
+    /// of them, and ends by `until`.
     bool ensure_session(core::deadline until);
-    /// Checks an idle session, so that the first operation after a quiet time does not find it
-    /// dead.
+    /// Checks an idle session until then, so that the first operation after a quiet time does not
+    /// find it dead, and connects if there is none, in the time that `ensure_session` has.
     void idle(core::deadline until);
     [[nodiscard]] bool connected() const;
     /// Why the last attempt to connect failed; for operators.
