@@ -121,6 +121,9 @@ int main(int argc, char** argv) try {
         };
         raw.verify = [&](std::uint64_t, std::string_view got) { return got == reply; };
         const auto echo = [&] {
+            if (options.beds_only) {
+                return latencies{};
+            }
             const echo_floor server{where, raw.routing_key, options.brokers, durability::transient,
                                     reply};
             return run_one_by_one(far, raw, 1);
@@ -145,6 +148,11 @@ int main(int argc, char** argv) try {
             turn + 1, trip, static_cast<unsigned long long>(calls), total,
             milliseconds(times.percentile(99)), total - trip);
         std::fflush(stdout);
+    }
+    if (options.beds_only) {
+        std::printf("fanout beds=%.4g unit=ms operations=%llu\n%s", rounds.back().beds,
+                    static_cast<unsigned long long>(requests * calls), wrong.c_str());
+        return wrong.empty() ? 0 : 1;
     }
     return finish(what, options, rounds, wrong);
 } catch (const std::exception& failed) {

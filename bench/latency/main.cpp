@@ -79,6 +79,24 @@ int main(int argc, char** argv) try {
             .append(std::to_string(overlapping_row(i)))
             .append("}");
     };
+    auto asked = request;
+    asked.exchange = node.exchange();
+    asked.routing_key = "users.read";
+    asked.verify = [](std::uint64_t i, std::string_view got) {
+        return got.find(expected_row(overlapping_row(i))) != std::string_view::npos;
+    };
+    for (unsigned number = 0; options.beds_only && number < options.rounds; ++number) {
+        const auto beds = run_one_by_one(where, asked, warm_up);
+        std::printf("latency beds=%.4g unit=ms operations=%llu\n",
+                    milliseconds(beds.times.percentile(50)),
+                    static_cast<unsigned long long>(messages));
+        if (beds.wrong != 0) {
+            throw std::runtime_error("wrong answers, the first: " + beds.first_wrong);
+        }
+    }
+    if (options.beds_only) {
+        return 0;
+    }
     std::vector<round> rounds;
     std::string wrong;
     for (unsigned number = 0; number < options.rounds; ++number) {
@@ -92,12 +110,6 @@ int main(int argc, char** argv) try {
             return run_one_by_one(where, raw, warm_up);
         }();
         const auto select = selects(node, messages);
-        auto asked = request;
-        asked.exchange = node.exchange();
-        asked.routing_key = "users.read";
-        asked.verify = [](std::uint64_t i, std::string_view got) {
-            return got.find(expected_row(overlapping_row(i))) != std::string_view::npos;
-        };
         const auto beds = run_one_by_one(where, asked, warm_up);
         for (const auto* one : {&echo, &beds}) {
             if (one->wrong != 0) {

@@ -37,8 +37,8 @@ struct both {
 
 class measured {
 public:
-    measured(const rabbitmq_endpoint& where, const bench_node& node, unsigned brokers)
-        : where_(where), node_(node), brokers_(brokers) {}
+    measured(const rabbitmq_endpoint& where, const bench_node& node, const bench_options& options)
+        : where_(where), node_(node), options_(options) {}
 
     /// Both in turn by the second: what disturbs the machine disturbs both.
     [[nodiscard]] both at(double per_second, double seconds) const {
@@ -62,13 +62,13 @@ private:
                 .append("}");
         };
         both result;
-        {
+        if (!options_.beds_only) {
             const auto reply = echo_of_a_fetch();
             auto raw = request;
             raw.routing_key = node_.exchange() + ".floor";
             raw.verify = [&](std::uint64_t, std::string_view got) { return got == reply; };
-            const echo_floor server{where_, raw.routing_key, brokers_, durability::transient,
-                                    reply};
+            const echo_floor server{where_, raw.routing_key, options_.brokers,
+                                    durability::transient, reply};
             result.echo = run_open_loop(where_, raw, per_second, warm_up);
         }
         auto asked = request;
@@ -83,7 +83,7 @@ private:
 
     const rabbitmq_endpoint& where_;
     const bench_node& node_;
-    unsigned brokers_;
+    const bench_options& options_;
 };
 
 } // namespace
@@ -93,7 +93,7 @@ int main(int argc, char** argv) try {
         argc, argv, "latency_open: 1,000 fetches a second, open loop, against a raw echo");
     const auto where = rabbitmq_from_environment();
     const bench_node node{{options.brokers, 0}};
-    const measured run{where, node, options.brokers};
+    const measured run{where, node, options};
     const double seconds = std::max(0.5, 5 * options.scale);
     both all;
     comparison of_p99{"latency_open",
@@ -159,6 +159,12 @@ int main(int argc, char** argv) try {
         std::fflush(stdout);
         all.echo.times.add(now.echo.times);
         all.beds.times.add(now.beds.times);
+    }
+    if (options.beds_only) {
+        std::printf("latency_open beds=%.4g unit=ms operations=%llu\n%s",
+                    milliseconds(all.beds.times.percentile(99)),
+                    static_cast<unsigned long long>(all.beds.times.count()), wrong.c_str());
+        return wrong.empty() ? 0 : 1;
     }
     const auto first = finish(of_p90, options, p90, wrong);
     const auto second = finish(of_p99, options, p99, wrong);
