@@ -3,6 +3,7 @@
 
 #include <beds/core/error.hpp>
 
+#include <atomic>
 #include <chrono>
 #include <string>
 #include <thread>
@@ -125,10 +126,13 @@ TEST_CASE("faults: a server that stands still, is killed, and comes back") {
         CHECK(amount(*session) == 1);
     }
     SECTION("is killed under load: what is acknowledged is there, what is not is at most doubt") {
-        std::int64_t applied = 0;
+        std::atomic<std::int64_t> applied{0};
         std::int64_t unknown = 0;
-        std::thread killer{[&] {
-            std::this_thread::sleep_for(150ms);
+        std::thread killer{[&] { // in the middle of it, also where everything is slow
+            const auto latest = in(20s);
+            while (applied < 20 && !latest.expired()) {
+                std::this_thread::sleep_for(10ms);
+            }
             servers.kill(test::server::mongodb);
         }};
         for (;;) {
@@ -150,7 +154,7 @@ TEST_CASE("faults: a server that stands still, is killed, and comes back") {
         servers.start(test::server::mongodb);
         reconnect(*session);
         const auto now = amount(*session);
-        CAPTURE(applied, unknown, now);
+        CAPTURE(applied.load(), unknown, now);
         CHECK(applied > 0);
         CHECK(now >= applied);
         CHECK(now <= applied + unknown);
