@@ -63,8 +63,8 @@ private:
 
 } // namespace
 
-measurement run_client_load(const rabbitmq_endpoint& where, const bench_node& node,
-                            const client_load& what) {
+std::unique_ptr<client::client> connect_client(const rabbitmq_endpoint& where,
+                                               const bench_node& node) {
     client::amqp_client_settings settings;
     settings.amqp.host = where.host;
     settings.amqp.port = static_cast<std::uint16_t>(where.port);
@@ -72,10 +72,16 @@ measurement run_client_load(const rabbitmq_endpoint& where, const bench_node& no
     settings.amqp.user = where.user;
     settings.amqp.password = core::secret{where.password};
     settings.queue_tag = node.tag();
-    const auto beds = client::make_amqp_client(settings);
-    if (!beds->wait_ready(core::deadline::after(std::chrono::seconds{10}))) {
+    auto made = client::make_amqp_client(settings);
+    if (!made->wait_ready(core::deadline::after(std::chrono::seconds{10}))) {
         throw std::runtime_error("the client did not connect");
     }
+    return made;
+}
+
+measurement run_client_load(const rabbitmq_endpoint& where, const bench_node& node,
+                            const client_load& what) {
+    const auto beds = connect_client(where, node);
     caller calls{*beds, what};
     return calls.run();
 }

@@ -7,8 +7,13 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 
 namespace beds::bench {
+
+/// A client of the node, connected.
+std::unique_ptr<client::client> connect_client(const rabbitmq_endpoint& where,
+                                               const bench_node& node);
 
 /// Single calls of one libbeds client, as a service makes them for its own callers.
 struct client_load {
