@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cstring>
 #include <vector>
 
 namespace beds::core {
@@ -263,10 +264,35 @@ void append_integer(std::string& out, Integer number) {
 
 } // namespace
 
+namespace {
+
+/// Length of what at the start of `text` is copied as it is: ASCII without quotes, backslashes and
+/// control characters; eight bytes at a time.
+std::size_t plain_length(std::string_view text) {
+    constexpr std::uint64_t ones = 0x0101'0101'0101'0101;
+    constexpr std::uint64_t high = 0x80 * ones;
+    const auto any_zero = [](std::uint64_t word) { return (word - ones) & ~word; };
+    std::size_t i = 0;
+    for (std::uint64_t word = 0; i + sizeof word <= text.size(); i += sizeof word) {
+        std::memcpy(&word, text.data() + i, sizeof word);
+        const auto special = any_zero(word ^ (ones * '"')) | any_zero(word ^ (ones * '\\')) |
+                             ((word - 0x20 * ones) & ~word) | word;
+        if ((special & high) != 0) {
+            break; // one of these eight, perhaps: a borrow can make it look so
+        }
+    }
+    while (i < text.size() && escapes[static_cast<unsigned char>(text[i])] == 0) {
+        ++i;
+    }
+    return i;
+}
+
+} // namespace
+
 void append_json_string(std::string& out, std::string_view text) {
     out.push_back('"');
     std::size_t from = 0;
-    for (std::size_t i = 0; i < text.size();) {
+    for (std::size_t i = plain_length(text); i < text.size();) {
         const char escape = escapes[static_cast<unsigned char>(text[i])];
         if (escape == 0) {
             ++i;

@@ -235,12 +235,62 @@ void reply_writer::append_value(const value& given, const core::field_type& type
     }
 }
 
-void reply_writer::cell(const value& given) {
-    if (column_ != 0) {
-        bytes_.push_back(',');
+namespace {
+
+/// Most bytes of a number or a time as text.
+constexpr std::size_t longest_short = 40;
+
+/// Writes what is short and needs no escaping; null: it is something else.
+char* write_short(char* to, const value& given) {
+    switch (given.type) {
+    case value::kind::null:
+        return to + std::string_view{"null"}.copy(to, longest_short);
+    case value::kind::boolean:
+        return to + std::string_view{given.integer != 0 ? "true" : "false"}.copy(to, longest_short);
+    case value::kind::integer:
+        return std::to_chars(to, to + longest_short, given.integer).ptr;
+    case value::kind::unsigned_integer:
+        return std::to_chars(to, to + longest_short, given.unsigned_integer).ptr;
+    case value::kind::date:
+    case value::kind::time:
+    case value::kind::datetime:
+        *to++ = '"';
+        to += given.type == value::kind::date   ? core::format_date(given.integer, to)
+              : given.type == value::kind::time ? core::format_time(given.integer, to)
+                                                : core::format_datetime(given.integer, to);
+        *to++ = '"';
+        return to;
+    default:
+        return nullptr;
     }
-    bytes_.append(layout_->json_key(column_));
-    append_value(given, layout_->columns()[column_].type, slots_[row_op_].int64_as_string);
+}
+
+} // namespace
+
+void reply_writer::cell(const value& given) {
+    const auto name = layout_->json_key(column_);
+    const auto& type = layout_->columns()[column_].type;
+    const bool quoted = slots_[row_op_].int64_as_string && is_wide_integer(type.kind);
+    constexpr std::size_t usual_name = 64;
+    if (!quoted && name.size() <= usual_name) { // in one piece: each append costs as much as a cell
+        char text[1 + usual_name + longest_short];
+        auto* at = text;
+        if (column_ != 0) {
+            *at++ = ',';
+        }
+        at += name.copy(at, usual_name);
+        auto* const end = write_short(at, given);
+        bytes_.append(text, static_cast<std::size_t>((end != nullptr ? end : at) - text));
+        if (end == nullptr) {
+            append_value(given, type, false);
+        }
+    } else {
+        if (column_ != 0) {
+            bytes_.push_back(',');
+        }
+        bytes_.append(name);
+        append_value(given, type, quoted);
+    }
     ++column_;
 }
 
