@@ -9,8 +9,9 @@
 namespace beds::bench {
 
 echo_floor::echo_floor(const rabbitmq_endpoint& where, std::string queue, unsigned threads,
-                       durability kind, std::string reply)
-    : where_(where), queue_(std::move(queue)), kind_(kind), reply_(std::move(reply)) {
+                       durability kind, std::string reply, std::function<void()> before)
+    : where_(where), queue_(std::move(queue)), kind_(kind), reply_(std::move(reply)),
+      before_(std::move(before)) {
     {
         const auto setup = open_raw(where_);
         const bool durable = kind_ == durability::confirmed;
@@ -79,6 +80,9 @@ void echo_floor::serve() {
         {
             const cork corked{out};
             for (auto& one : batch) {
+                if (before_) {
+                    before_();
+                }
                 amqp_basic_properties_t properties{};
                 properties._flags = AMQP_BASIC_CORRELATION_ID_FLAG;
                 properties.correlation_id = one.message.properties.correlation_id;

@@ -3,6 +3,7 @@
 #include "common/driver.hpp"
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
@@ -15,9 +16,9 @@ namespace beds::bench {
 class echo_floor {
 public:
     /// `durability::confirmed`: durable queue, replies confirmed before the request is
-    /// acknowledged.
+    /// acknowledged. `before` runs before each reply, in the thread that answers.
     echo_floor(const rabbitmq_endpoint& where, std::string queue, unsigned threads, durability kind,
-               std::string reply);
+               std::string reply, std::function<void()> before = {});
     ~echo_floor();
     echo_floor(const echo_floor&) = delete;
     echo_floor& operator=(const echo_floor&) = delete;
@@ -29,6 +30,7 @@ private:
     std::string queue_;
     durability kind_;
     std::string reply_;
+    std::function<void()> before_;
     std::atomic<bool> stop_{false};
     std::atomic<unsigned> ready_{0};
     std::vector<std::thread> threads_;
