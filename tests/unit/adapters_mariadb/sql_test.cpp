@@ -93,6 +93,39 @@ TEST_CASE("a fetch is padded with its last key", "[mariadb]") {
     CHECK(q.parameters()[3].value.is_null());
 }
 
+TEST_CASE("a fetch by a collated key joins, its conversion loses nothing", "[mariadb]") {
+    const auto target = testing::template_maker("words")
+                            .field("word", "string:20")
+                            .field("n", "int32")
+                            .key({"word"})
+                            .build();
+    auto shape = assumed_shape(target);
+    operations work;
+    work.fetch(target, {"a"}).fields({"n"});
+    work.fetch(target, {"\xC3\xA9"}).fields({"n"});
+    CHECK_FALSE(can_join(list(work), shape.read)); // who cannot see the column does not know
+    shape.read.columns[0] = {.known = true, .charset = "latin1", .collation = "latin1_swedish_ci"};
+    CHECK_FALSE(can_join(list(work), shape.read));
+    shape.read.columns[0] = {
+        .known = true, .charset = "utf8mb4", .collation = "utf8mb4_general_ci"};
+    CHECK(can_join(list(work), shape.read));
+    selection columns;
+    columns.start(work[0].fields);
+    query q;
+    fetch_by_join(q, columns, list(work), shape.read);
+    CHECK(q.text() == "/* beds words.fetch */ SELECT v.n, t.`n` FROM (SELECT 0 n,CONVERT(? USING "
+                      "utf8mb4) COLLATE "
+                      "utf8mb4_general_ci k0 UNION ALL SELECT 1,CONVERT(? USING utf8mb4) COLLATE "
+                      "utf8mb4_general_ci) v STRAIGHT_JOIN `words` t ON t.`word` = v.k0");
+    CHECK(key_is_unique(target, shape.read));
+    shape.read.unique_indexes["by_n"] = {1};
+    CHECK_FALSE(key_is_unique(target, shape.read));
+    shape.read.unique_indexes["wide"] = {0};
+    CHECK(key_is_unique(target, shape.read));
+    shape.read.wider_indexes.insert("wide");
+    CHECK_FALSE(key_is_unique(target, shape.read));
+}
+
 TEST_CASE("keys compare by value unless a collation decides", "[mariadb]") {
     const auto target = testing::template_maker("words")
                             .field("word", "string:20")

@@ -20,12 +20,12 @@ namespace beds::adapters {
 ///
 /// Operations of one shape that come together share statements, as far as the server can (it is
 /// asked at connect) and `settings.coalesce` allows: fetches by key one `IN` list or, where
-/// equality depends on a collation, arms of a `UNION ALL`, as find, count and exists do; inserts
-/// one list of rows; updates by key a join on their values; deletes by key one list of keys; on
-/// MariaDB calls of one procedure, and writes through one, a compound statement. What a shared
-/// statement cannot tell apart is undone (a savepoint stands before it) and run one at a time, so
-/// that each operation fails for itself. Writes by `where`, procedures that commit, and keys
-/// without a unique index always run one at a time.
+/// equality depends on a collation, a join on the keys; find, count and exists arms of a `UNION
+/// ALL`; inserts one list of rows; updates by key a join on their values; deletes by key one list
+/// of keys; on MariaDB calls of one procedure, and writes through one, a compound statement. What a
+/// shared statement cannot tell apart is undone (a savepoint stands before it) and run one at a
+/// time, so that each operation fails for itself. Writes by `where`, procedures that commit, and
+/// keys without a unique index always run one at a time.
 ///
 /// Throws core::error: `unsupported` when the loaded Connector/C is known to be broken (before
 /// 3.3.4), `invalid_configuration` when `settings.coalesce` is not known.

@@ -105,9 +105,11 @@ ran mariadb_session::fetch_group(operation_list work) {
     }
     selection_.start(work.front()->fields);
     if (!keys_compare_by_value(target, shape->read)) {
-        for (std::size_t first = 0; first < work.size(); first += most_arms) {
+        const bool joins = can_join(work, shape->read);
+        const std::size_t most = joins ? most_in_one_statement : most_arms;
+        for (std::size_t first = 0; first < work.size(); first += most) {
             const auto went = fetch_chunk_by_arms(
-                work.subspan(first, std::min(most_arms, work.size() - first)), shape->read);
+                work.subspan(first, std::min(most, work.size() - first)), shape->read, joins);
             if (went != ran::fine) {
                 return went == ran::refused ? fetch_apart(work) : went;
             }
@@ -242,13 +244,18 @@ ran mariadb_session::fetch_chunk_by_keys(operation_list work, const table_shape&
     return went;
 }
 
-ran mariadb_session::fetch_chunk_by_arms(operation_list work, const table_shape& shape) {
+ran mariadb_session::fetch_chunk_by_arms(operation_list work, const table_shape& shape,
+                                         bool joins) {
     const auto& target = *work.front()->target;
     for (const auto* op : work) {
         result(*op) = {};
     }
     found_.assign(work.size(), 0);
-    fetch_by_arms(query_, selection_, work, shape);
+    if (joins && work.size() > 1) {
+        fetch_by_join(query_, selection_, work, shape);
+    } else {
+        fetch_by_arms(query_, selection_, work, shape);
+    }
     statement* made = nullptr;
     auto went = execute(made);
     statement::fetched row{};

@@ -103,7 +103,7 @@ private:
     /// After a statement of these was refused: each tells for itself why.
     ran fetch_apart(operation_list work);
     ran fetch_chunk_by_keys(operation_list work, const table_shape& shape);
-    ran fetch_chunk_by_arms(operation_list work, const table_shape& shape);
+    ran fetch_chunk_by_arms(operation_list work, const table_shape& shape, bool joins);
     ran run_find(const bound_operation& op);
     /// Finds, counts or exists of one shape.
     ran read_by_arms(operation_list work);

@@ -428,6 +428,35 @@ void fetch_by_arms(query& out, const selection& columns, operation_list keys,
     }
 }
 
+void fetch_by_join(query& out, const selection& columns, operation_list keys,
+                   const table_shape& shape) {
+    const template_def& target = *keys.front()->target;
+    start(out, *keys.front());
+    const core::value nothing{};
+    const std::size_t size = padded_size(keys.size());
+    out.text("SELECT v.n");
+    for (const auto field : columns.fields) {
+        out.text(", t.").name(column_of(target, field));
+    }
+    out.text(" FROM (");
+    for (std::size_t row = 0; row < size; ++row) {
+        add_number(out.text(row == 0 ? "SELECT" : " UNION ALL SELECT"), ' ', row);
+        out.text(row == 0 ? " n" : "");
+        for (std::size_t i = 0; i < target.key.size(); ++i) {
+            bind_key_column(out.text(","), target, target.key[i],
+                            row < keys.size() ? keys[row]->key[i] : nothing, shape);
+            if (row == 0) {
+                add_number(out.text(" "), 'k', i);
+            }
+        }
+    }
+    out.text(") v STRAIGHT_JOIN ").object(target.read_object()).text(" t ON ");
+    for (std::size_t i = 0; i < target.key.size(); ++i) {
+        out.text(i == 0 ? "t." : " AND t.").name(column_of(target, target.key[i])).text(" = v.");
+        add_number(out, 'k', i);
+    }
+}
+
 void find(query& out, const selection& columns, const bound_operation& op, const table_shape& shape,
           core::arena& memory) {
     start(out, op);

@@ -42,6 +42,9 @@ void fetch_by_keys(query& out, const selection& columns, operation_list keys,
 /// SELECT 0, … WHERE key = … UNION ALL SELECT 1, … : each row names its operation.
 void fetch_by_arms(query& out, const selection& columns, operation_list keys,
                    const table_shape& shape);
+/// The same as a join on the keys, at a third of the cost, where `can_join`.
+void fetch_by_join(query& out, const selection& columns, operation_list keys,
+                   const table_shape& shape);
 /// Reads `limit` + 1 rows.
 void find(query& out, const selection& columns, const bound_operation& op, const table_shape& shape,
           core::arena& memory);
