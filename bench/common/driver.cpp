@@ -33,7 +33,7 @@ measurement run_load(const rabbitmq_endpoint& where, const load& what) {
     const auto publishing = open_raw(where);
     auto* in = consuming.get();
     auto* out = publishing.get();
-    const bool confirmed = what.kind == durability::confirmed;
+    const bool confirmed = what.kind != durability::transient;
     if (confirmed) {
         amqp_confirm_select(out, 1);
         check(out, "confirm.select");

@@ -19,7 +19,11 @@ struct rabbitmq_endpoint {
 /// From AMQP_URL; throws std::runtime_error when it is missing.
 rabbitmq_endpoint rabbitmq_from_environment();
 
-enum class durability { transient, confirmed };
+enum class durability {
+    transient,
+    confirmed, ///< persistent messages with confirms, on a durable classic queue
+    quorum,    ///< the same on a quorum queue, which is what BEDS declares for writes
+};
 
 struct load {
     std::string exchange;

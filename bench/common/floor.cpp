@@ -14,9 +14,14 @@ echo_floor::echo_floor(const rabbitmq_endpoint& where, std::string queue, unsign
       before_(std::move(before)) {
     {
         const auto setup = open_raw(where_);
-        const bool durable = kind_ == durability::confirmed;
+        const bool durable = kind_ != durability::transient;
+        amqp_table_entry_t type{};
+        type.key = bytes("x-queue-type");
+        type.value.kind = AMQP_FIELD_KIND_UTF8;
+        type.value.value.bytes = bytes("quorum");
+        const amqp_table_t quorum{1, &type};
         amqp_queue_declare(setup.get(), 1, bytes(queue_), 0, durable ? 1 : 0, 0, durable ? 0 : 1,
-                           amqp_empty_table);
+                           kind_ == durability::quorum ? quorum : amqp_empty_table);
         check(setup.get(), "queue.declare");
     }
     for (unsigned i = 0; i < threads; ++i) {
@@ -39,7 +44,7 @@ echo_floor::~echo_floor() {
     for (auto& one : threads_) {
         one.join();
     }
-    if (kind_ == durability::confirmed) {
+    if (kind_ != durability::transient) {
         const auto cleanup = open_raw(where_);
         amqp_queue_delete(cleanup.get(), 1, bytes(queue_), 0, 0);
     }
@@ -48,7 +53,7 @@ echo_floor::~echo_floor() {
 void echo_floor::serve() {
     const auto consuming = open_raw(where_);
     auto* in = consuming.get();
-    const bool confirmed = kind_ == durability::confirmed;
+    const bool confirmed = kind_ != durability::transient;
     const auto publishing = confirmed ? open_raw(where_) : raw_connection{};
     auto* out = confirmed ? publishing.get() : in;
     if (confirmed) {
