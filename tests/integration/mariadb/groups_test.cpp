@@ -220,7 +220,7 @@ TEST_CASE("pages of several finds begin behind their own cursors", "[mariadb]") 
             auto op = together.find(target)
                           .where("id", adapters::comparison::gt, {i * 3})
                           .sort({sort})
-                          .limit(7 + 0 * i);
+                          .limit(7);
             if (page > 0) {
                 op.after(cursors[static_cast<std::size_t>(i)]);
             }

@@ -948,8 +948,10 @@ ran mariadb_session::read_block(operation_list work, const procedure_shape& shap
             } else {
                 while ((row = made->fetch()) == statement::fetched::row) {
                     const std::size_t last = marks ? std::min(done + 1, work.size()) : work.size();
-                    for (std::size_t cell = 1; done < last; cell += width) {
+                    std::size_t cell = 1;
+                    while (done < last) { // take() counts
                         take(*work[done], cell);
+                        cell += width;
                     }
                 }
             }
