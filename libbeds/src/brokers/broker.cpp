@@ -500,18 +500,18 @@ struct broker::impl {
             messages.clear();
             std::size_t operations = 0;
             std::size_t bytes = 0;
+            bool in_parts = false; // then a batch of its own: its rows leave while they are read
             constexpr std::size_t most_bytes = 32 * 1024 * 1024;
-            while (next < deliveries.size() && operations < given.max_batch && bytes < most_bytes) {
-                const bool parts = takes_parts(deliveries[next]);
-                if (parts && !chunk.empty()) {
-                    break; // a batch of its own: its rows leave while they are read
+            while (next < deliveries.size() && operations < given.max_batch && bytes < most_bytes &&
+                   !in_parts) {
+                const bool alone = takes_parts(deliveries[next]);
+                if (alone && !chunk.empty()) {
+                    break;
                 }
+                in_parts = alone;
                 bytes += deliveries[next].body().size();
                 operations += take(deliveries[next]);
                 ++next;
-                if (parts) {
-                    break;
-                }
             }
             live::add(counters.messages, chunk.size());
             writer.start(operations);
@@ -524,8 +524,7 @@ struct broker::impl {
                     }
                 }
             }
-            if (operations == 1 && !messages.front().request.enveloped &&
-                takes_parts(*chunk.front().delivery)) {
+            if (in_parts && operations == 1 && !messages.front().request.enveloped) {
                 send_in_parts(chunk.front());
             }
             work->run(messages, writer, memory, counters);
@@ -548,12 +547,7 @@ struct broker::impl {
             }
             try {
                 const auto until = batch_limit();
-                const auto& request = entry.delivery->properties();
-                amqp::properties properties;
-                properties.correlation_id = request.correlation_id;
-                properties.type = "beds.reply";
-                properties.content_type = "application/json";
-                out->publish({}, request.reply_to, properties, part, amqp::mandatory::no, until);
+                publish_bytes(entry, part, *out, amqp::mandatory::no, until);
                 out->flush(until);
             } catch (const core::error&) {
                 part_failed = std::current_exception();
@@ -679,13 +673,19 @@ struct broker::impl {
                 wire::append_refusal(body, entry.event, too_long(message.results));
             }
         }
+        live::add(counters.replies);
+        return publish_bytes(entry, body, through, mandatory, until);
+    }
+
+    static std::uint64_t publish_bytes(const taken& entry, std::string_view bytes,
+                                       amqp::publisher_connection& through,
+                                       amqp::mandatory mandatory, core::deadline until) {
         const auto& request = entry.delivery->properties();
         amqp::properties properties; // no headers: RabbitMQ takes them apart (decision 0007)
         properties.correlation_id = request.correlation_id;
         properties.type = "beds.reply";
         properties.content_type = "application/json";
-        live::add(counters.replies);
-        return through.publish({}, request.reply_to, properties, body, mandatory, until);
+        return through.publish({}, request.reply_to, properties, bytes, mandatory, until);
     }
 
     static outcome too_long(std::span<const outcome> results) {
