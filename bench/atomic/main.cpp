@@ -4,6 +4,7 @@
 #include "common/by_hand.hpp"
 #include "common/fixture.hpp"
 #include "common/report.hpp"
+#include "common/requests.hpp"
 
 #include <algorithm>
 #include <array>
@@ -87,23 +88,10 @@ int main(int argc, char** argv) try {
         asked.kind = durability::confirmed;
         asked.exchange = node.exchange();
         asked.routing_key = "users.write";
-        asked.make = [](std::uint64_t i, std::string& body) {
-            body.append(R"({"v":1,"mode":"atomic","ops":[)");
-            for (std::uint64_t k = 0; k < writes; ++k) {
-                body.append(k == 0 ? "" : ",")
-                    .append(R"({"template":"users","op":"update","key":)")
-                    .append(std::to_string(overlapping_row(i * writes + k)))
-                    .append(R"(,"inc":{"balance":1}})");
-            }
-            body.append("]}");
-        };
+        asked.make = envelopes_of(writes, append_increment, overlapping_row,
+                                  R"({"v":1,"mode":"atomic","ops":[)");
         asked.verify = [&](std::uint64_t, std::string_view got) {
-            std::uint64_t applied = 0;
-            constexpr std::string_view mark = R"({"status":"ok","effect":"applied","count":1})";
-            for (auto at = got.find(mark); at != std::string_view::npos;
-                 at = got.find(mark, at + 1)) {
-                ++applied;
-            }
+            const auto applied = occurrences(got, applied_once);
             acknowledged += applied;
             return applied == writes;
         };

@@ -4,6 +4,7 @@
 #include "common/fixture.hpp"
 #include "common/floor.hpp"
 #include "common/report.hpp"
+#include "common/requests.hpp"
 
 #include <cstdio>
 #include <exception>
@@ -40,11 +41,7 @@ int main(int argc, char** argv) try {
     request.messages = messages;
     request.window = window;
     request.kind = durability::confirmed;
-    request.make = [](std::uint64_t i, std::string& body) {
-        body.append(R"({"v":1,"template":"users","op":"call","name":"credit","args":{"id":)")
-            .append(std::to_string(overlapping_row(i)))
-            .append(R"(,"amount":1}})");
-    };
+    request.make = single_requests(append_credit, overlapping_row);
     const auto floor = [&] {
         const std::string reply =
             R"({"v":1,"event":"dev.0000000000000000000000000000","status":"ok","effect":"applied","out":{"balance":101}})";

@@ -4,6 +4,7 @@
 #include "common/by_hand.hpp"
 #include "common/fixture.hpp"
 #include "common/report.hpp"
+#include "common/requests.hpp"
 
 #include <algorithm>
 #include <cstdio>
@@ -95,16 +96,7 @@ int main(int argc, char** argv) try {
         asked.kind = durability::confirmed;
         asked.exchange = node.exchange();
         asked.routing_key = "users.write";
-        asked.make = [per_message](std::uint64_t i, std::string& body) {
-            body.append(R"({"v":1,"ops":[)");
-            for (std::uint64_t k = 0; k < per_message; ++k) {
-                body.append(k == 0 ? "" : ",")
-                    .append(R"({"template":"users","op":"call","name":"credit","args":{"id":)")
-                    .append(std::to_string(overlapping_row(i * per_message + k)))
-                    .append(R"(,"amount":1}})");
-            }
-            body.append("]}");
-        };
+        asked.make = envelopes_of(per_message, append_credit, overlapping_row);
         asked.verify = [&](std::uint64_t, std::string_view got) {
             std::uint64_t applied = 0;
             constexpr std::string_view mark =

@@ -1,5 +1,7 @@
 #include "common/mongodb.hpp"
 
+#include "common/requests.hpp"
+
 #include <beds/adapters/mongodb.hpp>
 
 #include <mongoc/mongoc.h>
@@ -64,8 +66,7 @@ private:
 }
 
 std::int64_t row_of(std::uint64_t operation) {
-    return 1 +
-           static_cast<std::int64_t>(operation * 7919 % static_cast<std::uint64_t>(mongodb_rows));
+    return spread_row(operation, mongodb_rows);
 }
 
 std::string email_of(std::int64_t id) {

@@ -3,6 +3,7 @@
 // goal 400, and nothing from the heap). --envelope N puts N into each message (1). servers: none
 #include "common/in_process.hpp"
 #include "common/report.hpp"
+#include "common/requests.hpp"
 #include "support/allocations.hpp"
 
 #include <beds/adapters/memory.hpp>
@@ -20,7 +21,7 @@ constexpr std::uint64_t per_batch = 64;
 constexpr std::int64_t bench_rows = 10'000;
 
 std::int64_t row_of(std::uint64_t operation) {
-    return 1 + static_cast<std::int64_t>(operation * 7919 % static_cast<std::uint64_t>(bench_rows));
+    return spread_row(operation, bench_rows);
 }
 
 std::string email_of(std::int64_t id) {

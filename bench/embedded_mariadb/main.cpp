@@ -6,6 +6,7 @@
 #include "common/fixture.hpp"
 #include "common/in_process.hpp"
 #include "common/report.hpp"
+#include "common/requests.hpp"
 
 #include <beds/adapters/mariadb.hpp>
 
@@ -23,7 +24,7 @@ using namespace beds::bench;
 namespace {
 
 std::int64_t row_of(std::uint64_t operation) {
-    return 1 + static_cast<std::int64_t>(operation * 7919 % static_cast<std::uint64_t>(bench_rows));
+    return spread_row(operation, bench_rows);
 }
 
 /// Fetches as one writes them for speed: one prepared statement per batch, cells from the driver's

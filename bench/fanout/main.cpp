@@ -5,6 +5,7 @@
 #include "common/floor.hpp"
 #include "common/latency.hpp"
 #include "common/report.hpp"
+#include "common/requests.hpp"
 #include "support/gate.hpp"
 
 #include <beds/client/amqp_client.hpp>
@@ -114,11 +115,7 @@ int main(int argc, char** argv) try {
         load raw;
         raw.messages = requests;
         raw.routing_key = node.exchange() + ".floor";
-        raw.make = [](std::uint64_t i, std::string& body) {
-            body.append(R"({"v":1,"template":"users","op":"fetch","key":)")
-                .append(std::to_string(overlapping_row(i)))
-                .append("}");
-        };
+        raw.make = single_requests(append_fetch, overlapping_row);
         raw.verify = [&](std::uint64_t, std::string_view got) { return got == reply; };
         const auto echo = [&] {
             if (options.beds_only) {

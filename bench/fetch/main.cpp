@@ -3,6 +3,7 @@
 #include "common/fixture.hpp"
 #include "common/floor.hpp"
 #include "common/report.hpp"
+#include "common/requests.hpp"
 
 #include <cstdio>
 #include <exception>
@@ -12,7 +13,7 @@ using namespace beds::bench;
 namespace {
 
 std::int64_t row_of(std::uint64_t i) {
-    return 1 + static_cast<std::int64_t>(i * 7919 % static_cast<std::uint64_t>(bench_rows));
+    return spread_row(i, bench_rows);
 }
 
 } // namespace
@@ -35,11 +36,7 @@ int main(int argc, char** argv) try {
     load request;
     request.messages = messages;
     request.window = window;
-    request.make = [](std::uint64_t i, std::string& body) {
-        body.append(R"({"v":1,"template":"users","op":"fetch","key":)")
-            .append(std::to_string(row_of(i)))
-            .append("}");
-    };
+    request.make = single_requests(append_fetch, row_of);
     const auto floor = [&] {
         return run_echo(where, node.exchange() + ".floor", options.brokers, request,
                         echo_of_a_fetch());

@@ -4,6 +4,7 @@
 #include "common/fixture.hpp"
 #include "common/floor.hpp"
 #include "common/report.hpp"
+#include "common/requests.hpp"
 
 #include <cstdio>
 #include <exception>
@@ -13,7 +14,7 @@ using namespace beds::bench;
 namespace {
 
 std::int64_t row_of(std::uint64_t operation) {
-    return 1 + static_cast<std::int64_t>(operation * 7919 % static_cast<std::uint64_t>(bench_rows));
+    return spread_row(operation, bench_rows);
 }
 
 } // namespace
@@ -38,11 +39,7 @@ int main(int argc, char** argv) try {
     const auto floor = [&] {
         load raw;
         raw.messages = echoes;
-        raw.make = [](std::uint64_t i, std::string& body) {
-            body.append(R"({"v":1,"template":"users","op":"fetch","key":)")
-                .append(std::to_string(row_of(i)))
-                .append("}");
-        };
+        raw.make = single_requests(append_fetch, row_of);
         return run_echo(where, node.exchange() + ".floor", options.brokers, raw, echo_of_a_fetch());
     };
     const auto beds = [&] {

@@ -2,6 +2,7 @@
 #include "common/fixture.hpp"
 #include "common/floor.hpp"
 #include "common/report.hpp"
+#include "common/requests.hpp"
 
 #include <algorithm>
 #include <cstdio>
@@ -12,7 +13,7 @@ using namespace beds::bench;
 namespace {
 
 std::int64_t row_of(std::uint64_t operation) {
-    return 1 + static_cast<std::int64_t>(operation * 7919 % static_cast<std::uint64_t>(bench_rows));
+    return spread_row(operation, bench_rows);
 }
 
 } // namespace
@@ -40,11 +41,7 @@ int main(int argc, char** argv) try {
     const auto floor = [&] {
         load raw;
         raw.messages = echoes;
-        raw.make = [](std::uint64_t i, std::string& body) {
-            body.append(R"({"v":1,"template":"users","op":"fetch","key":)")
-                .append(std::to_string(row_of(i)))
-                .append("}");
-        };
+        raw.make = single_requests(append_fetch, row_of);
         return run_echo(where, node.exchange() + ".floor", options.brokers, raw, echo_of_a_fetch());
     };
     const auto beds = [&] {
@@ -54,26 +51,8 @@ int main(int argc, char** argv) try {
         asked.window = window;
         asked.exchange = node.exchange();
         asked.routing_key = "users.read";
-        asked.make = [per_message](std::uint64_t i, std::string& body) {
-            body.append(R"({"v":1,"ops":[)");
-            for (std::uint64_t k = 0; k < per_message; ++k) {
-                body.append(k == 0 ? "" : ",")
-                    .append(R"({"template":"users","op":"fetch","key":)")
-                    .append(std::to_string(row_of(i * per_message + k)))
-                    .append("}");
-            }
-            body.append("]}");
-        };
-        asked.verify = [per_message](std::uint64_t i, std::string_view got) {
-            std::size_t at = 0;
-            for (std::uint64_t k = 0; k < per_message; ++k) {
-                at = got.find(expected_row(row_of(i * per_message + k)), at);
-                if (at == std::string_view::npos) {
-                    return false; // missing or not in the order of the request
-                }
-            }
-            return true;
-        };
+        asked.make = envelopes_of(per_message, append_fetch, row_of);
+        asked.verify = answers_in_order(per_message, expected_row, row_of);
         return run_load(where, asked);
     };
     const auto code = compare(what, options, floor, beds);

@@ -6,6 +6,7 @@
 #include "common/floor.hpp"
 #include "common/latency.hpp"
 #include "common/report.hpp"
+#include "common/requests.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -81,11 +82,7 @@ int main(int argc, char** argv) try {
 
     load request;
     request.messages = messages;
-    request.make = [](std::uint64_t i, std::string& body) {
-        body.append(R"({"v":1,"template":"users","op":"fetch","key":)")
-            .append(std::to_string(overlapping_row(i)))
-            .append("}");
-    };
+    request.make = single_requests(append_fetch, overlapping_row);
     auto asked = request;
     asked.exchange = node.exchange();
     asked.routing_key = "users.read";

@@ -7,6 +7,7 @@
 #include "common/floor.hpp"
 #include "common/latency.hpp"
 #include "common/report.hpp"
+#include "common/requests.hpp"
 
 #include <algorithm>
 #include <cstdio>
@@ -56,11 +57,7 @@ private:
         const auto warm_up = static_cast<std::uint64_t>(per_second / 10);
         load request;
         request.messages = warm_up + static_cast<std::uint64_t>(per_second * seconds);
-        request.make = [](std::uint64_t i, std::string& body) {
-            body.append(R"({"v":1,"template":"users","op":"fetch","key":)")
-                .append(std::to_string(overlapping_row(i)))
-                .append("}");
-        };
+        request.make = single_requests(append_fetch, overlapping_row);
         both result;
         if (!options_.beds_only) {
             const auto reply = echo_of_a_fetch();

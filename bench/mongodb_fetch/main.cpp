@@ -3,6 +3,7 @@
 // the same bytes (goal 0.90). servers: rabbitmq mongodb
 #include "common/mongodb.hpp"
 #include "common/report.hpp"
+#include "common/requests.hpp"
 
 #include <cstdio>
 #include <exception>
@@ -12,8 +13,7 @@ using namespace beds::bench;
 namespace {
 
 std::int64_t row_of(std::uint64_t operation) {
-    return 1 +
-           static_cast<std::int64_t>(operation * 7919 % static_cast<std::uint64_t>(mongodb_rows));
+    return spread_row(operation, mongodb_rows);
 }
 
 } // namespace
@@ -45,26 +45,8 @@ int main(int argc, char** argv) try {
         asked.window = window;
         asked.exchange = node.exchange();
         asked.routing_key = "users.read";
-        asked.make = [per_message](std::uint64_t i, std::string& body) {
-            body.append(R"({"v":1,"ops":[)");
-            for (std::uint64_t k = 0; k < per_message; ++k) {
-                body.append(k == 0 ? "" : ",")
-                    .append(R"({"template":"users","op":"fetch","key":)")
-                    .append(std::to_string(row_of(i * per_message + k)))
-                    .append("}");
-            }
-            body.append("]}");
-        };
-        asked.verify = [per_message](std::uint64_t i, std::string_view got) {
-            std::size_t at = 0;
-            for (std::uint64_t k = 0; k < per_message; ++k) {
-                at = got.find(expected_document(row_of(i * per_message + k)), at);
-                if (at == std::string_view::npos) {
-                    return false; // missing or not in the order of the request
-                }
-            }
-            return true;
-        };
+        asked.make = envelopes_of(per_message, append_fetch, row_of);
+        asked.verify = answers_in_order(per_message, expected_document, row_of);
         return run_load(where, asked);
     };
     // The server's compiler has seen both kinds of load before they are measured.

@@ -4,6 +4,7 @@
 // are counted. servers: rabbitmq mongodb
 #include "common/mongodb.hpp"
 #include "common/report.hpp"
+#include "common/requests.hpp"
 
 #include <cstdio>
 #include <exception>
@@ -13,8 +14,7 @@ using namespace beds::bench;
 namespace {
 
 std::int64_t row_of(std::uint64_t operation) {
-    return 1 +
-           static_cast<std::int64_t>(operation * 7919 % static_cast<std::uint64_t>(mongodb_rows));
+    return spread_row(operation, mongodb_rows);
 }
 
 } // namespace
@@ -54,23 +54,9 @@ int main(int argc, char** argv) try {
         asked.kind = durability::confirmed;
         asked.exchange = node.exchange();
         asked.routing_key = "users.write";
-        asked.make = [per_message](std::uint64_t i, std::string& body) {
-            body.append(R"({"v":1,"ops":[)");
-            for (std::uint64_t k = 0; k < per_message; ++k) {
-                body.append(k == 0 ? "" : ",")
-                    .append(R"({"template":"users","op":"update","key":)")
-                    .append(std::to_string(row_of(i * per_message + k)))
-                    .append(R"(,"inc":{"balance":1}})");
-            }
-            body.append("]}");
-        };
+        asked.make = envelopes_of(per_message, append_increment, row_of);
         asked.verify = [&](std::uint64_t, std::string_view got) {
-            std::uint64_t applied = 0;
-            constexpr std::string_view mark = R"({"status":"ok","effect":"applied")";
-            for (auto at = got.find(mark); at != std::string_view::npos;
-                 at = got.find(mark, at + 1)) {
-                ++applied;
-            }
+            const auto applied = occurrences(got, R"({"status":"ok","effect":"applied")");
             acknowledged += applied;
             return applied == per_message;
         };

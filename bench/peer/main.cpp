@@ -2,6 +2,7 @@
 #include "common/client_load.hpp"
 #include "common/fixture.hpp"
 #include "common/report.hpp"
+#include "common/requests.hpp"
 
 #include <algorithm>
 #include <array>
@@ -21,7 +22,7 @@ using namespace beds::bench;
 namespace {
 
 std::int64_t row_of(std::uint64_t operation) {
-    return 1 + static_cast<std::int64_t>(operation * 7919 % static_cast<std::uint64_t>(bench_rows));
+    return spread_row(operation, bench_rows);
 }
 
 /// A program of the peers; ended with its owner.
@@ -137,11 +138,7 @@ int main(int argc, char** argv) try {
         asked.window = window;
         asked.exchange = node.exchange();
         asked.routing_key = "users.read";
-        asked.make = [](std::uint64_t i, std::string& body) {
-            body.append(R"({"v":1,"template":"users","op":"fetch","key":)")
-                .append(std::to_string(row_of(i)))
-                .append("}");
-        };
+        asked.make = single_requests(append_fetch, row_of);
         asked.verify = [](std::uint64_t i, std::string_view got) {
             return got.find(expected_row(row_of(i))) != std::string_view::npos;
         };

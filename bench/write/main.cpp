@@ -4,6 +4,7 @@
 #include "common/fixture.hpp"
 #include "common/floor.hpp"
 #include "common/report.hpp"
+#include "common/requests.hpp"
 
 #include <cstdio>
 #include <exception>
@@ -32,11 +33,7 @@ int main(int argc, char** argv) try {
     request.messages = messages;
     request.window = window;
     request.kind = durability::confirmed;
-    request.make = [](std::uint64_t i, std::string& body) {
-        body.append(R"({"v":1,"template":"users","op":"update","key":)")
-            .append(std::to_string(overlapping_row(i)))
-            .append(R"(,"inc":{"balance":1}})");
-    };
+    request.make = single_requests(append_increment, overlapping_row);
     const auto floor = [&] {
         return run_echo(where, node.exchange() + ".floor", options.brokers, request,
                         echo_of_a_write());

@@ -5,6 +5,7 @@
 #include "common/fixture.hpp"
 #include "common/floor.hpp"
 #include "common/report.hpp"
+#include "common/requests.hpp"
 
 #include <atomic>
 #include <cstdio>
@@ -35,11 +36,7 @@ int main(int argc, char** argv) try {
         load raw;
         raw.messages = echoes;
         raw.kind = durability::confirmed;
-        raw.make = [](std::uint64_t i, std::string& body) {
-            body.append(R"({"v":1,"template":"users","op":"update","key":)")
-                .append(std::to_string(overlapping_row(i)))
-                .append(R"(,"inc":{"balance":1}})");
-        };
+        raw.make = single_requests(append_increment, overlapping_row);
         return run_echo(where, node.exchange() + ".floor", options.brokers, raw, echo_of_a_write());
     };
     std::atomic<std::uint64_t> acknowledged{0};

@@ -6,6 +6,7 @@
 #include "common/fixture.hpp"
 #include "common/floor.hpp"
 #include "common/report.hpp"
+#include "common/requests.hpp"
 
 #include <algorithm>
 #include <cstdio>
@@ -42,11 +43,7 @@ int main(int argc, char** argv) try {
         load raw;
         raw.messages = echoes;
         raw.kind = durability::confirmed;
-        raw.make = [](std::uint64_t i, std::string& body) {
-            body.append(R"({"v":1,"template":"users","op":"update","key":)")
-                .append(std::to_string(overlapping_row(i)))
-                .append(R"(,"inc":{"balance":1}})");
-        };
+        raw.make = single_requests(append_increment, overlapping_row);
         return run_echo(where, node.exchange() + ".floor", options.brokers, raw, echo_of_a_write());
     };
     constexpr std::uint64_t rows_by_hand = 512;
@@ -65,23 +62,9 @@ int main(int argc, char** argv) try {
         asked.kind = durability::confirmed;
         asked.exchange = node.exchange();
         asked.routing_key = "users.write";
-        asked.make = [per_message](std::uint64_t i, std::string& body) {
-            body.append(R"({"v":1,"ops":[)");
-            for (std::uint64_t k = 0; k < per_message; ++k) {
-                body.append(k == 0 ? "" : ",")
-                    .append(R"({"template":"users","op":"update","key":)")
-                    .append(std::to_string(overlapping_row(i * per_message + k)))
-                    .append(R"(,"inc":{"balance":1}})");
-            }
-            body.append("]}");
-        };
+        asked.make = envelopes_of(per_message, append_increment, overlapping_row);
         asked.verify = [&](std::uint64_t, std::string_view got) {
-            std::uint64_t applied = 0;
-            constexpr std::string_view mark = R"({"status":"ok","effect":"applied","count":1})";
-            for (auto at = got.find(mark); at != std::string_view::npos;
-                 at = got.find(mark, at + 1)) {
-                ++applied;
-            }
+            const auto applied = occurrences(got, applied_once);
             acknowledged += applied;
             return applied == per_message;
         };
