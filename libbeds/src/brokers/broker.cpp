@@ -95,6 +95,7 @@ struct taken {
     std::optional<outcome> refused{}; ///< the message as a whole
     std::size_t message = 0;          ///< position among the factory's messages
     std::uint64_t sequence = 0;       ///< of its reply; 0: its confirm is not waited for
+    bool buried = false;              ///< it went to the dead queue
 };
 
 /// A connection beside the two of every broker.
@@ -136,6 +137,7 @@ struct broker::impl {
          adapters::session_context context)
         : given(std::move(settings)), log(context.log), decoder(limits(given)),
           writer(wire::reply_limits{.max_reply = given.max_reply}), events(given.event_prefix),
+          books(registry->all().size()),
           reconnect(amqp::reconnect_policy{}, amqp::system_random()) {
         context.name = given.name;
         auto options = given.factory;
@@ -151,6 +153,7 @@ struct broker::impl {
         work.emplace(std::move(registry), std::move(adapters), given.connection, std::move(context),
                      options);
         confirmed = given.op_class != core::op_class::read;
+        counters.books = &books;
     }
 
     static wire::decode_limits limits(const broker_settings& from) {
@@ -164,6 +167,7 @@ struct broker::impl {
     wire::request_decoder decoder;
     wire::reply_writer writer;
     event_ids events;
+    observe::ledger books;
     amqp::reconnect_fsm reconnect;
     std::optional<factory::factory> work;
     bool confirmed = false; ///< replies are waited for before the request is acknowledged
@@ -382,8 +386,10 @@ struct broker::impl {
         note_backend();
         state = broker_state::running;
         while (!stopping) {
+            counters.note_turn(std::chrono::steady_clock::now());
             step();
         }
+        counters.turn.store(0, std::memory_order_relaxed); // the end has a bound of its own
         if (!abandon) {
             state = broker_state::draining;
             drain();
@@ -490,6 +496,7 @@ struct broker::impl {
 
     /// Works through what was drained, in batches of `max_batch` operations.
     void work_on_deliveries() {
+        const auto read = std::chrono::steady_clock::now();
         std::size_t next = 0;
         while (next < deliveries.size()) {
             if (stopping && out_of_time()) {
@@ -514,6 +521,7 @@ struct broker::impl {
                 ++next;
             }
             live::add(counters.messages, chunk.size());
+            enter_refused();
             writer.start(operations);
             core::op_index index = 0;
             for (const auto& one : messages) {
@@ -527,16 +535,82 @@ struct broker::impl {
             if (in_parts && operations == 1 && !messages.front().request.enveloped) {
                 send_in_parts(chunk.front());
             }
-            work->run(messages, writer, memory, counters);
-            if (part_failed) {
-                std::rethrow_exception(std::exchange(part_failed, nullptr));
+            try {
+                work->run(messages, writer, memory, counters);
+                if (part_failed) {
+                    std::rethrow_exception(std::exchange(part_failed, nullptr));
+                }
+                reply();
+                in->ack_up_to(*chunk.back().delivery);
+            } catch (...) {
+                enter_as_requeued();
+                throw;
             }
-            reply();
-            in->ack_up_to(*chunk.back().delivery);
+            enter_as_settled();
+            counters.message_time.add(
+                static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(
+                                               std::chrono::steady_clock::now() - read)
+                                               .count()),
+                chunk.size());
             if (!work->connected()) {
                 note_backend();
             }
         }
+    }
+
+    // ---- the books: `received` of what has operations is written by the factory
+    // ------------------
+
+    void enter_refused() {
+        if (messages.size() == chunk.size()) {
+            return;
+        }
+        observe::ledger::entry entry{books};
+        for (const auto& one : chunk) {
+            if (one.refused) {
+                entry.received(observe::ledger::no_template);
+            }
+        }
+    }
+
+    void enter_as_requeued() {
+        observe::ledger::entry entry{books};
+        for (const auto& one : chunk) {
+            if (one.refused) {
+                entry.requeued(observe::ledger::no_template);
+                continue;
+            }
+            for (const auto slot : messages[one.message].slots) {
+                entry.requeued(slot);
+            }
+        }
+    }
+
+    void enter_as_settled() {
+        observe::ledger::entry entry{books};
+        for (const auto& one : chunk) {
+            if (one.refused) {
+                entry.settled(observe::ledger::no_template, std::nullopt, one.refused->code,
+                              fate_of(one, *one.refused));
+                continue;
+            }
+            const auto& message = messages[one.message];
+            for (std::size_t i = 0; i < message.results.size(); ++i) {
+                const auto& op = message.request.operations[i];
+                // What is not a request has no verb that could be relied on.
+                const auto verb =
+                    op.refused == code::ok ? std::optional{op.op} : std::optional<core::verb>{};
+                entry.settled(message.slots[i], verb, message.results[i].code,
+                              fate_of(one, message.results[i]));
+            }
+        }
+    }
+
+    static observe::fate fate_of(const taken& entry, const outcome& result) {
+        return entry.buried                             ? observe::fate::dead
+               : result.effect == core::effect::unknown ? observe::fate::unknown
+               : result.ok()                            ? observe::fate::replied_ok
+                                                        : observe::fate::rejected;
     }
 
     /// The parts before the last go out while the database still sends rows.
@@ -822,6 +896,7 @@ struct broker::impl {
         sure().publish(amqp::dead_exchange(given.queue_tag).str(), entry.delivery->routing_key(),
                        properties, entry.delivery->body(), amqp::mandatory::yes, until);
         live::add(counters.dead);
+        entry.buried = true;
         say(level::warning, "BEDS_DEAD_LETTER",
             std::string{"a request that nobody can be told about went to the dead queue: "} +
                 std::string{to_string(why.code)});
@@ -871,7 +946,14 @@ broker_state broker::state() const {
 }
 
 observe::broker_counters broker::counters() const {
-    return impl_->counters.snapshot(impl_->given.name);
+    auto made = impl_->counters.snapshot(impl_->given.name);
+    made.connection = impl_->given.connection;
+    made.op_class = impl_->given.op_class;
+    return made;
+}
+
+void broker::add_traffic(std::span<observe::template_traffic> totals) const {
+    impl_->books.add_to(totals);
 }
 
 const broker_settings& broker::settings() const {

@@ -393,8 +393,29 @@ struct factory::impl {
         answer(index, result);
     }
 
+    using ledger = observe::ledger;
+
+    [[nodiscard]] ledger::slot slot_of(const templates::template_def* target) const {
+        return target == nullptr ? ledger::no_template
+                                 : static_cast<ledger::slot>(target - registry->all().data() + 1);
+    }
+
+    /// From here on every operation stands in the books.
+    void enter_into_books(std::span<const ledger::slot> slots) {
+        if (counters->books != nullptr) {
+            ledger::entry entry{*counters->books};
+            for (const auto each : slots) {
+                entry.received(each);
+            }
+        }
+        for (auto& one : batch) {
+            one.slots = slots.subspan(one.first, one.results.size());
+        }
+    }
+
     void bind_all() {
         taken.set(clock);
+        const auto slots = memory->make_span<ledger::slot>(results.size());
         for (std::uint32_t m = 0; m < batch.size(); ++m) {
             auto& from = batch[m];
             const auto count = from.request.operations.size();
@@ -405,13 +426,20 @@ struct factory::impl {
                 const auto index = from.first + static_cast<core::op_index>(i);
                 if (failed && from.request.mode == core::envelope_mode::sequence) {
                     answer(index, outcome::skip("an earlier operation of the sequence failed"));
+                    slots[index] =
+                        slot_of(registry->find(from.request.operations[i].template_name));
                     continue;
                 }
                 auto* made = memory->make<planned>();
                 made->message = m;
                 made->bound.index = index;
                 described = {};
-                if (auto refused = bind_one(from, i, *made)) {
+                auto refused = bind_one(from, i, *made);
+                slots[index] =
+                    slot_of(made->bound.target != nullptr
+                                ? made->bound.target
+                                : registry->find(from.request.operations[i].template_name));
+                if (refused) {
                     answer(index, *refused);
                     if (refused->ok()) {
                         sink->raw(index, described);
@@ -439,6 +467,7 @@ struct factory::impl {
                 all.resize(first_planned);
             }
         }
+        enter_into_books(slots);
     }
 
     /// What cannot be atomic is refused before anything runs.
@@ -1085,6 +1114,7 @@ struct factory::impl {
         }
         live::add(counters->operations, results.size());
         live::add(counters->batches);
+        counters->batch_operations.add(results.size());
         live::add(counters->ok, ok);
         live::add(counters->errors, results.size() - ok);
         live::add(counters->unknown, unknown);

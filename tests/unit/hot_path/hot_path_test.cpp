@@ -3,6 +3,7 @@
 
 #include <beds/adapters/memory.hpp>
 #include <beds/factory/factory.hpp>
+#include <beds/observe/ledger.hpp>
 #include <beds/wire/reply.hpp>
 #include <beds/wire/request.hpp>
 
@@ -99,6 +100,7 @@ public:
             std::vector<templates::template_def>{*parsed.parsed});
         adapters::session_context context;
         context.name = "test";
+        counters_.books = &books_;
         work_.emplace(registry_, std::vector{std::move(engine)}, "mem", std::move(context));
         for (int i = 0; i < row_count; ++i) {
             const auto id = std::to_string(i);
@@ -135,6 +137,13 @@ public:
             writer_.append_reply(replies_, "dev.1", message.request.enveloped, message.first,
                                  message.results);
         }
+        observe::ledger::entry entry{books_};
+        for (const auto& message : batch_) {
+            for (std::size_t i = 0; i < message.results.size(); ++i) {
+                entry.settled(message.slots[i], message.request.operations[i].op,
+                              message.results[i].code, observe::fate::replied_ok);
+            }
+        }
         return replies_;
     }
     const std::string& run(std::initializer_list<std::string> bodies) {
@@ -149,6 +158,7 @@ private:
     wire::request_decoder decoder_;
     wire::reply_writer writer_;
     core::arena memory_;
+    observe::ledger books_{1};
     observe::live_counters counters_;
     std::vector<factory::message> batch_;
     std::string replies_;

@@ -6,12 +6,14 @@
 #include <beds/core/operation.hpp>
 #include <beds/factory/factory.hpp>
 #include <beds/observe/counters.hpp>
+#include <beds/observe/ledger.hpp>
 #include <beds/observe/log.hpp>
 #include <beds/templates/registry.hpp>
 
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -78,6 +80,9 @@ public:
     /// Any thread.
     [[nodiscard]] broker_state state() const;
     [[nodiscard]] observe::broker_counters counters() const;
+    /// Adds what happened to operations: to the first element those of no template, to the others
+    /// those of the registry's templates, in its order.
+    void add_traffic(std::span<observe::template_traffic> totals) const;
     [[nodiscard]] const broker_settings& settings() const;
     /// Why this broker cannot use RabbitMQ, or its database, at the moment, for operators; empty
     /// when it can.

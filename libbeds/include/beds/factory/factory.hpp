@@ -7,6 +7,7 @@
 #include <beds/core/outcome.hpp>
 #include <beds/core/row.hpp>
 #include <beds/observe/counters.hpp>
+#include <beds/observe/ledger.hpp>
 #include <beds/observe/log.hpp>
 #include <beds/templates/registry.hpp>
 
@@ -34,6 +35,8 @@ struct message {
     /// Filled by `run`: the numbers and outcomes of its operations.
     core::op_index first = 0;
     std::span<core::outcome> results{};
+    /// And of which template each is, as the books count: 1 + its position in the registry.
+    std::span<const observe::ledger::slot> slots{};
 };
 
 struct settings {

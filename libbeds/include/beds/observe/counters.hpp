@@ -1,5 +1,8 @@
 #pragma once
 
+#include <beds/core/operation.hpp>
+#include <beds/observe/histogram.hpp>
+
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -11,7 +14,9 @@ namespace beds::observe {
 /// What one broker did since it started. A copyable snapshot; figures of one snapshot may be a few
 /// operations apart from each other, each of them only grows.
 struct broker_counters {
-    std::string broker{}; ///< `rel.read/0`
+    std::string broker{};     ///< `rel.read/0`
+    std::string connection{}; ///< the database service that it works for
+    core::op_class op_class = core::op_class::read;
     std::uint64_t messages = 0;
     std::uint64_t operations = 0;
     std::uint64_t batches = 0;
@@ -27,7 +32,14 @@ struct broker_counters {
     std::uint32_t largest_batch = 0; ///< in operations
     bool amqp_connected = false;
     bool backend_connected = false;
+    histogram batch_operations{}; ///< operations of a batch
+    /// Microseconds from when RabbitMQ's message was read until it was acknowledged, by message.
+    histogram message_time{};
+    /// Since the broker's thread last came round; 0 before it runs and after it has ended.
+    std::chrono::milliseconds since_turn{0};
 };
+
+class ledger;
 
 /// The counters' owner writes without locks (one writer), anyone reads.
 class live_counters {
@@ -36,12 +48,26 @@ public:
         dead{0}, replies{0}, replies_returned{0}, reruns{0}, amqp_connects{0}, backend_connects{0};
     std::atomic<std::uint32_t> largest_batch{0};
     std::atomic<bool> amqp_connected{false}, backend_connected{false};
+    live_histogram batch_operations{batch_bounds};
+    live_histogram message_time{time_bounds};
+    std::atomic<std::int64_t> turn{0}; ///< steady clock, milliseconds; 0: not running
+    /// Told what was received as soon as its template is known; may be missing, not owned.
+    ledger* books = nullptr;
+
+    void note_turn(std::chrono::steady_clock::time_point now) {
+        turn.store(milliseconds(now), std::memory_order_relaxed);
+    }
 
     /// One writer only: a plain load and store instead of a locked instruction.
     static void add(std::atomic<std::uint64_t>& counter, std::uint64_t by = 1) {
         counter.store(counter.load(std::memory_order_relaxed) + by, std::memory_order_relaxed);
     }
     [[nodiscard]] broker_counters snapshot(std::string broker) const;
+
+private:
+    static std::int64_t milliseconds(std::chrono::steady_clock::time_point at) {
+        return std::chrono::duration_cast<std::chrono::milliseconds>(at.time_since_epoch()).count();
+    }
 };
 
 } // namespace beds::observe
