@@ -1,4 +1,5 @@
 #include "brokers/event_id.hpp"
+#include "core/failpoint.hpp"
 
 #include <beds/amqp/connection.hpp>
 #include <beds/amqp/reconnect.hpp>
@@ -541,7 +542,9 @@ struct broker::impl {
                     std::rethrow_exception(std::exchange(part_failed, nullptr));
                 }
                 reply();
-                in->ack_up_to(*chunk.back().delivery);
+                BEDS_FAILPOINT(before_ack);
+            in->ack_up_to(*chunk.back().delivery);
+            BEDS_FAILPOINT(after_ack);
             } catch (...) {
                 enter_as_requeued();
                 throw;
@@ -635,6 +638,7 @@ struct broker::impl {
         entry.delivery = &from;
         entry.event = events.next(std::chrono::system_clock::now(), memory);
         const auto& properties = from.properties();
+        BEDS_FAILPOINT_OF(after_deliver, properties.message_id);
         core::request request;
         if (auto refused = read_properties(from, request)) {
             entry.refused = refused;
@@ -725,9 +729,11 @@ struct broker::impl {
         if (!confirmed) {
             out->flush(until);
         }
+        BEDS_FAILPOINT(reply_published);
         if (confirmed || careful_with_one) {
             settle(sure(), until);
         }
+        BEDS_FAILPOINT(reply_confirmed);
     }
 
     std::uint64_t publish_reply(const taken& entry, amqp::publisher_connection& through,

@@ -1,3 +1,4 @@
+#include "core/failpoint.hpp"
 #include "factory/backoff.hpp"
 #include "factory/bind.hpp"
 #include "factory/catalog.hpp"
@@ -910,6 +911,7 @@ struct factory::impl {
             auto step =
                 session->begin(kind, until, ids, can.inbox ? how : lookup::none, *memory, known);
             if (step == step_result::done) {
+                BEDS_FAILPOINT(db_begin);
                 answer_known();
                 if (alone && called && !open.empty()) {
                     doubts[open.front()->bound.index] = doubt::unanswered_commit;
@@ -919,6 +921,7 @@ struct factory::impl {
                 }
                 called = true;
                 step = run_open();
+                BEDS_FAILPOINT(effect_done);
             }
             if (step == step_result::done && kind == work_kind::write && can.inbox) {
                 step = seal_open(alone, how);
@@ -927,8 +930,12 @@ struct factory::impl {
                     results[op->bound.index].at_least_once = true;
                 }
             }
+            BEDS_FAILPOINT(inbox_written);
             if (step == step_result::done) {
-                switch (session->commit()) {
+                BEDS_FAILPOINT(before_commit);
+                const auto committed = session->commit();
+                BEDS_FAILPOINT(after_commit);
+                switch (committed) {
                 case commit_result::applied:
                     finish_open();
                     return;
@@ -1065,6 +1072,7 @@ struct factory::impl {
 
         bind_all();
         set_repeats_aside();
+        BEDS_FAILPOINT(after_validate);
         run_planned(false);
         do {
             answer_repeats();

@@ -1,0 +1,74 @@
+#!/usr/bin/python3
+"""Fail points are in the builds that ask for them, and in no others.
+
+  failpoints_test.py SOURCE BEDSD 0|1
+
+BEDSD is the program of this build, 0 or 1 its option BEDS_FAILPOINTS.
+"""
+import json
+import pathlib
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+import unittest
+
+SOURCE, BEDSD = (pathlib.Path(sys.argv.pop(1)) for _ in range(2))
+BUILT_IN = sys.argv.pop(1) == "1"
+HEADER = pathlib.Path("libbeds/src/core/failpoint.hpp")
+MACRO = re.compile(r"\bBEDS_FAILPOINT(?:_OF)?\((\w+)")
+
+
+def users():
+    """The sources that have fail points: {path: names}."""
+    found = {}
+    for path in sorted((SOURCE / "libbeds" / "src").rglob("*.[ch]pp")):
+        names = MACRO.findall(path.read_text())
+        if names and not path.match(str(HEADER)):
+            found[path] = names
+    return found
+
+
+class FailPoints(unittest.TestCase):
+    def test_this_program_has_them_as_it_was_asked(self):
+        program = BEDSD.read_bytes()
+        for trace in (b"BEDS_FAILPOINTS", b"reply_published", b"if_message_id"):
+            self.assertEqual(trace in program, BUILT_IN, trace)
+
+    def test_a_release_has_none(self):
+        with tempfile.TemporaryDirectory() as build:
+            subprocess.run(["cmake", "--preset", "release", "-B", build, "-DBEDS_BUILD_TESTS=OFF",
+                            "-DBEDS_BUILD_BENCH=OFF"], cwd=SOURCE, check=True, capture_output=True)
+            cache = (pathlib.Path(build) / "CMakeCache.txt").read_text()
+            self.assertIn("BEDS_FAILPOINTS:BOOL=OFF", cache)
+            commands = {pathlib.Path(one["file"]): one for one in
+                        json.loads((pathlib.Path(build) / "compile_commands.json").read_text())}
+            self.assertFalse([file for file in commands if file.name == "failpoint.cpp"])
+            for file in users():
+                with self.subTest(file=file.name):
+                    self.assertNotIn("failpoint::", self.preprocessed(commands[file]))
+                    self.assertIn("failpoint::", self.preprocessed(commands[file], "-DBEDS_FAILPOINTS"))
+
+    @staticmethod
+    def preprocessed(command, *further):
+        """What the compiler sees of the source itself."""
+        words = shlex.split(command["command"])
+        words[words.index("-o"):words.index("-o") + 2] = []
+        if pathlib.Path(words[0]).name == "ccache":
+            del words[0]
+        return subprocess.run([*words, *further, "-E", "-P"], cwd=command["directory"], check=True,
+                              capture_output=True, text=True).stdout
+
+    def test_every_point_is_somewhere_and_is_known(self):
+        text = (SOURCE / "libbeds/src/core/failpoint.cpp").read_text()
+        known = re.findall(r'"(\w+)"', text[text.index("points{"):text.index("};")])
+        used = [name for names in users().values() for name in names]
+        self.assertEqual(sorted(set(used)), sorted(known))
+        documented = (SOURCE / HEADER).read_text()
+        for name in known:
+            self.assertIn(name, documented)
+
+
+if __name__ == "__main__":
+    unittest.main()
