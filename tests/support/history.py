@@ -20,7 +20,7 @@ and at the end, when everything is quiet, what the databases and the node say:
     {"event":"books","of":"items.insert","received":9,"replied_ok":8,"rejected":0,"unknown":0,"dead":0,
      "requeued":1,"in_flight":0}
 
-`guarantee` is once, at_least_once or read; `effects` names the places where a write leaves its traces (absent:
+`guarantee` is once, at_least_once or read; a reply that carries at_least_once changes it. `effects` names the places where a write leaves its traces (absent:
 one place without a name). `final`: sending the same id again gets this answer again. `answer` is the reply
 without what is new in each reply.
 
@@ -98,7 +98,10 @@ def violations(events):
             request.guarantee = line.get("guarantee", "once")
             request.effects = tuple(line.get("effects", [""]))
             request.refused = None
-        elif what == "ok":
+            continue
+        if line.get("guarantee") == "at_least_once":
+            request.guarantee = "at_least_once"
+        if what == "ok":
             request.ended = True
             request.acknowledged |= line.get("effect") == "applied"
             request.answers.append(line.get("answer"))

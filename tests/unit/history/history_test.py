@@ -56,6 +56,7 @@ class Invariants(unittest.TestCase):
             # In doubt, then unreachable: the last word speaks of its own attempt only.
             [invoke(), event("silent"), invoke(), fail(), effect()],
             [invoke(guarantee="at_least_once"), ok(), effect(count=2)],
+            [invoke(), ok(guarantee="at_least_once"), effect(count=2)],
             [invoke(guarantee="read"), ok(effect="none", answer="1"), invoke(guarantee="read"),
              ok(effect="none", answer="2")],
             [invoke(effects=["x", "y"]), ok(), effect(where="x"), effect(where="y")],
