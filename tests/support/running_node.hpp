@@ -95,6 +95,7 @@ struct node_options {
     std::chrono::seconds heartbeat{30};
     std::chrono::milliseconds connect_timeout{2'000};
     std::uint32_t max_batch = 256;
+    std::uint32_t max_attempts = 5;
     std::string tag{}; ///< empty: one that nobody else has
 };
 
@@ -127,6 +128,7 @@ public:
         service.heartbeat = options.heartbeat;
         service.connect_timeout = options.connect_timeout;
         service.max_batch = options.max_batch;
+        service.max_attempts = options.max_attempts;
         if (rel != nullptr) {
             settings.rel_services["rel"] = *rel;
             service.instances["rel"] = options.rel;

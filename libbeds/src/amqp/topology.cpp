@@ -36,6 +36,17 @@ queue quorum_request_queue(queue_name name, std::string_view tag, const queue_po
              {"x-dead-letter-strategy", "at-least-once"}}};
 }
 
+/// A queue of this node's own making: what is in it was accepted once, so it is never refused.
+queue keeping_queue(queue_name name, std::vector<argument> more) {
+    queue made{std::move(name),
+               queue_kind::durable,
+               {{"x-queue-type", "quorum"},
+                {"x-overflow", "reject-publish"}, // dead-lettering at least once asks for it
+                {"x-dead-letter-strategy", "at-least-once"}}};
+    append(made.arguments, std::move(more));
+    return made;
+}
+
 /// The text between `from` and `to`, which follow `after` in this order; nullopt when they do not.
 std::optional<std::string> between(std::string_view text, std::size_t& after, std::string_view from,
                                    std::string_view to) {
@@ -117,6 +128,18 @@ queue_name request_queue_name(std::string_view tag, std::string_view connection,
                               core::op_class op_class) {
     return queue_name{tagged(tag, request_key(connection, op_class).str())};
 }
+queue_name again_queue(std::string_view tag, std::string_view connection, core::op_class op_class) {
+    return queue_name{request_queue_name(tag, connection, op_class).str() + ".again"};
+}
+queue_name retry_queue(std::string_view tag, std::string_view connection, core::op_class op_class,
+                       unsigned level) {
+    return queue_name{request_queue_name(tag, connection, op_class).str() + ".retry." +
+                      std::to_string(level)};
+}
+queue_name quarantine_queue(std::string_view tag, std::string_view connection,
+                            core::op_class op_class) {
+    return queue_name{request_queue_name(tag, connection, op_class).str() + ".quarantine"};
+}
 queue_name reply_queue_name(std::string_view tag, std::string_view user, std::string_view unique) {
     return queue_name{tagged(tag, "reply.") + std::string{user} + "." + std::string{unique}};
 }
@@ -159,6 +182,20 @@ topology request_topology(std::string_view tag, std::string_view connection,
         op_class == core::op_class::read || policy.write_queues == queue_type::classic;
     made.queues = {classic ? classic_request_queue(std::move(name), tag, policy)
                            : quorum_request_queue(std::move(name), tag, policy)};
+    made.queues.push_back(keeping_queue(quarantine_queue(tag, connection, op_class),
+                                        {{"x-delivery-limit", policy.quarantine_limit},
+                                         {"x-dead-letter-exchange", dead_exchange(tag).str()}}));
+    if (op_class != core::op_class::read) {
+        const auto again = again_queue(tag, connection, op_class);
+        made.queues.push_back(
+            keeping_queue(again, {{"x-delivery-limit", policy.delivery_limit},
+                                  {"x-dead-letter-exchange", dead_exchange(tag).str()}}));
+        for (unsigned level = 1; level <= retry_levels; ++level) {
+            made.queues.push_back(keeping_queue(
+                retry_queue(tag, connection, op_class, level),
+                {{"x-dead-letter-exchange", ""}, {"x-dead-letter-routing-key", again.str()}}));
+        }
+    }
     return made;
 }
 

@@ -1,5 +1,7 @@
 #include "brokers/event_id.hpp"
 #include "core/failpoint.hpp"
+#include "brokers/resend.hpp"
+#include "brokers/what_next.hpp"
 
 #include <beds/amqp/connection.hpp>
 #include <beds/amqp/reconnect.hpp>
@@ -15,6 +17,7 @@
 #include <optional>
 #include <poll.h>
 #include <pthread.h>
+#include <random>
 #include <sched.h>
 #include <sys/eventfd.h>
 #include <thread>
@@ -93,10 +96,11 @@ private:
 struct taken {
     amqp::delivery* delivery = nullptr;
     std::string_view event{};
+    origin from{};
     std::optional<outcome> refused{}; ///< the message as a whole
     std::size_t message = 0;          ///< position among the factory's messages
     std::uint64_t sequence = 0;       ///< of its reply; 0: its confirm is not waited for
-    bool buried = false;              ///< it went to the dead queue
+    what_next after = what_next::nothing;
 };
 
 /// A connection beside the two of every broker.
@@ -104,6 +108,9 @@ struct further_connection {
     std::optional<amqp::publisher_connection> open{};
     core::steady_time used{};
 };
+
+/// Of a request. Its own, not those that nodes and RabbitMQ add.
+constexpr std::size_t most_headers = 64;
 
 constexpr std::string_view direct_reply_to = "amq.rabbitmq.reply-to";
 
@@ -138,8 +145,8 @@ struct broker::impl {
          adapters::session_context context)
         : given(std::move(settings)), log(context.log), decoder(limits(given)),
           writer(wire::reply_limits{.max_reply = given.max_reply}), events(given.event_prefix),
-          books(registry->all().size()),
-          reconnect(amqp::reconnect_policy{}, amqp::system_random()) {
+          books(registry->all().size()), reconnect(amqp::reconnect_policy{}, amqp::system_random()),
+          again(given.amqp.user, given.name), random(std::random_device{}()) {
         context.name = given.name;
         auto options = given.factory;
         options.highest_class = given.op_class;
@@ -178,8 +185,13 @@ struct broker::impl {
     /// Read brokers do not wait for confirms; what must not get lost goes through here, if ever.
     further_connection careful;
     further_connection direct_out; ///< for direct reply-to
-    std::uint32_t request_consumer = 0;
-    std::uint32_t catalog_consumer = 0xFFFFFFFFU;
+    static constexpr std::uint32_t no_consumer = 0xFFFFFFFFU;
+    std::uint32_t request_consumer = no_consumer;
+    std::uint32_t catalog_consumer = no_consumer;
+    std::uint32_t quarantine_consumer = no_consumer;
+    std::uint32_t again_consumer = no_consumer; ///< only while the database is there
+    resender again;
+    std::minstd_rand random;
 
     core::arena memory;
     std::vector<amqp::delivery> deliveries;
@@ -187,6 +199,7 @@ struct broker::impl {
     std::vector<taken*> direct; ///< of the chunk: with a direct reply-to
     std::vector<factory::message> messages;
     std::string body;
+    bool was_away = false;          ///< there was no database session when the batch began
     std::exception_ptr part_failed; ///< a part of a reply could not be sent
     live counters;
     core::steady_time next_idle{};
@@ -254,6 +267,31 @@ struct broker::impl {
         if (given.catalog) {
             catalog_consumer = in->consume(amqp::catalog_queue(given.queue_tag), options, until);
         }
+        if (given.quarantine) {
+            options.prefetch = 1;
+            quarantine_consumer = in->consume(
+                amqp::quarantine_queue(given.queue_tag, given.connection, given.op_class), options,
+                until);
+        }
+    }
+
+    /// What waits to be tried again waits in its queue while there is no database to try it on.
+    void tend_again() {
+        const bool wanted = confirmed && work->connected();
+        if (wanted == (again_consumer != no_consumer)) {
+            return;
+        }
+        const auto until = amqp_limit();
+        if (wanted) {
+            amqp::consume_options options;
+            options.prefetch = given.prefetch;
+            options.max_body = given.max_request;
+            again_consumer =
+                in->consume(amqp::again_queue(given.queue_tag, given.connection, given.op_class),
+                            options, until);
+        } else {
+            in->cancel(std::exchange(again_consumer, no_consumer), until);
+        }
     }
 
     /// A connection with confirms: for errors and dead letters, which are told or kept.
@@ -296,6 +334,10 @@ struct broker::impl {
 
     void disconnect() {
         deliveries.clear();
+        for (auto* consumer :
+             {&request_consumer, &catalog_consumer, &quarantine_consumer, &again_consumer}) {
+            *consumer = no_consumer;
+        }
         in.reset();
         out.reset();
         careful.open.reset();
@@ -415,6 +457,7 @@ struct broker::impl {
             }
             note_amqp({});
             tend_further();
+            tend_again();
             const auto woke = amqp::wait(&*in, &*out, wake.descriptor(), 500ms);
             if (woke.event) {
                 wake.clear();
@@ -468,9 +511,11 @@ struct broker::impl {
                 return;
             }
             const auto until = drain_limit();
-            in->cancel(request_consumer, until);
-            if (catalog_consumer != 0xFFFFFFFFU) {
-                in->cancel(catalog_consumer, until);
+            for (const auto consumer :
+                 {request_consumer, catalog_consumer, quarantine_consumer, again_consumer}) {
+                if (consumer != no_consumer) {
+                    in->cancel(consumer, until);
+                }
             }
             while (!until.expired() && !abandon) {
                 deliveries.clear();
@@ -498,6 +543,7 @@ struct broker::impl {
     /// Works through what was drained, in batches of `max_batch` operations.
     void work_on_deliveries() {
         const auto read = std::chrono::steady_clock::now();
+        set_suspects_aside();
         std::size_t next = 0;
         while (next < deliveries.size()) {
             if (stopping && out_of_time()) {
@@ -508,15 +554,16 @@ struct broker::impl {
             messages.clear();
             std::size_t operations = 0;
             std::size_t bytes = 0;
-            bool in_parts = false; // then a batch of its own: its rows leave while they are read
+            bool in_parts = false; // its rows leave while they are read
+            bool alone = false;
             constexpr std::size_t most_bytes = 32 * 1024 * 1024;
             while (next < deliveries.size() && operations < given.max_batch && bytes < most_bytes &&
-                   !in_parts) {
-                const bool alone = takes_parts(deliveries[next]);
+                   !alone) {
+                in_parts = takes_parts(deliveries[next]);
+                alone = in_parts || deliveries[next].consumer() == quarantine_consumer;
                 if (alone && !chunk.empty()) {
                     break;
                 }
-                in_parts = alone;
                 bytes += deliveries[next].body().size();
                 operations += take(deliveries[next]);
                 ++next;
@@ -536,6 +583,7 @@ struct broker::impl {
             if (in_parts && operations == 1 && !messages.front().request.enveloped) {
                 send_in_parts(chunk.front());
             }
+            was_away = !work->connected();
             try {
                 work->run(messages, writer, memory, counters);
                 if (part_failed) {
@@ -561,8 +609,7 @@ struct broker::impl {
         }
     }
 
-    // ---- the books: `received` of what has operations is written by the factory
-    // ------------------
+    // ---- the books (the factory writes `received` of what has operations) ---------------------
 
     void enter_refused() {
         if (messages.size() == chunk.size()) {
@@ -579,19 +626,27 @@ struct broker::impl {
     void enter_as_requeued() {
         observe::ledger::entry entry{books};
         for (const auto& one : chunk) {
-            if (one.refused) {
-                entry.requeued(observe::ledger::no_template);
-                continue;
-            }
-            for (const auto slot : messages[one.message].slots) {
-                entry.requeued(slot);
-            }
+            enter_as_requeued(one, entry);
+        }
+    }
+
+    void enter_as_requeued(const taken& one, observe::ledger::entry& entry) const {
+        if (one.refused) {
+            entry.requeued(observe::ledger::no_template);
+            return;
+        }
+        for (const auto slot : messages[one.message].slots) {
+            entry.requeued(slot);
         }
     }
 
     void enter_as_settled() {
         observe::ledger::entry entry{books};
         for (const auto& one : chunk) {
+            if (one.after == what_next::parked || one.after == what_next::retried) {
+                enter_as_requeued(one, entry);
+                continue;
+            }
             if (one.refused) {
                 entry.settled(observe::ledger::no_template, std::nullopt, one.refused->code,
                               fate_of(one, *one.refused));
@@ -610,10 +665,40 @@ struct broker::impl {
     }
 
     static observe::fate fate_of(const taken& entry, const outcome& result) {
-        return entry.buried                             ? observe::fate::dead
+        return entry.after == what_next::dead_letter    ? observe::fate::dead
                : result.effect == core::effect::unknown ? observe::fate::unknown
                : result.ok()                            ? observe::fate::replied_ok
                                                         : observe::fate::rejected;
+    }
+
+    /// What was delivered before and not acknowledged may be what ended the process that held it,
+    /// and everybody whose messages it held with it. It goes to the quarantine, where it harms
+    /// nobody but itself.
+    void set_suspects_aside() {
+        const auto is_suspect = [this](const amqp::delivery& one) {
+            return one.redelivered() && one.consumer() != quarantine_consumer && !one.oversized() &&
+                   !one.headers_truncated();
+        };
+        if (std::none_of(deliveries.begin(), deliveries.end(), is_suspect)) {
+            return;
+        }
+        const auto until = batch_limit();
+        const auto to = amqp::quarantine_queue(given.queue_tag, given.connection, given.op_class);
+        for (const auto& one : deliveries) {
+            if (is_suspect(one)) {
+                again.send(one, {.key = to.str()}, sure(), std::chrono::system_clock::now(), until);
+                live::add(counters.quarantined);
+            }
+        }
+        chunk.clear();
+        settle(sure(), until);
+        std::erase_if(deliveries, [&](amqp::delivery& one) {
+            const bool gone = is_suspect(one);
+            if (gone) {
+                one.ack();
+            }
+            return gone;
+        });
     }
 
     /// The parts before the last go out while the database still sends rows.
@@ -637,6 +722,7 @@ struct broker::impl {
         auto& entry = chunk.emplace_back();
         entry.delivery = &from;
         entry.event = events.next(std::chrono::system_clock::now(), memory);
+        entry.from = origin_of(from, given.amqp.user);
         const auto& properties = from.properties();
         BEDS_FAILPOINT_OF(after_deliver, properties.message_id);
         core::request request;
@@ -654,15 +740,16 @@ struct broker::impl {
             return 0;
         }
         request.message_id = properties.message_id;
-        request.principal = properties.user_id.empty() ? "anonymous" : properties.user_id;
-        request.redelivered = from.redelivered();
+        request.principal = entry.from.principal;
+        request.redelivered = from.redelivered() || entry.from.again;
         auto& message = messages.emplace_back();
         message.request = request;
-        message.source = from.consumer() == catalog_consumer ? factory::source::catalog
-                                                             : factory::source::requests;
-        message.routing_key = from.routing_key();
+        const bool unrouted =
+            entry.from.queue == amqp::catalog_queue(given.queue_tag).str() && given.catalog;
+        message.source = unrouted ? factory::source::catalog : factory::source::requests;
+        message.routing_key = entry.from.routing_key;
         if (given.strict_route && message.source == factory::source::requests) {
-            message.routed_template = routed_name(from.routing_key());
+            message.routed_template = routed_name(entry.from.routing_key);
         }
         entry.message = messages.size() - 1;
         return request.operations.size();
@@ -670,7 +757,8 @@ struct broker::impl {
 
     std::optional<outcome> read_properties(const amqp::delivery& from, core::request& into) const {
         const auto& properties = from.properties();
-        if (from.headers_truncated()) {
+        if (from.headers_truncated() ||
+            (properties.headers.size() > most_headers && properties.user_id != given.amqp.user)) {
             // A deadline could stand among those that were not kept.
             return outcome::failure(code::invalid_envelope, "the message has too many headers",
                                     "headers");
@@ -712,7 +800,7 @@ struct broker::impl {
             careful_with_one = careful_with_one || why;
             if (reply_to.empty()) {
                 if (why) {
-                    bury(entry, *why, until);
+                    keep(entry, *why, until);
                 }
             } else if (reply_to.starts_with(direct_reply_to)) {
                 direct.push_back(&entry);
@@ -833,13 +921,14 @@ struct broker::impl {
         if (!of.wait_confirms(until)) {
             throw core::error(
                 core::errc::deadline_exceeded,
-                "RabbitMQ did not confirm replies or dead letters in time",
+                "RabbitMQ did not confirm replies or requests that are kept in time",
                 {.origin = core::error_origin::rabbitmq, .handle = core::handle_state::broken});
         }
     }
 
-    /// Waits for the confirms of replies and dead letters. A dead letter that could not be kept
-    /// throws: its request is not acknowledged, and comes back when the dead queue is there again.
+    /// Waits for the confirms of replies and of requests that are kept (dead letters, retries). One
+    /// that could not be kept throws: it is not acknowledged, and comes back when its queue is
+    /// there again.
     void settle(amqp::publisher_connection& through, core::deadline until) {
         await_confirms(through, until);
         auto undelivered = through.take_undelivered();
@@ -848,21 +937,21 @@ struct broker::impl {
                 return entry.sequence != 0 && entry.sequence == lost.sequence;
             });
             if (found == chunk.end()) {
-                dead_letter_lost(lost);
+                not_kept(lost);
             }
             lost_reply(*found, until);
         }
         if (!undelivered.empty()) {
             await_confirms(through, until);
             if (undelivered = through.take_undelivered(); !undelivered.empty()) {
-                dead_letter_lost(undelivered.front());
+                not_kept(undelivered.front());
             }
         }
     }
 
-    [[noreturn]] void dead_letter_lost(const amqp::undelivered& lost) const {
+    [[noreturn]] void not_kept(const amqp::undelivered& lost) const {
         throw core::error(core::errc::unreachable,
-                          "a dead letter could not be kept: " + lost.text +
+                          "a request could not be kept: " + lost.text +
                               "; the request stays in its queue",
                           {.origin = core::error_origin::rabbitmq});
     }
@@ -872,37 +961,72 @@ struct broker::impl {
         if (entry.refused) {
             return entry.refused;
         }
-        for (const auto& result : messages[entry.message].results) {
-            if (!result.ok() && result.status == core::status::error) {
-                return result;
-            }
+        const auto* found = worst_of(messages[entry.message].results);
+        return found == nullptr ? std::nullopt : std::optional{*found};
+    }
+
+    /// Nobody waits for this request, and it failed: it is tried again, or becomes a dead letter.
+    void keep(taken& entry, const outcome& why, core::deadline until) {
+        const auto now = std::chrono::system_clock::now();
+        worked_on seen{.results = {&why, 1},
+                       .op_class = given.op_class,
+                       .attempts = entry.from.attempts + 1,
+                       .max_attempts = given.max_attempts};
+        if (!entry.refused) {
+            const auto& message = messages[entry.message];
+            const auto& operations = message.request.operations;
+            seen.results = message.results;
+            seen.database_away = was_away && !work->connected();
+            seen.has_deadline =
+                message.request.deadline ||
+                std::any_of(operations.begin(), operations.end(),
+                            [](const core::operation& op) { return op.deadline.has_value(); });
         }
-        return std::nullopt;
+        entry.after = next_for(seen);
+        std::string delay;
+        auto to = amqp::again_queue(given.queue_tag, given.connection, given.op_class);
+        switch (entry.after) {
+        case what_next::nothing:
+            return;
+        case what_next::dead_letter:
+            bury(entry, why, until);
+            return;
+        case what_next::parked:
+            break;
+        case what_next::retried: {
+            const auto step =
+                next_retry(seen.attempts, std::uniform_real_distribution<double>{0.0, 1.0}(random));
+            to = amqp::retry_queue(given.queue_tag, given.connection, given.op_class, step.level);
+            delay = std::to_string(step.delay.count());
+            break;
+        }
+        }
+        again.send(*entry.delivery,
+                   {.key = to.str(),
+                    .expiration = delay,
+                    .failure = entry.after == what_next::retried ? &why : nullptr},
+                   sure(), now, until);
+        live::add(counters.requeued);
     }
 
     /// Nobody can be told: the request goes to the dead queue, whole, with the reason in its
     /// headers.
     void bury(taken& entry, const outcome& why, core::deadline until) {
-        const auto& request = entry.delivery->properties();
         const amqp::header headers[] = {
             amqp::header::of("beds-error-code", to_string(why.code)),
             amqp::header::of("beds-error-detail", why.detail.substr(0, 512)),
             amqp::header::of("beds-error-effect", to_string(why.effect)),
             amqp::header::of("beds-event", entry.event),
-            amqp::header::of("beds-routing-key", entry.delivery->routing_key()),
             amqp::header::of("beds-node", given.name),
         };
-        amqp::properties properties;
-        properties.message_id = request.message_id;
-        properties.correlation_id = request.correlation_id;
-        properties.reply_to = request.reply_to;
-        properties.content_type = request.content_type;
-        properties.mode = amqp::delivery_mode::persistent;
-        properties.headers = headers;
-        sure().publish(amqp::dead_exchange(given.queue_tag).str(), entry.delivery->routing_key(),
-                       properties, entry.delivery->body(), amqp::mandatory::yes, until);
+        again.send(*entry.delivery,
+                   {.exchange = amqp::dead_exchange(given.queue_tag).str(),
+                    .key = entry.from.routing_key,
+                    .more = headers,
+                    .failure = &why},
+                   sure(), std::chrono::system_clock::now(), until);
         live::add(counters.dead);
-        entry.buried = true;
+        entry.after = what_next::dead_letter;
         say(level::warning, "BEDS_DEAD_LETTER",
             std::string{"a request that nobody can be told about went to the dead queue: "} +
                 std::string{to_string(why.code)});

@@ -10,6 +10,7 @@ broker_pool::broker_pool(const broker_settings& each, std::uint32_t size,
     for (std::uint32_t i = 0; i < size; ++i) {
         auto own = each;
         own.name = each.name + "/" + std::to_string(i);
+        own.quarantine = each.quarantine && i == 0;
         brokers_.push_back(std::make_unique<broker>(std::move(own), registry, adapters, context));
     }
 }

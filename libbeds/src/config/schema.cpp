@@ -232,6 +232,12 @@ constexpr key broker_keys[]{
             "this for a queue that exists is a topology conflict.",
      .low = 1,
      .high = 1000},
+    {.name = "max_attempts",
+     .at = at<&broker::max_attempts>,
+     .doc = "How often a write whose sender asked for no reply is tried, when it fails for a while, "
+            "before it becomes a dead letter. Waiting for a database that is away is no attempt.",
+     .low = 1,
+     .high = 100},
     {.name = "write_queues",
      .at = at<&broker::write_queues>,
      .doc = "Kind of the queues `*.write` and `*.bulk`. Changing this for a queue that exists is a "

@@ -18,6 +18,8 @@ broker_counters live_counters::snapshot(std::string broker) const {
             .errors = errors.load(order),
             .unknown = unknown.load(order),
             .dead = dead.load(order),
+            .requeued = requeued.load(order),
+            .quarantined = quarantined.load(order),
             .replies = replies.load(order),
             .replies_returned = replies_returned.load(order),
             .reruns = reruns.load(order),

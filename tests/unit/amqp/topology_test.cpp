@@ -61,7 +61,7 @@ TEST_CASE("writes and bulk go to quorum queues, reads to classic ones") {
     for (const auto which : {op_class::write, op_class::bulk}) {
         const auto made =
             amqp::request_topology("t_", "rel", which, {.max_length = 10, .delivery_limit = 3});
-        REQUIRE(made.queues.size() == 1);
+        REQUIRE(made.queues.size() == 6);
         const auto& arguments = made.queues[0].arguments;
         CHECK(text(arguments, "x-queue-type") == "quorum");
         CHECK(number(arguments, "x-delivery-limit") == 3);
@@ -85,6 +85,30 @@ TEST_CASE("writes and bulk go to quorum queues, reads to classic ones") {
                                             amqp::routing_key{"rel.read"}});
 }
 
+TEST_CASE("what was accepted once is kept by queues that never refuse it") {
+    const auto made =
+        amqp::request_topology("t_", "rel", op_class::write, {.quarantine_limit = 2});
+    std::vector<std::string> names;
+    for (const auto& each : made.queues) {
+        names.push_back(each.name.str());
+        if (each.name.str() == "t_rel.write") {
+            continue;
+        }
+        INFO(each.name.str());
+        CHECK(text(each.arguments, "x-queue-type") == "quorum");
+        CHECK(text(each.arguments, "x-dead-letter-strategy") == "at-least-once");
+        CHECK(find(each.arguments, "x-max-length") == nullptr);
+    }
+    CHECK(names == std::vector<std::string>{"t_rel.write", "t_rel.write.quarantine",
+                                            "t_rel.write.again", "t_rel.write.retry.1",
+                                            "t_rel.write.retry.2", "t_rel.write.retry.3"});
+    CHECK(number(made.queues[1].arguments, "x-delivery-limit") == 2);
+    CHECK(text(made.queues[1].arguments, "x-dead-letter-exchange") == "t_beds.dead");
+    CHECK(text(made.queues[5].arguments, "x-dead-letter-exchange").empty());
+    CHECK(text(made.queues[5].arguments, "x-dead-letter-routing-key") == "t_rel.write.again");
+    CHECK(amqp::request_topology("t_", "rel", op_class::read).queues.size() == 2);
+}
+
 TEST_CASE("names and keys") {
     CHECK(amqp::request_queue_name("", "rec", op_class::bulk).str() == "rec.bulk");
     CHECK(amqp::reply_queue_name("dev_", "app", "0198").str() == "dev_reply.app.0198");
@@ -102,7 +126,7 @@ TEST_CASE("topologies are joined") {
     auto made = amqp::service_topology("t_");
     const auto queues = made.queues.size();
     made += amqp::request_topology("t_", "rel", op_class::read);
-    CHECK(made.queues.size() == queues + 1);
+    CHECK(made.queues.size() == queues + 2); // and its quarantine
 }
 
 TEST_CASE("RabbitMQ's refusals are taken apart") {

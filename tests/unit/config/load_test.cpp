@@ -56,6 +56,7 @@ max_reply_bytes = 2048
 reply_part_bytes = "4KiB"
 max_queue_length = 7
 delivery_limit = 3
+max_attempts = 9
 write_queues = "classic"
 [rel_services.rel]
 socket = "/run/mysqld/mysqld.sock"
@@ -103,6 +104,7 @@ drain_timeout = "0s"
     CHECK(admin.reply_part_bytes == 4096);
     CHECK(admin.max_queue_length == 7);
     CHECK(admin.delivery_limit == 3);
+    CHECK(admin.max_attempts == 9);
     CHECK(admin.write_queues == config::queue_kind::classic);
     CHECK(all.rel_services.at("rel").socket == "/run/mysqld/mysqld.sock");
     CHECK_FALSE(all.rel_services.at("rel").inbox);

@@ -73,8 +73,9 @@ struct properties {
     [[nodiscard]] std::optional<std::int64_t> integer(std::string_view name) const;
 };
 
-/// Headers beyond this number are not kept.
-inline constexpr std::size_t max_headers = 64;
+/// Headers beyond this number are not kept. More than a request may have (protocol.md): nodes and
+/// RabbitMQ add some to what they send again.
+inline constexpr std::size_t max_headers = 80;
 
 /// One message that RabbitMQ delivered, and the duty to resolve it: `ack`, `requeue` or `reject`,
 /// or `consumer_connection::ack_up_to` for a whole batch. A delivery that dies unresolved is

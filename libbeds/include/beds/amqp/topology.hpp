@@ -99,6 +99,8 @@ struct queue_policy {
     /// Failed deliveries of one message before a quorum queue dead-letters it: 20 means 21
     /// deliveries. RabbitMQ 3.10 has no limit of its own. Greater than 0.
     std::int64_t delivery_limit = 20;
+    /// The same for `*.quarantine`, where suspects are worked on one at a time. Greater than 0.
+    std::int64_t quarantine_limit = 3;
     /// Of `*.write` and `*.bulk`; `*.read` is always classic.
     queue_type write_queues = queue_type::quorum;
     /// Of `beds.events`. Keys are bound exactly, so `direct` does all that is needed and costs
@@ -117,6 +119,17 @@ queue_name dead_queue(std::string_view tag);
 queue_name catalog_queue(std::string_view tag);
 queue_name request_queue_name(std::string_view tag, std::string_view connection,
                               core::op_class op_class);
+/// What is to be tried again, now: unbounded, so that a full request queue cannot hold it up.
+queue_name again_queue(std::string_view tag, std::string_view connection, core::op_class op_class);
+/// What is to be tried again, later: messages wait here until their `expiration`, then RabbitMQ
+/// moves them to the `again` queue. One for each `level`, 1 … `retry_levels`, because only the
+/// first message of a queue expires: those behind it must not wait for a much longer delay.
+inline constexpr unsigned retry_levels = 3;
+queue_name retry_queue(std::string_view tag, std::string_view connection, core::op_class op_class,
+                       unsigned level);
+/// What was delivered before and not acknowledged: it may have ended the process that held it.
+queue_name quarantine_queue(std::string_view tag, std::string_view connection,
+                            core::op_class op_class);
 /// `user` and `unique` (a UUID) make it the name of one client process.
 queue_name reply_queue_name(std::string_view tag, std::string_view user, std::string_view unique);
 /// `{what}.{class}`, where `what` is a template or a connection: what clients publish with and
@@ -133,7 +146,8 @@ topology service_topology(std::string_view tag, const queue_policy& policy = {})
 /// What a broker declares when it starts: the request queue of one connection and class with its
 /// binding `{connection}.{class}`. Writes and bulk: a quorum queue with a delivery limit (unless
 /// the policy says otherwise); reads: a classic one. All durable, bounded with `reject-publish`,
-/// dead letters to `beds.dead` (at least once from quorum queues).
+/// dead letters to `beds.dead` (at least once from quorum queues). Beside it the quarantine queue,
+/// and for writes and bulk the queues `again` and `retry`: always quorum queues.
 topology request_topology(std::string_view tag, std::string_view connection,
                           core::op_class op_class, const queue_policy& policy = {});
 

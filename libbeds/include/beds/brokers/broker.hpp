@@ -29,6 +29,13 @@ struct broker_settings {
     /// served at least one kind of broker has to.
     bool catalog = false;
 
+    /// Takes the quarantine queue too. One broker of a pool does, so that a suspect is delivered to
+    /// one at a time.
+    bool quarantine = true;
+    /// How often a request that nobody waits for is tried before it becomes a dead letter; at
+    /// least 1.
+    std::uint32_t max_attempts = 5;
+
     amqp::connection_settings amqp = {};
     std::string queue_tag = {};
     amqp::topology topology =
@@ -58,7 +65,11 @@ enum class broker_state {
 ///
 /// Whatever breaks - RabbitMQ, the database, one message - the broker goes on: it reconnects with
 /// back-off, declares its topology again, and unacknowledged messages come back to it or to
-/// another.
+/// another: by way of the quarantine, where they are worked on one at a time, because one of them
+/// may be what broke.
+///
+/// A write that fails for a while and whose sender did not ask for a reply is tried again: at once
+/// when its database is back, otherwise after a delay (libbeds/doc/decisions/0010).
 class broker {
 public:
     /// Does not connect yet. `context.name` is replaced by the broker's name.

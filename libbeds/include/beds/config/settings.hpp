@@ -93,6 +93,8 @@ struct broker_service_settings {
     /// delivery limit or the kind of a queue that exists is a topology conflict.
     std::uint32_t max_queue_length = 100'000;
     std::uint32_t delivery_limit = 20;                   ///< of quorum queues, 1 to 1000
+    /// How often a write that nobody waits for is tried before it is a dead letter, 1 to 100.
+    std::uint32_t max_attempts = 5;
     queue_kind write_queues = queue_kind::quorum;        ///< of `*.write` and `*.bulk`
     std::map<std::string, broker_counts> instances = {}; ///< by connection name (rel, rec, …)
 

@@ -22,8 +22,10 @@ struct broker_counters {
     std::uint64_t batches = 0;
     std::uint64_t ok = 0;
     std::uint64_t errors = 0;
-    std::uint64_t unknown = 0; ///< operations whose effect is unknown
-    std::uint64_t dead = 0;    ///< messages sent to the dead queue
+    std::uint64_t unknown = 0;     ///< operations whose effect is unknown
+    std::uint64_t dead = 0;        ///< messages sent to the dead queue
+    std::uint64_t requeued = 0;    ///< messages that wait for another attempt
+    std::uint64_t quarantined = 0; ///< messages that were delivered before
     std::uint64_t replies = 0;
     std::uint64_t replies_returned = 0; ///< the caller's reply queue was gone
     std::uint64_t reruns = 0;           ///< batches run again after a deadlock or a known id
@@ -45,7 +47,8 @@ class ledger;
 class live_counters {
 public:
     std::atomic<std::uint64_t> messages{0}, operations{0}, batches{0}, ok{0}, errors{0}, unknown{0},
-        dead{0}, replies{0}, replies_returned{0}, reruns{0}, amqp_connects{0}, backend_connects{0};
+        dead{0}, requeued{0}, quarantined{0}, replies{0}, replies_returned{0}, reruns{0},
+        amqp_connects{0}, backend_connects{0};
     std::atomic<std::uint32_t> largest_batch{0};
     std::atomic<bool> amqp_connected{false}, backend_connected{false};
     live_histogram batch_operations{batch_bounds};
