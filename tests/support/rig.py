@@ -537,6 +537,13 @@ class Caller:
                 self.send(request)
         return not self.open
 
+    def delete_queues(self):
+        """Its own and those of the nodes with its tag: a RabbitMQ with many takes long to start."""
+        self.connect()
+        for name in ("rel.read", "rel.write", "rel.bulk", "rec.read", "rec.write", "catalog.read", "dead"):
+            self.channel.queue_delete(self.tag + name)
+        self.channel.queue_delete(self.replies)
+
     def linger(self, seconds):
         """Takes what still comes: replies that are sent twice."""
         end = time.monotonic() + seconds

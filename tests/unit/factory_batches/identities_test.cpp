@@ -14,7 +14,6 @@ namespace {
 
 constexpr std::string_view item_fields = R"(
 store = "rel"
-connection = "mem"
 object = "things"
 key = ["id"]
 [fields]
@@ -22,9 +21,9 @@ id = { type = "int64", required = true }
 n = { type = "int64", default = 0 }
 )";
 
-templates::template_def named(const std::string& name) {
-    auto parsed =
-        templates::parse("[template]\nname = \"" + name + "\"" + std::string{item_fields});
+templates::template_def named(const std::string& name, const std::string& connection = "mem") {
+    auto parsed = templates::parse("[template]\nname = \"" + name + "\"\nconnection = \"" +
+                                   connection + "\"" + std::string{item_fields});
     REQUIRE(parsed.parsed);
     return std::move(*parsed.parsed);
 }
@@ -78,7 +77,8 @@ struct shop {
     }
 
     std::shared_ptr<const templates::registry> registry =
-        std::make_shared<const templates::registry>(std::vector{named("alpha"), named("zeta")});
+        std::make_shared<const templates::registry>(
+            std::vector{named("alpha"), named("zeta"), named("far", "other")});
     factory::factory work{registry, {adapters::make_memory("mem")}, "mem", {}};
     wire::request_decoder decoder;
     wire::reply_writer writer;
@@ -191,6 +191,22 @@ TEST_CASE("order on one key holds between two templates over one object") {
                              R"({"id":"4","template":"alpha","op":"fetch","key":7})"));
     INFO(reply);
     CHECK_THAT(reply, Contains(R"("status":"ok","results")") && Contains(R"("rows":[])"));
+}
+
+TEST_CASE("an operation on another database is misrouted, its neighbours are done") {
+    shop run;
+    const auto reply =
+        run(envelope("each", R"({"id":"1","template":"alpha","op":"insert","data":{"id":7}},)"
+                             R"({"id":"2","template":"far","op":"insert","data":{"id":7}})"));
+    INFO(reply);
+    CHECK_THAT(reply, Contains(R"("code":"MISROUTED")") && Contains(R"("effect":"none")"));
+    CHECK(run.has(7));
+    const auto whole =
+        run(envelope("atomic", R"({"id":"3","template":"alpha","op":"insert","data":{"id":8}},)"
+                               R"({"id":"4","template":"far","op":"insert","data":{"id":8}})"));
+    INFO(whole);
+    CHECK_THAT(whole, Contains("MISROUTED"));
+    CHECK_FALSE(run.has(8));
 }
 
 TEST_CASE("what no binding took is misrouted unless its key is right") {
