@@ -59,6 +59,13 @@ exit_code run(const bedsctl::options& options) {
     }
 
     const auto until = beds::core::deadline::after(options.timeout);
+    if (options.task == task::dead_letters) {
+        auto where = bedsctl::client_settings(options.connection);
+        where.amqp.connection_name = "bedsctl dlq";
+        return bedsctl::handle_dead_letters(where.amqp, where.queue_tag, options.letters,
+                                            options.output.value_or(format::table), std::cout,
+                                            std::cerr, until);
+    }
     const auto connection = bedsctl::connect(bedsctl::client_settings(options.connection), until);
     if (connection.client == nullptr) {
         std::cerr

@@ -31,6 +31,23 @@ Exit codes:
   3  the effect is unknown (send the same again with the same --id to learn it), or RabbitMQ, the node
      or its database could not be reached in time)";
 
+constexpr const char* dlq_footer = R"(
+Dead letters are requests that failed and whose sender could not be told; {tag}dead holds them. Use the
+node's own account (--config): only what it sends again keeps its first sender and so its id, and is not
+applied a second time.
+
+Examples:
+  bedsctl dlq list                       by cause, the most frequent first
+  bedsctl dlq list --each --code BACKEND_CONFLICT
+  bedsctl dlq show order-4711            values are masked; --reveal shows them
+  bedsctl dlq replay order-4711
+  bedsctl dlq replay --template accounts --code BACKEND_UNAVAILABLE
+  bedsctl dlq replay --new-id --code NOT_FOUND     when the row is there now
+  bedsctl dlq drop --code INVALID_FIELD
+
+Exit codes: 0 done, 1 something was not found or not taken, 2 wrong command line or configuration,
+3 RabbitMQ could not be reached, or somebody else reads the dead letters)";
+
 constexpr const char* call_footer = R"(
 What FIELD=TEXT (a string) and FIELD:=JSON (any JSON value) mean depends on OP:
   fetch                key=VALUE; a compound key: key.FIELD=VALUE for every field of it
@@ -190,6 +207,35 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
     auto* describe = app.add_subcommand("describe", "What templates there are and what they offer");
     describe->add_option("TEMPLATE", chosen.described_template, "Only this one, in detail");
 
+    auto* dlq = app.add_subcommand("dlq", "Dead letters: look at them, send them again, drop them");
+    dlq->footer(dlq_footer);
+    dlq->require_subcommand(1);
+    const auto add_letters = [&](const char* name, const char* what) {
+        auto* made = dlq->add_subcommand(name, what);
+        made->add_option("ID", chosen.letters.ids, "Message ids, or event ids");
+        made->add_option("--code", chosen.letters.code, "Those with this code")->type_name("CODE");
+        made->add_option("--template", chosen.letters.template_name, "Those for this template")
+            ->type_name("TEMPLATE");
+        made->add_option("--most", chosen.letters.most, "Look at so many, the oldest first (10000)")
+            ->check(CLI::Range(1, 65'535))
+            ->type_name("N");
+        return made;
+    };
+    auto* letters_list = add_letters("list", "How many there are, by cause");
+    letters_list->add_flag("--each", chosen.letters.each, "A line for each");
+    auto* letters_show = add_letters("show", "One with its history and its request");
+    bool reveal = false;
+    letters_show->add_flag("--reveal", reveal, "Show the values of the request");
+    auto* letters_replay = add_letters("replay", "Send them again, as their first sender");
+    bool renew = false;
+    letters_replay->add_flag("--new-id", renew,
+                             "Under a new id, where nothing was applied: what was refused for good "
+                             "is remembered under the old one, and would be refused again");
+    auto* letters_drop = add_letters("drop", "Throw them away");
+    for (auto* one : {letters_replay, letters_drop}) {
+        one->add_flag("--all", chosen.letters.all, "All of them");
+    }
+
     try {
         app.parse(argc, argv);
     } catch (const CLI::RequiredError& error) {
@@ -197,7 +243,7 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
         const auto words = app.remaining();
         if (!words.empty()) {
             err << "bedsctl: there is no command or option '" << words.front()
-                << "'; commands: call, describe (see bedsctl --help)\n";
+                << "'; commands: call, describe, dlq (see bedsctl --help)\n";
             return exit_code::usage;
         }
         return app.exit(error, out, err) == 0 ? exit_code::ok : exit_code::usage;
@@ -231,7 +277,22 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
             }
             chosen.timeout = *parsed;
         }
-        if (describe->parsed()) {
+        if (dlq->parsed()) {
+            chosen.task = task::dead_letters;
+            auto& letters = chosen.letters;
+            letters.task = letters_list->parsed()     ? letter_task::list
+                           : letters_show->parsed()   ? letter_task::show
+                           : letters_replay->parsed() ? letter_task::replay
+                                                      : letter_task::drop;
+            letters.values = reveal ? shown_values::revealed : shown_values::masked;
+            letters.replay_ids = renew ? letter_ids::renewed : letter_ids::kept;
+            const bool chosen_some = !letters.ids.empty() || !letters.code.empty() ||
+                                     !letters.template_name.empty() || letters.all;
+            if (letters.task != letter_task::list && !chosen_some) {
+                throw usage_error("which ones? Name them by id, --code or --template" +
+                                  std::string{letters_show->parsed() ? "" : ", or say --all"});
+            }
+        } else if (describe->parsed()) {
             chosen.task = task::describe;
         } else if (!chosen.input.empty()) {
             chosen.task = task::stream;

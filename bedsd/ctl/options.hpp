@@ -1,6 +1,7 @@
 #pragma once
 
 #include "arguments.hpp"
+#include "dead_letters.hpp"
 #include "exit_code.hpp"
 
 #include <chrono>
@@ -16,7 +17,8 @@ namespace bedsctl {
 enum class task {
     call,
     stream, ///< `call --json FILE`: NDJSON in, NDJSON out
-    describe
+    describe,
+    dead_letters ///< `dlq`
 };
 
 enum class format { table, json };
@@ -38,6 +40,7 @@ struct options {
     std::string id = {};                 ///< idempotency key of the request
     std::string input = {};              ///< of `stream`; `-` is standard input
     std::string described_template = {}; ///< empty: all
+    letter_options letters = {};
 };
 
 using environment = std::function<std::optional<std::string>(const char* name)>;

@@ -1,7 +1,7 @@
 #include "brokers/event_id.hpp"
-#include "core/failpoint.hpp"
 #include "brokers/resend.hpp"
 #include "brokers/what_next.hpp"
+#include "core/failpoint.hpp"
 
 #include <beds/amqp/connection.hpp>
 #include <beds/amqp/reconnect.hpp>
@@ -591,8 +591,8 @@ struct broker::impl {
                 }
                 reply();
                 BEDS_FAILPOINT(before_ack);
-            in->ack_up_to(*chunk.back().delivery);
-            BEDS_FAILPOINT(after_ack);
+                in->ack_up_to(*chunk.back().delivery);
+                BEDS_FAILPOINT(after_ack);
             } catch (...) {
                 enter_as_requeued();
                 throw;

@@ -60,14 +60,15 @@ std::uint64_t resender::send(const amqp::delivery& from, const target& to,
     const auto& request = from.properties();
     const auto before = origin_of(from, own_user_);
     history_ = before.history;
-    if (to.failure != nullptr) {
+    const auto event = to.failure != nullptr ? to_string(to.failure->code) : to.told;
+    if (!event.empty()) {
         char time[40];
         const auto since = std::chrono::duration_cast<std::chrono::microseconds>(
             std::chrono::floor<std::chrono::seconds>(now.time_since_epoch()));
         history_.append(history_.empty() ? "" : "; ")
             .append(time, core::format_datetime(since.count(), time))
             .append(" ")
-            .append(to_string(to.failure->code))
+            .append(event)
             .append(" ")
             .append(node_);
         if (history_.size() > longest_history) { // the last ones tell most
@@ -75,6 +76,10 @@ std::uint64_t resender::send(const amqp::delivery& from, const target& to,
             const auto next = history_.find("; ", first);
             history_.erase(0, next == std::string::npos ? first : next + 2);
         }
+    }
+    auto attempts = static_cast<std::int64_t>(before.attempts) + (to.failure != nullptr ? 1 : 0);
+    if (!to.told.empty()) {
+        attempts = 0;
     }
     headers_.clear();
     for (const auto& header : request.headers) {
@@ -87,10 +92,10 @@ std::uint64_t resender::send(const amqp::delivery& from, const target& to,
     headers_.insert(headers_.end(), to.more.begin(), to.more.end());
     headers_.push_back(amqp::header::of(principal_header, before.principal));
     headers_.push_back(amqp::header::of(routing_key_header, before.routing_key));
-    headers_.push_back(amqp::header::of(queue_header, before.queue));
-    headers_.push_back(
-        amqp::header::of(attempts_header, static_cast<std::int64_t>(before.attempts) +
-                                              (to.failure != nullptr ? 1 : 0)));
+    if (to.told.empty()) { // one that starts over takes whatever way there is today
+        headers_.push_back(amqp::header::of(queue_header, before.queue));
+    }
+    headers_.push_back(amqp::header::of(attempts_header, attempts));
     if (!history_.empty()) {
         headers_.push_back(amqp::header::of(history_header, history_));
     }
@@ -99,6 +104,12 @@ std::uint64_t resender::send(const amqp::delivery& from, const target& to,
     properties.mode = amqp::delivery_mode::persistent;
     properties.expiration = to.expiration;
     properties.headers = headers_;
+    if (!to.message_id.empty()) {
+        properties.message_id = to.message_id;
+    }
+    if (!to.told.empty()) {
+        properties.reply_to = {};
+    }
     return through.publish(to.exchange, to.key, properties, from.body(), amqp::mandatory::yes,
                            until);
 }

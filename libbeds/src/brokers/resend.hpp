@@ -41,6 +41,9 @@ public:
         std::string_view expiration{};          ///< milliseconds; empty: stays
         std::span<const amqp::header> more{};   ///< instead of those of the same name
         const core::outcome* failure = nullptr; ///< of this attempt: counted, and in the history
+        std::string_view message_id{};          ///< instead of its own
+        std::string_view
+            told{}; ///< of the history, instead: it starts over, and nobody waits for it
     };
     std::uint64_t send(const amqp::delivery& from, const target& to,
                        amqp::publisher_connection& through, core::system_time now,

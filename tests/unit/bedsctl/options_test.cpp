@@ -201,3 +201,26 @@ TEST_CASE("times") {
         CHECK_FALSE(parse_timeout(wrong).has_value());
     }
 }
+
+TEST_CASE("dead letters: what to do with which") {
+    const std::map<std::string, std::string> there{{"BEDS_CONFIG", "a.toml"}};
+    const auto list = parsed({"dlq", "list", "--each"}, there);
+    CHECK(list.task == task::dead_letters);
+    CHECK(list.letters.task == letter_task::list);
+    CHECK(list.letters.each);
+    const auto show = parsed({"dlq", "show", "a", "b"}, there);
+    CHECK(show.letters.ids == std::vector<std::string>{"a", "b"});
+    CHECK(show.letters.values == shown_values::masked);
+    CHECK(parsed({"dlq", "show", "a", "--reveal"}, there).letters.values == shown_values::revealed);
+    const auto replay = parsed({"dlq", "replay", "--code", "NOT_FOUND", "--new-id"}, there);
+    CHECK(replay.letters.task == letter_task::replay);
+    CHECK(replay.letters.replay_ids == letter_ids::renewed);
+    CHECK(parsed({"dlq", "drop", "--all"}, there).letters.task == letter_task::drop);
+    for (const auto* task : {"show", "replay", "drop"}) {
+        INFO(task);
+        const auto which = parse({"dlq", task}, there);
+        CHECK(std::get<exit_code>(which.result) == exit_code::usage);
+        CHECK(which.err.find("which ones?") != std::string::npos);
+    }
+    CHECK(std::get<exit_code>(parse({"dlq"}, there).result) == exit_code::usage);
+}

@@ -1,0 +1,329 @@
+#include "dead_letters.hpp"
+
+#include "brokers/resend.hpp"
+#include "options.hpp"
+#include "print.hpp"
+
+#include <beds/amqp/connection.hpp>
+#include <beds/amqp/topology.hpp>
+#include <beds/core/error.hpp>
+#include <beds/core/json.hpp>
+
+#include <algorithm>
+#include <map>
+#include <ostream>
+#include <tuple>
+
+namespace bedsctl {
+namespace {
+
+using namespace std::chrono_literals;
+using beds::amqp::delivery;
+using beds::core::datum;
+
+std::string text_of(const beds::amqp::properties& from, std::string_view name) {
+    return std::string{from.text(name).value_or(std::string_view{})};
+}
+
+bool holds_values(std::string_view member) {
+    constexpr std::string_view names[] = {"key", "where", "data", "set", "inc", "if", "args"};
+    return std::find(std::begin(names), std::end(names), member) != std::end(names);
+}
+
+void append_masked(std::string& out, const datum& from, shown_values how) {
+    if (from.is(datum::kind::object)) {
+        out.push_back('{');
+        for (const auto& member : from.members()) {
+            out.append(out.back() == '{' ? "" : ",");
+            beds::core::append_json_string(out, member.name);
+            out.push_back(':');
+            append_masked(out, member.value,
+                          holds_values(member.name) ? shown_values::masked : how);
+        }
+        out.push_back('}');
+    } else if (from.is(datum::kind::array)) {
+        out.push_back('[');
+        for (const auto& item : from.items()) {
+            out.append(out.back() == '[' ? "" : ",");
+            append_masked(out, item, how);
+        }
+        out.push_back(']');
+    } else if (how == shown_values::revealed || from.is(datum::kind::null)) {
+        beds::core::append_json(out, from);
+    } else {
+        out.append("\"***\"");
+    }
+}
+
+struct taken {
+    delivery message{};
+    letter about{};
+};
+
+/// Everything that lies in the queue now, up to the bounds.
+std::vector<taken> take_all(beds::amqp::consumer_connection& in, const std::string& queue,
+                            std::string_view own_user, const letter_options& asked,
+                            std::ostream& err, beds::core::deadline until) {
+    const auto there = in.inspect(beds::amqp::queue_name{queue}, until);
+    if (!there) {
+        throw beds::core::error(beds::core::errc::unknown_name,
+                                "there is no queue '" + queue +
+                                    "': is the prefix of the queues right (--queue-tag)?");
+    }
+    constexpr std::size_t most_bytes = 256 * 1024 * 1024;
+    std::vector<taken> made;
+    const std::size_t wanted = std::min<std::size_t>(there->messages, asked.most);
+    if (wanted == 0) {
+        return made;
+    }
+    beds::amqp::consume_options options;
+    options.prefetch = asked.most;
+    options.exclusive = beds::amqp::exclusivity::exclusive;
+    in.consume(beds::amqp::queue_name{queue}, options, until);
+    std::size_t bytes = 0;
+    while (made.size() < wanted && bytes < most_bytes) {
+        if (until.expired()) {
+            throw beds::core::error(beds::core::errc::deadline_exceeded,
+                                    "RabbitMQ did not deliver the dead letters in time");
+        }
+        std::vector<delivery> got;
+        in.drain(got, wanted - made.size(), 100ms);
+        for (auto& one : got) {
+            bytes += one.body().size();
+            auto about = read_letter(one, own_user);
+            made.push_back({std::move(one), std::move(about)});
+        }
+    }
+    if (made.size() < there->messages) {
+        err << "bedsctl: only the oldest " << made.size() << " of " << there->messages
+            << " dead letters were looked at (--most)\n";
+    }
+    return made;
+}
+
+std::string json_of(const letter& one, std::string_view body) {
+    std::string text = "{";
+    const auto add = [&](std::string_view name, std::string_view value) {
+        text.append(text.size() == 1 ? "" : ",");
+        beds::core::append_json_string(text, name);
+        text.push_back(':');
+        beds::core::append_json_string(text, value);
+    };
+    add("id", one.id);
+    add("event", one.event);
+    add("code", one.code);
+    add("effect", one.effect);
+    add("detail", one.detail);
+    add("routing_key", one.routing_key);
+    add("principal", one.principal);
+    add("history", one.history);
+    text.append(",\"attempts\":" + std::to_string(one.attempts));
+    text.append(",\"bytes\":" + std::to_string(one.bytes));
+    if (!body.empty()) {
+        add("body", body);
+    }
+    return text + "}";
+}
+
+void list(std::ostream& out, const std::vector<const taken*>& chosen, bool each, format output) {
+    if (output == format::json) {
+        for (const auto* one : chosen) {
+            out << json_of(one->about, {}) << '\n';
+        }
+        return;
+    }
+    std::vector<std::vector<std::string>> rows;
+    if (each) {
+        for (const auto* one : chosen) {
+            const auto& about = one->about;
+            rows.push_back({about.id, about.code, about.effect, about.routing_key, about.principal,
+                            std::to_string(about.attempts), about.detail});
+        }
+        print_table(out, {"id", "code", "effect", "sent to", "principal", "attempts", "why"}, rows);
+        return;
+    }
+    // By cause, the most frequent first; the id is that of the oldest.
+    struct group {
+        std::size_t count = 0;
+        std::string oldest{};
+    };
+    std::map<std::tuple<std::string, std::string, std::string>, group> groups;
+    for (const auto* one : chosen) {
+        auto& found = groups[{one->about.code, one->about.routing_key, one->about.detail}];
+        found.oldest = found.count++ == 0 ? one->about.id : found.oldest;
+    }
+    std::vector<std::pair<std::size_t, std::vector<std::string>>> sorted;
+    for (const auto& [cause, found] : groups) {
+        const auto& [code, key, detail] = cause;
+        sorted.push_back(
+            {found.count, {std::to_string(found.count), code, key, detail, found.oldest}});
+    }
+    std::stable_sort(sorted.begin(), sorted.end(),
+                     [](const auto& a, const auto& b) { return a.first > b.first; });
+    for (auto& [count, row] : sorted) {
+        rows.push_back(std::move(row));
+    }
+    print_table(out, {"letters", "code", "sent to", "why", "oldest"}, rows);
+}
+
+void show(std::ostream& out, const taken& one, shown_values values, format output) {
+    const auto body = values == shown_values::revealed ? std::string{one.message.body()}
+                                                       : masked_body(one.message.body());
+    if (output == format::json) {
+        out << json_of(one.about, body) << '\n';
+        return;
+    }
+    const auto& about = one.about;
+    print_table(out, {"dead letter", about.id},
+                {{"event", about.event},
+                 {"code", about.code},
+                 {"effect", about.effect},
+                 {"why", about.detail},
+                 {"sent to", about.routing_key},
+                 {"principal", about.principal},
+                 {"attempts", std::to_string(about.attempts)},
+                 {"history", about.history},
+                 {"body", body}});
+}
+
+} // namespace
+
+letter read_letter(const delivery& from, std::string_view own_user) {
+    const auto& properties = from.properties();
+    const auto origin = beds::brokers::origin_of(from, own_user);
+    letter made;
+    made.event = text_of(properties, "beds-event");
+    made.id = properties.message_id.empty() ? made.event : std::string{properties.message_id};
+    made.code = text_of(properties, "beds-error-code");
+    made.effect = text_of(properties, "beds-error-effect");
+    made.detail = text_of(properties, "beds-error-detail");
+    if (made.code.empty()) { // RabbitMQ gave it up
+        made.code = "(RabbitMQ)";
+        made.effect = "unknown";
+        made.detail = text_of(properties, "x-first-death-reason");
+    }
+    made.routing_key = origin.routing_key;
+    made.principal = origin.principal;
+    made.history = origin.history;
+    made.attempts = origin.attempts;
+    made.bytes = from.body().size();
+    return made;
+}
+
+bool is_chosen(const letter& one, const letter_options& by) {
+    const bool named =
+        by.ids.empty() || std::any_of(by.ids.begin(), by.ids.end(), [&](const std::string& id) {
+            return !id.empty() && (id == one.id || id == one.event);
+        });
+    const auto dot = one.routing_key.rfind('.');
+    return named && (by.code.empty() || by.code == one.code) &&
+           (by.template_name.empty() || one.routing_key.substr(0, dot) == by.template_name);
+}
+
+std::string masked_body(std::string_view body) {
+    beds::core::arena memory;
+    datum parsed;
+    if (beds::core::parse_json(body, memory, parsed) || !parsed.is(datum::kind::object)) {
+        return "(" + std::to_string(body.size()) + " bytes that are no JSON object)";
+    }
+    std::string made;
+    append_masked(made, parsed, shown_values::revealed);
+    return made;
+}
+
+bool may_renew(const letter& one, std::string_view body) {
+    beds::core::arena memory;
+    datum parsed;
+    return one.effect == "none" && !one.event.empty() &&
+           !beds::core::parse_json(body, memory, parsed) && parsed.find("template") != nullptr &&
+           parsed.find("ops") == nullptr && parsed.find("id") == nullptr;
+}
+
+exit_code handle_dead_letters(const beds::amqp::connection_settings& amqp,
+                              std::string_view queue_tag, const letter_options& asked,
+                              format output, std::ostream& out, std::ostream& err,
+                              beds::core::deadline until) {
+    beds::amqp::consumer_connection in{amqp, until};
+    const auto queue = beds::amqp::dead_queue(queue_tag).str();
+    auto letters = take_all(in, queue, amqp.user, asked, err, until);
+    std::vector<taken*> chosen;
+    for (auto& one : letters) {
+        if (is_chosen(one.about, asked)) {
+            chosen.push_back(&one);
+        }
+    }
+    if (chosen.empty()) {
+        err << "bedsctl: "
+            << (letters.empty() ? "there are no dead letters" : "no dead letter is meant") << '\n';
+        return asked.ids.empty() ? exit_code::ok : exit_code::refused;
+    }
+    auto result = exit_code::ok;
+    switch (asked.task) {
+    case letter_task::list:
+        list(out, {chosen.begin(), chosen.end()}, asked.each, output);
+        break;
+    case letter_task::show:
+        for (const auto* one : chosen) {
+            show(out, *one, asked.values, output);
+        }
+        break;
+    case letter_task::drop:
+        for (auto* one : chosen) {
+            one->message.ack();
+        }
+        out << chosen.size() << " dead letter(s) dropped\n";
+        break;
+    case letter_task::replay: {
+        beds::amqp::publisher_connection through{amqp, until};
+        beds::brokers::resender again{amqp.user, "bedsctl"};
+        std::size_t replayed = 0;
+        for (auto* one : chosen) {
+            const auto& sender = one->message.properties().user_id;
+            if (one->message.properties().find("beds-principal") != nullptr &&
+                sender != amqp.user) {
+                err << "bedsctl: '" << one->about.id << "' was kept by the account '" << sender
+                    << "': only that one can send it again as its first sender (use the node's "
+                       "configuration)\n";
+                result = exit_code::refused;
+                continue;
+            }
+            std::string new_id;
+            if (asked.replay_ids == letter_ids::renewed) {
+                if (!may_renew(one->about, one->message.body())) {
+                    err << "bedsctl: '" << one->about.id
+                        << "' keeps its id: a part of it may have been applied\n";
+                    result = exit_code::refused;
+                    continue;
+                }
+                new_id = one->about.event; // of this letter: sent twice it is still one
+            }
+            again.send(one->message,
+                       {.exchange = beds::amqp::events_exchange(queue_tag).str(),
+                        .key = one->about.routing_key,
+                        .message_id = new_id,
+                        .told = "replayed"},
+                       through, std::chrono::system_clock::now(), until);
+            if (!through.wait_confirms(until) || !through.take_undelivered().empty()) {
+                err << "bedsctl: RabbitMQ did not take '" << one->about.id
+                    << "' again; it stays a dead letter\n";
+                result = exit_code::refused;
+                continue;
+            }
+            one->message.ack();
+            ++replayed;
+        }
+        out << replayed << " dead letter(s) sent again\n";
+        break;
+    }
+    }
+    // What is left is given back before the connection goes, and acknowledgements are not answered:
+    // a question on the same channel is, after them.
+    chosen.clear();
+    letters.clear();
+    in.pump();
+    static_cast<void>(in.inspect(beds::amqp::queue_name{queue}, until));
+    in.close(until);
+    return result;
+}
+
+} // namespace bedsctl

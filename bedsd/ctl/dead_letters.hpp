@@ -1,0 +1,83 @@
+#pragma once
+
+#include "exit_code.hpp"
+
+#include <beds/amqp/message.hpp>
+#include <beds/amqp/settings.hpp>
+#include <beds/core/deadline.hpp>
+
+#include <cstdint>
+#include <iosfwd>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace bedsctl {
+
+enum class format;
+
+enum class letter_task {
+    list,
+    show,
+    replay, ///< sent again to where it was sent first
+    drop,
+};
+
+enum class shown_values { masked, revealed };
+
+enum class letter_ids {
+    kept, ///< what was applied is not applied again, and what was refused for good is refused again
+    renewed,
+};
+
+/// What to do with which dead letters.
+struct letter_options {
+    letter_task task = letter_task::list;
+    std::vector<std::string> ids = {}; ///< message ids or event ids
+    std::string code = {};             ///< those with this code
+    std::string template_name = {};    ///< those for this template
+    bool all = false;
+    bool each = false; ///< `list`: one line for each, not for each cause
+    shown_values values = shown_values::masked;
+    letter_ids replay_ids = letter_ids::kept;
+    std::uint16_t most = 10'000; ///< letters that are looked at, the oldest first
+};
+
+/// One dead letter without its body.
+struct letter {
+    std::string id = {}; ///< message id, or the event's when it has none
+    std::string event = {};
+    std::string code = {};
+    std::string effect = {};
+    std::string detail = {};
+    std::string routing_key = {}; ///< as the sender published it
+    std::string principal = {};
+    std::string history = {};
+    std::int64_t attempts = 0;
+    std::size_t bytes = 0;
+};
+
+/// `own_user`: headers of nodes are believed when they come from this account.
+letter read_letter(const beds::amqp::delivery& from, std::string_view own_user);
+
+/// Chosen by ids, code, template, or all.
+bool is_chosen(const letter& one, const letter_options& by);
+
+/// The request with every value of a key, a condition, a row or an argument replaced, because dead
+/// letters hold what people may not see who look after queues. What is no JSON object is only
+/// counted.
+std::string masked_body(std::string_view body);
+
+/// May the request run under another id? Only when nothing of it was applied, which is sure of a
+/// single operation with effect none that has no id of its own.
+bool may_renew(const letter& one, std::string_view body);
+
+/// Takes the dead letters, does what is asked, and gives the others back in their order. Nobody
+/// else reads the queue meanwhile. A letter is removed after RabbitMQ has confirmed the message
+/// that is sent in its place.
+exit_code handle_dead_letters(const beds::amqp::connection_settings& amqp,
+                              std::string_view queue_tag, const letter_options& asked,
+                              format output, std::ostream& out, std::ostream& err,
+                              beds::core::deadline until);
+
+} // namespace bedsctl

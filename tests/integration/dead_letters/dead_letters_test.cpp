@@ -1,0 +1,169 @@
+#include "dead_letters.hpp"
+#include "options.hpp"
+#include "support/catch.hpp"
+#include "support/counters.hpp"
+
+#include <sstream>
+#include <thread>
+
+using namespace beds;
+using namespace std::chrono_literals;
+using bedsctl::exit_code;
+using bedsctl::letter_task;
+
+namespace {
+
+struct answer {
+    exit_code code = exit_code::ok;
+    std::string out;
+    std::string err;
+};
+
+/// A node over MariaDB whose dead letters are looked after.
+struct world {
+    world()
+        : rabbitmq(test::require_amqp()), where(test::require_mariadb()),
+          control(test::shared_servers()), data(where, control) {
+        test::make_counters(data, 3);
+        test::node_options options;
+        options.templates = test::counter_templates();
+        const auto rel = data.settings();
+        running = std::make_unique<test::running_node>(rabbitmq, &rel, options);
+        REQUIRE(running->node().wait_ready(core::deadline::after(15s)));
+        raw = std::make_unique<test::raw_client>(rabbitmq, running->tag());
+    }
+
+    void send(const std::string& id, int row) {
+        raw->publish({.key = "counters.write",
+                      .body = R"({"v":1,"template":"counters","op":"update","key":)" +
+                              std::to_string(row) + R"(,"inc":{"value":4711}})",
+                      .message_id = id,
+                      .user_id = rabbitmq.user});
+        REQUIRE(raw->settle());
+    }
+    void send_wrong(const std::string& id) {
+        raw->publish(
+            {.key = "counters.write",
+             .body = R"({"v":1,"template":"counters","op":"update","key":1,"inc":{"x":1}})",
+             .message_id = id});
+        REQUIRE(raw->settle());
+    }
+    /// Until so many requests are dead letters.
+    void wait_for_letters(std::uint32_t count) const {
+        const auto until = core::deadline::after(10s);
+        while (raw->ready_messages(amqp::dead_queue(running->tag())) != count) {
+            REQUIRE_FALSE(until.expired());
+            std::this_thread::sleep_for(10ms);
+        }
+    }
+    answer ask(const bedsctl::letter_options& what,
+               bedsctl::format output = bedsctl::format::table) const {
+        std::ostringstream out;
+        std::ostringstream err;
+        answer made;
+        made.code =
+            bedsctl::handle_dead_letters(test::amqp_settings(rabbitmq), running->tag(), what,
+                                         output, out, err, core::deadline::after(10s));
+        made.out = out.str();
+        made.err = err.str();
+        return made;
+    }
+
+    test::endpoint rabbitmq;
+    test::endpoint where;
+    test::server_control control;
+    test::database data;
+    std::unique_ptr<test::running_node> running;
+    std::unique_ptr<test::raw_client> raw;
+};
+
+bool contains(std::string_view text, std::string_view part) {
+    return text.find(part) != std::string_view::npos;
+}
+
+} // namespace
+
+TEST_CASE("dead letters are listed by cause, shown without values, and stay where they are") {
+    world here;
+    CHECK(here.ask({}).err == "bedsctl: there are no dead letters\n");
+    here.send("lost-1", 77);
+    here.send_wrong("wrong-1");
+    here.send_wrong("wrong-2");
+    here.wait_for_letters(3);
+    const auto list = here.ask({});
+    INFO(list.out << list.err);
+    CHECK(list.code == exit_code::ok);
+    CHECK(contains(list.out, "2        INVALID_FIELD  counters.write"));
+    CHECK(contains(list.out, "1        NOT_FOUND      counters.write"));
+    here.wait_for_letters(3);
+
+    const auto shown = here.ask({.task = letter_task::show, .ids = {"lost-1"}});
+    INFO(shown.out);
+    CHECK(contains(shown.out, R"("template":"counters","op":"update","key":"***")"));
+    CHECK_FALSE(contains(shown.out, "4711"));
+    CHECK(contains(shown.out, "NOT_FOUND"));
+    const auto revealed = here.ask(
+        {.task = letter_task::show, .ids = {"lost-1"}, .values = bedsctl::shown_values::revealed});
+    CHECK(contains(revealed.out, "4711"));
+    const auto json = here.ask({.code = "INVALID_FIELD"}, bedsctl::format::json);
+    CHECK(std::count(json.out.begin(), json.out.end(), '\n') == 2);
+    CHECK(contains(json.out, R"("id":"wrong-1")"));
+    CHECK(here.ask({.task = letter_task::show, .ids = {"nobody"}}).code == exit_code::refused);
+    here.wait_for_letters(3);
+}
+
+TEST_CASE("a dead letter is sent again as its first sender, and applied once") {
+    world here;
+    here.data.sql("CREATE TRIGGER busy BEFORE UPDATE ON counters FOR EACH ROW "
+                  "SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'closed'");
+    here.send("pay-1", 1);
+    here.send("pay-2", 2);
+    here.wait_for_letters(2);
+    here.data.sql("DROP TRIGGER busy");
+
+    // Refused for good is remembered under the id.
+    auto again = here.ask({.task = letter_task::replay, .ids = {"pay-1"}});
+    CHECK(again.out == "1 dead letter(s) sent again\n");
+    here.wait_for_letters(2);
+    CHECK(here.data.number("SELECT SUM(value) FROM counters") == 0);
+    const auto shown = here.ask({.task = letter_task::show, .ids = {"pay-1"}});
+    INFO(shown.out);
+    CHECK(contains(shown.out, " replayed bedsctl; "));
+
+    again = here.ask({.task = letter_task::replay,
+                      .ids = {"pay-1"},
+                      .replay_ids = bedsctl::letter_ids::renewed});
+    CHECK(again.code == exit_code::ok);
+    const auto until = core::deadline::after(10s);
+    while (here.data.number("SELECT SUM(value) FROM counters") == 0 && !until.expired()) {
+        std::this_thread::sleep_for(10ms);
+    }
+    CHECK(here.data.number("SELECT value FROM counters WHERE id = 1") == 4711);
+    CHECK(here.data.number("SELECT COUNT(DISTINCT principal) FROM beds_inbox") == 1);
+    here.wait_for_letters(1);
+    CHECK(here.ask({.task = letter_task::replay, .ids = {"pay-1"}}).code == exit_code::refused);
+
+    const auto dropped = here.ask({.task = letter_task::drop, .template_name = "counters"});
+    CHECK(dropped.out == "1 dead letter(s) dropped\n");
+    here.wait_for_letters(0);
+}
+
+TEST_CASE("what another account kept is not sent again under this one's name") {
+    world here;
+    const auto second = test::environment("BEDS_AMQP_APP_URL");
+    if (!second) {
+        test::skip("a second user of rabbitmq", "BEDS_AMQP_APP_URL is not set");
+    }
+    here.send("pay-9", 99);
+    here.wait_for_letters(1);
+    std::ostringstream out;
+    std::ostringstream err;
+    const auto code = bedsctl::handle_dead_letters(
+        test::amqp_settings(test::parse_uri(*second)), here.running->tag(),
+        {.task = letter_task::replay, .all = true}, bedsctl::format::table, out, err,
+        core::deadline::after(10s));
+    INFO(err.str());
+    CHECK(code == exit_code::refused);
+    CHECK(contains(err.str(), "was kept by the account"));
+    here.wait_for_letters(1);
+}
