@@ -55,10 +55,11 @@ class Servers:
 
     names = ("rabbitmq", "mariadb", "mongodb")
 
-    def __init__(self):
+    def __init__(self, *names):
+        """Of the servers these; without names all."""
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="beds-chaos-"))
         try:
-            self.run("start", "--own", "--with", str(os.getpid()), *self.names)
+            self.run("start", "--own", "--with", str(os.getpid()), *(names or self.names))
             self.variables = {}
             for line in (self.folder / "env").read_text().splitlines():
                 name, _, value = line.removeprefix("export ").partition("=")
@@ -465,6 +466,10 @@ class Caller:
         for name in queues:
             wait_until(lambda name=name: consumed(self.tag + name), seconds, f"a consumer of {name}")
 
+    def consumers(self, queue):
+        self.connect()
+        return self.channel.queue_declare(self.tag + queue, passive=True).method.consumer_count
+
     def send(self, request, deadline=60.0):
         self.open[request.id] = request
         self.recorder.write("invoke", id=request.id, guarantee=request.guarantee, effects=list(request.effects))
@@ -540,7 +545,10 @@ class Caller:
     def delete_queues(self):
         """Its own and those of the nodes with its tag: a RabbitMQ with many takes long to start."""
         self.connect()
-        for name in ("rel.read", "rel.write", "rel.bulk", "rec.read", "rec.write", "catalog.read", "dead"):
+        for name in ("rel.read", "rel.write", "rel.bulk", "rec.read", "rec.write"):
+            for suffix in ("", ".again", ".retry.1", ".retry.2", ".retry.3", ".quarantine"):
+                self.channel.queue_delete(self.tag + name + suffix)
+        for name in ("catalog.read", "dead"):
             self.channel.queue_delete(self.tag + name)
         self.channel.queue_delete(self.replies)
 
