@@ -7,6 +7,8 @@
 #include <mongoc/mongoc.h>
 
 #include <algorithm>
+#include <array>
+#include <atomic>
 #include <charconv>
 #include <chrono>
 #include <cstdio>
@@ -375,37 +377,95 @@ measurement mongodb_node::fetches_by_hand(unsigned sessions, std::uint64_t opera
 
 measurement mongodb_node::updates_by_hand(unsigned sessions, std::uint64_t operations,
                                           std::size_t batch) const {
+    static std::atomic<unsigned> run{0};
+    const auto own = "floor" + std::to_string(++run) + "/"; // ids are used once
     return in_sessions(
         database_->uri, database_->name, sessions, operations,
-        [batch](mongoc_collection_t* users, std::uint64_t first, std::uint64_t count) {
+        [this, batch, own](mongoc_collection_t* users, std::uint64_t first, std::uint64_t count) {
+            const client session = connect(database_->uri);
+            const collection inbox{mongoc_client_get_collection(
+                session.get(), database_->name.c_str(), "bench_inbox")};
             std::uint64_t wrong = 0;
             const bson options{BCON_NEW("ordered", BCON_BOOL(false), "writeConcern", "{", "w",
                                         BCON_UTF8("majority"), "j", BCON_BOOL(true), "}")};
-            const bson change{BCON_NEW("$inc", "{", "balance", BCON_INT64(1), "}")};
-            for (std::uint64_t done = 0; done < count; done += batch) {
-                const auto size = std::min<std::uint64_t>(batch, count - done);
+            constexpr std::string_view reply = R"("status":"ok","effect":"applied","count":1)";
+            constexpr std::array<std::uint8_t, 16> content{};
+            std::vector<bson_oid_t> tokens(batch);
+            std::vector<std::string> names(batch);
+            const auto bytes = [](std::string_view text) {
+                return reinterpret_cast<const std::uint8_t*>(text.data());
+            };
+            const auto id_of = [&](bson_t* into, std::uint64_t i) {
+                bson_t id;
+                bson_append_document_begin(into, "_id", 3, &id);
+                bson_append_utf8(&id, "p", 1, "bench", 5);
+                bson_append_binary(&id, "i", 1, BSON_SUBTYPE_BINARY, bytes(names[i]),
+                                   static_cast<std::uint32_t>(names[i].size()));
+                bson_append_document_end(into, &id);
+            };
+            const auto in_bulk = [&](mongoc_collection_t* where, std::uint64_t size,
+                                     const char* counted, auto add) {
                 auto* bulk =
-                    mongoc_collection_create_bulk_operation_with_opts(users, options.get());
+                    mongoc_collection_create_bulk_operation_with_opts(where, options.get());
                 bson_error_t error;
                 bool good = true;
                 for (std::uint64_t i = 0; i < size && good; ++i) {
-                    const bson filter{BCON_NEW("_id", BCON_INT64(row_of(first + done + i)))};
-                    good = mongoc_bulk_operation_update_one_with_opts(
-                        bulk, filter.get(), change.get(), nullptr, &error);
+                    good = add(bulk, i, error);
                 }
-                bson_t reply;
-                bson_init(&reply);
+                bson_t answer;
+                bson_init(&answer);
                 if (good) {
-                    bson_destroy(&reply);
-                    good = mongoc_bulk_operation_execute(bulk, &reply, &error) != 0;
+                    bson_destroy(&answer);
+                    good = mongoc_bulk_operation_execute(bulk, &answer, &error) != 0;
                 }
-                const auto matched = integer(&reply, "nMatched");
-                bson_destroy(&reply);
+                const auto done = integer(&answer, counted);
+                bson_destroy(&answer);
                 mongoc_bulk_operation_destroy(bulk);
                 if (!good) {
                     fail(error);
                 }
-                wrong += size - static_cast<std::uint64_t>(std::max<std::int64_t>(matched, 0));
+                wrong += size - static_cast<std::uint64_t>(std::max<std::int64_t>(done, 0));
+            };
+            for (std::uint64_t done = 0; done < count; done += batch) {
+                const auto size = std::min<std::uint64_t>(batch, count - done);
+                const auto now = std::chrono::duration_cast<std::chrono::milliseconds>(
+                                     std::chrono::system_clock::now().time_since_epoch())
+                                     .count();
+                // The intents, the effects with the rings, the replies: the evidence of BEDS.
+                in_bulk(inbox.get(), size, "nInserted", [&](auto* bulk, auto i, auto& error) {
+                    bson_oid_init(&tokens[i], nullptr);
+                    names[i] = own + std::to_string(first + done + i);
+                    const bson intent{bson_new()};
+                    id_of(intent.get(), i);
+                    bson_append_binary(intent.get(), "c", 1, BSON_SUBTYPE_BINARY, content.data(),
+                                       content.size());
+                    bson_append_oid(intent.get(), "k", 1, &tokens[i]);
+                    bson_append_date_time(intent.get(), "t", 1, now);
+                    return mongoc_bulk_operation_insert_with_opts(bulk, intent.get(), nullptr,
+                                                                  &error);
+                });
+                in_bulk(users, size, "nMatched", [&](auto* bulk, auto i, auto& error) {
+                    const bson filter{BCON_NEW("_id", BCON_INT64(row_of(first + done + i)), "_beds",
+                                               "{", "$ne", BCON_OID(&tokens[i]), "}")};
+                    const bson change{BCON_NEW("$inc", "{", "balance", BCON_INT64(1), "}", "$push",
+                                               "{", "_beds", "{", "$each", "[",
+                                               BCON_OID(&tokens[i]), "]", "$slice", BCON_INT32(-16),
+                                               "}", "}")};
+                    return mongoc_bulk_operation_update_one_with_opts(
+                        bulk, filter.get(), change.get(), nullptr, &error);
+                });
+                in_bulk(inbox.get(), size, "nMatched", [&](auto* bulk, auto i, auto& error) {
+                    const bson filter{bson_new()};
+                    id_of(filter.get(), i);
+                    bson_append_null(filter.get(), "o", 1);
+                    bson_append_null(filter.get(), "r", 1);
+                    const bson change{BCON_NEW("$set", "{", "r",
+                                               BCON_BIN(BSON_SUBTYPE_BINARY, bytes(reply),
+                                                        static_cast<std::uint32_t>(reply.size())),
+                                               "}")};
+                    return mongoc_bulk_operation_update_one_with_opts(
+                        bulk, filter.get(), change.get(), nullptr, &error);
+                });
             }
             return wrong;
         });

@@ -32,7 +32,8 @@ public:
     /// the bytes of replies, which are verified.
     [[nodiscard]] measurement fetches_by_hand(unsigned sessions, std::uint64_t operations,
                                               std::size_t batch) const;
-    /// Increments, `batch` at a time by one bulk operation, with BEDS's write concern.
+    /// Increments, `batch` at a time by one bulk operation, with BEDS's write concern and its
+    /// evidence: intents before, rings in the documents, replies after.
     [[nodiscard]] measurement updates_by_hand(unsigned sessions, std::uint64_t operations,
                                               std::size_t batch) const;
 

@@ -320,6 +320,10 @@ constexpr key rec_keys[]{
      .doc = "From name look-up to ready session; choosing a server included.",
      .low = 100,
      .high = 5 * minute},
+    {.name = "inbox",
+     .at = at<&rec::inbox>,
+     .doc = "Keep the collection `beds_inbox` there, so that a write sent twice happens once. "
+            "`false`: every write is `at_least_once`."},
     {.name = "required",
      .at = at<&rec::required>,
      .doc = "The node is not ready without it, and `admin.start_timeout` counts for it. A role of "

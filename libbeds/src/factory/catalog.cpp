@@ -119,15 +119,24 @@ void append_template(std::string& out, const template_def& target, const adapter
         out.push_back('}');
     }
     for (const auto op : {core::verb::insert, core::verb::update, core::verb::remove}) {
-        append_operation(out, op, core::op_class::write,
-                         no_inbox || adapter->runs_alone(target, op, nullptr));
+        const auto repeats = [&](adapters::selection by) {
+            return no_inbox || adapter->runs_alone(target, op, nullptr) ||
+                   adapter->may_repeat(target, op, nullptr, by);
+        };
+        const bool by_key = repeats(adapters::selection::key);
+        append_operation(out, op, core::op_class::write, by_key);
+        if (!by_key && op != core::verb::insert && repeats(adapters::selection::where)) {
+            out.append(",\"guarantee_by_where\":\"at_least_once\"");
+        }
         out.push_back('}');
     }
     for (const auto& call : target.calls) {
         const bool writes = call.op_class != core::op_class::read;
-        append_operation(out, core::verb::call, call.op_class,
-                         writes &&
-                             (no_inbox || adapter->runs_alone(target, core::verb::call, &call)));
+        append_operation(
+            out, core::verb::call, call.op_class,
+            writes &&
+                (no_inbox || adapter->runs_alone(target, core::verb::call, &call) ||
+                 adapter->may_repeat(target, core::verb::call, &call, adapters::selection::where)));
         append_string(out, "name", call.name);
         append_arguments(out, "args", call.args);
         append_arguments(out, "out", call.out);

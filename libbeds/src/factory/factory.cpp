@@ -156,6 +156,9 @@ struct factory::impl {
     /// By operation: whether it may have been applied already. It is no longer doubtful when its
     /// first reply is found or it was run to its end.
     std::span<doubt> doubts;
+    /// By operation, without transactions: its reply is in the inbox.
+    std::span<std::uint8_t> sealed;
+    bool look_again = false;    ///< something of the unit was sent and got no answer
     std::vector<planned*> open; ///< of the unit under way
     std::vector<adapters::operation_identity> ids;
     std::vector<adapters::stored_reply> known;
@@ -288,6 +291,7 @@ struct factory::impl {
             into.identity.principal = from.request.principal;
             into.identity.id = operation_id(from.request, op, index, *memory);
             into.identity.content = content_of(op);
+            into.identity.operation = &into.bound;
             if (into.identity.id.size() > longest_id) {
                 return outcome::failure(
                     code::invalid_envelope,
@@ -698,7 +702,10 @@ struct factory::impl {
             if (found == open.end()) {
                 continue;
             }
-            if ((*found)->identity.content == stored.content) {
+            if ((*found)->identity.content == stored.content && stored.reply.empty()) {
+                auto& may_be = doubts[stored.index];
+                may_be = may_be == doubt::none ? doubt::redelivered : may_be;
+            } else if ((*found)->identity.content == stored.content) {
                 answer(stored.index, outcome_of_stored(stored.reply));
                 sink->stored(stored.index, stored.reply);
             } else {
@@ -729,8 +736,18 @@ struct factory::impl {
         const auto step = session->run(adapters::group{mode, group}, *sink, results, *memory);
         if (step == step_result::done && !can.transactions) {
             for (const auto* op : group) { // nothing can take it back
-                if (!can.inbox && results[op->index].effect != effect::none) {
-                    results[op->index].at_least_once = true;
+                auto& result = results[op->index];
+                if (!can.inbox && result.effect != effect::none) {
+                    result.at_least_once = true;
+                }
+                // With an inbox and another session it can be learned what became of it. Once: what
+                // is not known then stays so.
+                auto& may_be = doubts[op->index];
+                if (can.inbox && result.effect == effect::unknown && !result.at_least_once &&
+                    !session->usable() && may_be != doubt::unanswered_commit) {
+                    may_be = doubt::unanswered_commit;
+                    look_again = true;
+                    continue;
                 }
                 stages[op->index] = stage::answered;
             }
@@ -750,9 +767,18 @@ struct factory::impl {
             std::sort(open.begin(), open.end(), before);
         }
         std::size_t i = 0;
+        std::uint32_t unsealed_wave = 0;
         while (i < open.size() && open[i]->mode == core::envelope_mode::each) {
             group.clear();
             const auto* first = open[i];
+            // Rows remember few writes: their replies must not wait for the end of a long unit.
+            constexpr std::uint32_t most_waves = 8;
+            if (!can.transactions && can.inbox && first->wave >= unsealed_wave + most_waves) {
+                unsealed_wave = first->wave;
+                if (const auto step = seal_answered(); step != step_result::done) {
+                    return step;
+                }
+            }
             for (; i < open.size() && open[i]->mode == core::envelope_mode::each &&
                    open[i]->wave == first->wave && open[i]->shape == first->shape &&
                    open[i]->int64_as_string == first->int64_as_string &&
@@ -795,10 +821,14 @@ struct factory::impl {
 
     step_result run_sequence(std::span<planned* const> own) {
         bool failed = stopped[own.front()->message] != 0;
+        bool for_good = true;
         for (const auto* op : own) {
             if (failed) {
                 results[op->bound.index] =
                     outcome::skip("an earlier operation of the sequence failed");
+                if (!can.transactions && for_good) {
+                    stages[op->bound.index] = stage::answered;
+                }
                 continue;
             }
             group.assign(1, &op->bound);
@@ -807,6 +837,7 @@ struct factory::impl {
                 return step;
             }
             failed = !results[op->bound.index].ok();
+            for_good = stages[op->bound.index] == stage::answered;
         }
         return step_result::done;
     }
@@ -836,6 +867,35 @@ struct factory::impl {
             seals.push_back({op->identity, sink->encode(op->bound.index, result, *memory)});
         }
         return seals.empty() ? step_result::done : session->seal(seals);
+    }
+
+    /// Without transactions: stores the replies of what was done, whatever becomes of the rest.
+    /// What cannot be stored now the session keeps in mind for later.
+    step_result seal_answered() {
+        seals.clear();
+        for (const auto* op : open) {
+            const auto index = op->bound.index;
+            if (op->writes && stages[index] == stage::answered && sealed[index] == 0 &&
+                is_final(results[index])) {
+                seals.push_back({op->identity, sink->encode(index, results[index], *memory)});
+            }
+        }
+        if (seals.empty()) {
+            return step_result::done;
+        }
+        const auto step = session->seal(seals);
+        if (step == step_result::known_id) {
+            // Somebody else took one of them over. What is stored is its answer, of each.
+            for (const auto& one : seals) {
+                stages[one.identity.index] = stage::open;
+                doubts[one.identity.index] = doubt::unanswered_commit;
+            }
+            return step;
+        }
+        for (const auto& one : seals) {
+            sealed[one.identity.index] = 1;
+        }
+        return step_result::done; // done is done, stored or not
     }
 
     /// Runs the operations of one transaction until each of them is answered.
@@ -923,7 +983,17 @@ struct factory::impl {
                 step = run_open();
                 BEDS_FAILPOINT(effect_done);
             }
-            if (step == step_result::done && kind == work_kind::write && can.inbox) {
+            if (kind == work_kind::write && can.inbox && !can.transactions) {
+                if (called) {
+                    const auto stored = seal_answered();
+                    step = step == step_result::done ? stored : step;
+                }
+                if (look_again) {
+                    look_again = false;
+                    how = lookup::all;
+                    step = step == step_result::done ? step_result::broken : step;
+                }
+            } else if (step == step_result::done && kind == work_kind::write && can.inbox) {
                 step = seal_open(alone, how);
             } else if (step == step_result::done && alone) {
                 for (const auto* op : open) {
@@ -1057,6 +1127,7 @@ struct factory::impl {
         results = memory->make_span<outcome>(total);
         stages = memory->make_span<stage>(total);
         doubts = memory->make_span<doubt>(total);
+        sealed = memory->make_span<std::uint8_t>(total);
         stopped = memory->make_span<std::uint8_t>(batch.size());
         all.clear();
         repeats.clear();

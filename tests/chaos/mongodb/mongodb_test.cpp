@@ -1,4 +1,5 @@
 #include "integration/mongodb/fixture.hpp"
+#include "integration/mongodb/requests.hpp"
 #include "support/callers.hpp"
 
 using namespace beds;
@@ -88,8 +89,8 @@ public:
     std::unique_ptr<running_node> running;
 };
 
-/// Writers of MongoDB: each request inserts a document and raises a counter. MongoDB keeps no
-/// replies, so nothing is sent again; what an answer says is what is compared in the end.
+/// Writers of MongoDB: each request inserts a document and raises a counter. Nothing is sent again;
+/// what an answer says is what is compared in the end.
 class writers {
 public:
     writers(const running_node& node, int count, std::chrono::milliseconds patience = 1s)
@@ -325,4 +326,164 @@ TEST_CASE("MongoDB freezes: calls end by their deadlines, MariaDB is served, the
     CHECK((load.saw("DEADLINE_EXCEEDED") || load.saw("BACKEND_UNAVAILABLE")));
     load.check(on.stored(), machine.most());
     check_untroubled(on.rows, told, machine.most());
+}
+
+namespace {
+
+/// A broker of its own, and what it asks for: again and again, with the same ids, until it is told.
+struct persistent_writer {
+    persistent_writer(const std::shared_ptr<adapters::adapter>& adapter,
+                      const std::shared_ptr<const templates::registry>& registry, int number,
+                      int rows)
+        : broker_(adapter, registry), number_(number), rows_(rows),
+          random_(static_cast<unsigned>(number) + 1) {}
+
+    void one_batch() {
+        std::vector<mongodb::sent> open;
+        for (int i = 0; i < 12; ++i) {
+            const auto id = std::to_string(number_) + "-" + std::to_string(next_++);
+            const auto row = random_() % static_cast<unsigned>(rows_);
+            open.push_back(
+                {id, i % 4 == 3
+                         ? R"("template":"readings","op":"insert","data":{"id":")" + id + "\"}"
+                         : R"("template":"readings","op":"update","key":"r)" + std::to_string(row) +
+                               R"(","inc":{"value":1})"});
+            if (i % 4 != 3) {
+                ++increments;
+            }
+        }
+        std::map<std::string, int> lost;
+        const auto until = core::deadline::after(60s);
+        while (!open.empty()) {
+            const auto got = broker_.run(open);
+            std::vector<mongodb::sent> rest;
+            for (std::size_t i = 0; i < open.size(); ++i) {
+                const bool insert = open[i].body.find("insert") != std::string::npos;
+                if (got[i].find(R"("effect":"applied")") != std::string::npos) {
+                    (insert ? inserted : raised).insert(open[i].id);
+                } else if (got[i].find("BACKEND_CONFLICT") != std::string::npos &&
+                           got[i].find("unknown") != std::string::npos && ++lost[open[i].id] == 3) {
+                    (insert ? lost_inserts : lost_increments).insert(open[i].id);
+                } else {
+                    replies.insert(got[i].substr(0, 200));
+                    rest.push_back(open[i]);
+                    rest.back().redelivered = true;
+                }
+            }
+            open = std::move(rest);
+            if (until.expired()) {
+                failed = got.front();
+                return;
+            }
+            if (!open.empty()) {
+                std::this_thread::sleep_for(30ms);
+            }
+        }
+    }
+
+    int increments = 0;
+    std::set<std::string> raised;
+    std::set<std::string> inserted;
+    std::set<std::string> lost_increments;
+    std::set<std::string> lost_inserts;
+    std::set<std::string> replies; ///< that made it ask again
+    std::string failed;
+
+private:
+    mongodb::requests broker_;
+    int number_;
+    int rows_;
+    int next_ = 0;
+    std::mt19937 random_;
+};
+
+} // namespace
+
+TEST_CASE("MongoDB is killed again and again in the middle of writes: each counts once") {
+    // 8 times; BEDS_TEST_KILLS says otherwise.
+    const auto given = environment("BEDS_TEST_KILLS");
+    const int kills = given ? std::stoi(*given) : 8;
+    constexpr int rows = 3000;
+    mongodb::raw_database documents{mongodb_uri(), unique_name()};
+    for (int first = 0; first < rows; first += 500) {
+        std::string all;
+        for (int i = first; i < first + 500; ++i) {
+            // With rings that go back: the rows are older than the writes.
+            all += (i == first ? "" : ",") + (R"({"_id": "r)" + std::to_string(i)) +
+                   R"(", "value": {"$numberLong": "0"},
+                       "_beds": [{"$oid": "5f0000000000000000000001"}]})";
+        }
+        documents.run(R"({"insert": "readings", "documents": [)" + all + "]}");
+    }
+    auto settings = mongodb::settings_for(mongodb_uri(), documents.name());
+    settings.connect_timeout = 2s;
+    const auto adapter = adapters::make_mongodb("rec", settings);
+    auto text = std::string{readings_template};
+    text.insert(text.find("object"), "connection = \"rec\"\n");
+    const auto registry = mongodb::registry_of({text});
+    std::vector<std::unique_ptr<persistent_writer>> writers;
+    for (int i = 0; i < 3; ++i) {
+        writers.push_back(std::make_unique<persistent_writer>(adapter, registry, i, rows));
+    }
+    std::atomic<bool> stop{false};
+    std::vector<std::thread> threads;
+    for (auto& writer : writers) {
+        threads.emplace_back([&stop, &writer] {
+            while (!stop && writer->failed.empty()) {
+                writer->one_batch();
+            }
+        });
+    }
+    std::mt19937 random{std::random_device{}()};
+    for (int i = 0; i < kills; ++i) {
+        std::this_thread::sleep_for(std::chrono::milliseconds{100 + random() % 300});
+        servers().kill(server::mongodb);
+        servers().start(server::mongodb);
+    }
+    std::this_thread::sleep_for(300ms);
+    stop = true;
+    for (auto& thread : threads) {
+        thread.join();
+    }
+    long long raised = 0;
+    std::set<std::string> there;
+    for (const auto& one : documents.documents("readings")) {
+        constexpr std::string_view id_before = R"("_id" : ")";
+        constexpr std::string_view value_before = R"("value" : { "$numberLong" : ")";
+        const auto id_at = one.find(id_before) + id_before.size();
+        const auto id = one.substr(id_at, one.find('"', id_at) - id_at);
+        if (id.front() == 'r') {
+            raised += std::stoll(one.substr(one.find(value_before) + value_before.size()));
+        } else {
+            there.insert(id);
+        }
+    }
+    long long asked = 0;
+    std::size_t lost_inserts = 0;
+    std::set<std::string> replies;
+    for (const auto& writer : writers) {
+        INFO("the database did not come back: " << writer->failed);
+        CHECK(writer->failed.empty());
+        asked += writer->increments;
+        CHECK(writer->lost_increments.empty()); // the ring tells of each
+        CHECK(writer->raised.size() == static_cast<std::size_t>(writer->increments));
+        for (const auto& id : writer->inserted) {
+            INFO("acknowledged " << id);
+            CHECK(there.erase(id) == 1);
+        }
+        for (const auto& id : writer->lost_inserts) {
+            there.erase(id);
+        }
+        lost_inserts += writer->lost_inserts.size();
+        replies.insert(writer->replies.begin(), writer->replies.end());
+    }
+    std::string asked_again;
+    for (const auto& one : replies) {
+        asked_again += "\n  " + one;
+    }
+    INFO("killed " << kills << " times, increments " << asked << ", inserts that cannot be told "
+                   << lost_inserts << ", asked again after" << asked_again);
+    CHECK(raised == asked);
+    CHECK(there.empty());
+    CHECK(documents.documents("beds_inbox").size() >= static_cast<std::size_t>(asked));
 }

@@ -19,6 +19,7 @@ TEST_CASE("on MongoDB, operations that run together answer as they do one at a t
                 for (const auto& target : registry->all()) {
                     raw.make(target);
                 }
+                raw.forget("beds_inbox");
                 return adapters::make_mongodb("rec",
                                               test::mongodb::settings_for(server.uri, raw.name()));
             },

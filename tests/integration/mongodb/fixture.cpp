@@ -57,12 +57,16 @@ std::string raw_database::run(const std::string& command) {
     return text;
 }
 
-void raw_database::make(const templates::template_def& target) {
+void raw_database::forget(const std::string& collection) {
     try {
-        run(R"({"drop": ")" + target.object + R"("})");
+        run(R"({"drop": ")" + collection + R"("})");
     } catch (const std::exception&) {
         // It was not there.
     }
+}
+
+void raw_database::make(const templates::template_def& target) {
+    forget(target.object);
     std::string indexes;
     const auto add = [&](const std::vector<templates::field_id>& fields) {
         std::string key;

@@ -30,6 +30,8 @@ public:
     /// Runs a command given as Extended JSON and returns the reply as Extended JSON (canonical).
     /// Throws std::runtime_error when the server refuses it.
     std::string run(const std::string& command);
+    /// Drops it, if it is there.
+    void forget(const std::string& collection);
     /// Drops and makes it, with a unique index on the key unless that is `_id`, and the unique
     /// indexes of the template.
     void make(const templates::template_def& target);

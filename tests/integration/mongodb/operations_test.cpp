@@ -510,7 +510,8 @@ TEST_CASE("mongodb: random rows come back as they went in") {
     }
 }
 
-TEST_CASE("mongodb: a look at the collections warns of keys without index") {
+TEST_CASE(
+    "mongodb: a look at the collections warns of keys without index and of an inbox without end") {
     world on;
     std::vector<std::string> logged;
     const auto session = on.adapter->open_session(
@@ -528,7 +529,8 @@ TEST_CASE("mongodb: a look at the collections warns of keys without index") {
     const std::vector<const templates::template_def*> all{&on.target, &bare};
     on.adapter->inspect(*session, all, core::deadline::after(std::chrono::seconds{5}));
     on.adapter->inspect(*session, all, core::deadline::after(std::chrono::seconds{5}));
-    REQUIRE(logged.size() == 1); // once for all sessions
-    CHECK(logged[0].find("BEDS_MONGODB_NO_KEY_INDEX template 'bare'") == 0);
+    REQUIRE(logged.size() == 2); // once for all sessions
+    CHECK(logged[0].find("BEDS_MONGODB_WINDOW 'beds_inbox'") == 0);
+    CHECK(logged[1].find("BEDS_MONGODB_NO_KEY_INDEX template 'bare'") == 0);
     CHECK(session->alive(core::deadline::after(std::chrono::seconds{5})));
 }

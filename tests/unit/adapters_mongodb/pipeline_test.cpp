@@ -122,3 +122,11 @@ TEST_CASE("pipeline: what is no pipeline") {
     CHECK(pipeline{call_of(R"([{"$match":{}},{"$merge":"x"}])")}.writes());
     CHECK_FALSE(pipeline{call_of(R"([{"$match":{"$merge":1}}])")}.writes());
 }
+
+TEST_CASE("pipeline: what is written elsewhere leaves the rings behind") {
+    CHECK(
+        bound(R"([{"$match":{"a":1}},{"$merge":"x"}])", "")
+            .find(
+                R"({ "$project" : { "_beds" : { "$numberInt" : "0" } } }, { "$merge" : "x" } ])") !=
+        std::string::npos);
+}

@@ -23,14 +23,19 @@ struct operation_identity {
     std::string_view principal;
     std::string_view id;
     core::content_hash content;
+    /// What it is about, for engines that need it in `begin`. Lives as long as the batch; may be
+    /// null.
+    const bound_operation* operation = nullptr;
 };
 
 /// A reply that the inbox holds.
 struct stored_reply {
     core::op_index index = 0;
     core::content_hash
-        content;            ///< differs from the operation's: the id was used for something else
-    std::string_view reply; ///< bytes as given to `seal`, in the arena
+        content; ///< differs from the operation's: the id was used for something else
+    /// Bytes as given to `seal`, in the arena. Empty: it was begun, and nobody stored how it ended.
+    /// With the same content `run` finds out, as far as that can be told.
+    std::string_view reply;
 };
 
 /// A write's reply, to be stored in the transaction of its effect.
@@ -44,8 +49,8 @@ enum class step_result : std::uint8_t {
     done,
     rerun,    ///< the engine gave up the transaction (deadlock): roll back and run the whole batch
               ///< again
-    known_id, ///< seal: another node stored one of these ids first: roll back, begin again with
-              ///< lookup
+    known_id, ///< run, seal: another node was first with one of these ids: roll back, begin again
+              ///< with lookup
     expired,  ///< the unit's deadline passed: roll back; nothing was applied
     broken,   ///< the session is gone; nothing was applied
 };
@@ -63,7 +68,7 @@ enum class work_kind : std::uint8_t {
 
 /// How much `begin` finds out about ids.
 enum class lookup : std::uint8_t {
-    none, ///< all ids are new as far as anyone knows; a surprise shows in `seal`
+    none, ///< all ids are new as far as anyone knows; a surprise shows in `run` or `seal`
     all,  ///< redelivered or rerun: ask the inbox first
 };
 
@@ -80,6 +85,12 @@ using outcomes = std::span<core::outcome>;
 /// happened, and the outcomes tell it, those of earlier groups too: effect `unknown` for what may
 /// be applied, an error without effect for what did not run. Hence the outcomes, the sink and the
 /// memory given to `run` must live until the unit ends.
+///
+/// An engine with an inbox and without transactions writes down what it is about to do before the
+/// first `run` sends a write, and clears it away in `commit` or `rollback` where nothing was done
+/// and no reply stored. There, what `run` did stays done: the replies are to be sealed whatever
+/// becomes of the rest of the unit, and an outcome `unknown` of a broken session may be asked for
+/// again by running the operation in another unit with `lookup::all`.
 ///
 /// No call throws for what operations or the server do: outcomes and step results say it. Each call
 /// ends by the deadline given to `begin` (the supervisor shuts the socket down 300 ms later at the
@@ -115,6 +126,9 @@ public:
     /// Ends the unit without effect; a broken session is left broken.
     virtual void rollback() = 0;
 };
+
+/// How a write says which rows it is about.
+enum class selection : std::uint8_t { key, where };
 
 /// What an engine or this server of it can do; templates that need more are refused.
 struct capabilities {
@@ -154,6 +168,14 @@ public:
     /// and `inspect` ran; before that the careful answer is true.
     [[nodiscard]] virtual bool runs_alone(const templates::template_def& target, core::verb op,
                                           const templates::call* called) const = 0;
+
+    /// Can a redelivery repeat this write although there is an inbox? So it is where several rows
+    /// are written without a transaction. Such writes are labelled `at_least_once`.
+    [[nodiscard]] virtual bool may_repeat(const templates::template_def& /*target*/,
+                                          core::verb /*op*/, const templates::call* /*called*/,
+                                          selection /*by*/) const {
+        return false;
+    }
 
     /// The live check of the templates of this connection, on a connected session. Cheap to repeat.
     virtual void inspect(session& connected,

@@ -154,6 +154,7 @@ struct rec_service_settings {
     tls_settings tls = {};
     /// Choosing a server included, 100 ms to 5 min.
     std::chrono::milliseconds connect_timeout{5000};
+    bool inbox = true; ///< keep `beds_inbox` there, so that a write sent twice happens once
     bool required = true; ///< the node is not ready without it, and `start_timeout` counts for it
 
     friend bool operator==(const rec_service_settings&, const rec_service_settings&) = default;

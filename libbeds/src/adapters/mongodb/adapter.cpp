@@ -22,7 +22,9 @@ public:
     [[nodiscard]] const std::string& connection_name() const override {
         return shared_->connection();
     }
-    [[nodiscard]] capabilities can() const override { return {.pipelines = true}; }
+    [[nodiscard]] capabilities can() const override {
+        return {.pipelines = true, .inbox = shared_->inbox()};
+    }
     [[nodiscard]] std::unique_ptr<session> open_session(session_context context) override {
         return std::make_unique<mongodb_session>(shared_, std::move(context));
     }
@@ -32,6 +34,12 @@ public:
     [[nodiscard]] bool runs_alone(const templates::template_def&, core::verb,
                                   const templates::call*) const override {
         return false;
+    }
+    /// One document changes wholly or not at all and says by whom; several say nothing together.
+    [[nodiscard]] bool may_repeat(const templates::template_def&, core::verb op,
+                                  const templates::call*, selection by) const override {
+        return op == core::verb::call ||
+               (by == selection::where && (op == core::verb::update || op == core::verb::remove));
     }
     void inspect(session& connected, std::span<const templates::template_def* const> targets,
                  core::deadline until) override {

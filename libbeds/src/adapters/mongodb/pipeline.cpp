@@ -1,5 +1,7 @@
 #include "adapters/mongodb/pipeline.hpp"
 
+#include "adapters/mongodb/evidence.hpp"
+
 #include <beds/core/json.hpp>
 
 #include <algorithm>
@@ -58,6 +60,14 @@ public:
                 return fail("a stage is an object with one member");
             }
             const auto& only = stage.members().front();
+            if (only.name == "$out" || only.name == "$merge") {
+                // A ring tells of its own document; a copy would tell of another.
+                to_.begin_document(element_name{i++});
+                to_.begin_document("$project");
+                to_.int32(ring_member, 0);
+                to_.end();
+                to_.end();
+            }
             to_.begin_document(element_name{i++});
             if (!one_stage(only.name, only.value)) {
                 return false;

@@ -94,7 +94,7 @@ const char* text_option(const mongoc_uri_t* uri, const char* name) {
 service::service(std::string connection, const config::rec_service_settings& settings,
                  driver_init init)
     : library_(init), connection_(std::move(connection)), database_(settings.database),
-      connect_timeout_(settings.connect_timeout) {
+      connect_timeout_(settings.connect_timeout), inbox_(settings.inbox) {
     if (database_.empty()) {
         refuse(connection_, "database is required");
     }

@@ -38,6 +38,9 @@ public:
     [[nodiscard]] std::span<const std::uint8_t> write_members() const { return write_members_; }
     [[nodiscard]] std::span<const std::uint8_t> read_members() const { return read_members_; }
 
+    /// Is `beds_inbox` kept?
+    [[nodiscard]] bool inbox() const { return inbox_; }
+
     /// True the first time: what every session finds is said once.
     [[nodiscard]] bool is_news(const std::string& what) const;
 
@@ -46,6 +49,7 @@ private:
     std::string connection_;
     std::string database_;
     std::chrono::milliseconds connect_timeout_;
+    bool inbox_;
     uri_handle uri_;
     bool tls_ = false;
     bool verify_ = true;

@@ -2,6 +2,7 @@
 
 #include "adapters/mongodb/bson_writer.hpp"
 #include "adapters/mongodb/errors.hpp"
+#include "adapters/mongodb/evidence.hpp"
 #include "adapters/mongodb/mongoc_include.hpp"
 #include "adapters/mongodb/pipeline.hpp"
 #include "adapters/mongodb/service.hpp"
@@ -9,6 +10,7 @@
 
 #include <beds/adapters/adapter.hpp>
 #include <beds/core/arena.hpp>
+#include <beds/core/clock.hpp>
 
 #include <cstdint>
 #include <functional>
@@ -44,6 +46,7 @@ public:
 
 private:
     using operation_list = std::span<const bound_operation* const>;
+    using value = core::value;
     using fields = std::vector<field_id>;
 
     /// How a command ended.
@@ -54,6 +57,40 @@ private:
         lost,     ///< the connection is gone; nobody knows
     };
     enum class aim : std::uint8_t { read, write };
+
+    /// What the inbox and this session know of one write of the unit.
+    struct write_record {
+        enum class progress : std::uint8_t {
+            fresh,    ///< no intent yet
+            ready,    ///< its intent is there, and this session's
+            doubtful, ///< an intent without a reply was found: begun before
+            replied,  ///< a reply or other content was found: it does not run
+        };
+        operation_identity identity;
+        write_token token;
+        write_token owner; ///< who took a doubtful one over
+        write_record::progress stage = progress::fresh;
+        bool owned = false;     ///< doubtful: this session has taken it over
+        bool was_owned = false; ///< doubtful: somebody had before, as `owner` says
+        bool sent = false;      ///< a command that may have changed something has left
+        bool sealed = false;
+        std::chrono::milliseconds began{0}; ///< when its intent was written, by the server's clock
+        /// Of an insert whose key is generated: those that the intent holds, key field by field.
+        std::vector<value> keys;
+    };
+    /// An intent whose write was never sent, on a connection that is gone.
+    struct orphan {
+        std::string principal;
+        std::string id;
+        write_token token;
+    };
+    /// A reply that could not be stored, on a connection that is gone.
+    struct late_reply {
+        orphan of;
+        write_token owner;
+        bool owned = false;
+        std::string reply;
+    };
 
     struct write_answer {
         std::uint64_t matched = 0;
@@ -69,6 +106,7 @@ private:
     };
 
     // session.cpp
+    step_result run_kind(run_scope& scope, core::verb verb, operation_list ops);
     ending execute(aim what);
     ending execute_on(const char* database, aim what);
     void close();
@@ -112,6 +150,51 @@ private:
     core::outcome misfit(run_scope& scope, const bound_operation& op, std::string_view field);
     const pipeline& prepared(const templates::call& called);
 
+    /// Warns when the inbox has no end. False: the connection broke.
+    bool look_at_window();
+
+    // inbox.cpp
+    void start_inbox(std::span<const operation_identity> ids);
+    step_result look_up(std::vector<stored_reply>& known);
+    step_result look_up(std::span<write_record* const> records, std::vector<stored_reply>& known);
+    step_result write_intents();
+    void append_intent(const write_record& record, std::size_t position);
+    step_result take_over();
+    step_result store(std::span<const sealed_reply> replies);
+    const sealed_reply* in_short(const sealed_reply& reply);
+    void clear_away(); ///< what an earlier connection could not: orphans, late replies
+    void close_unit();
+    ending delete_intents(std::span<const orphan> of);
+    void begin_inbox(std::string_view verb, aim what);
+    void append_inbox_id(std::string_view principal, std::string_view id);
+    void append_open_intent(const write_record& record);
+    step_result inbox_failed(const server_error& error);
+    void learn_time(core::deadline until);
+    [[nodiscard]] std::chrono::milliseconds server_now() const;
+    write_record* record_of(core::op_index index);
+    /// The record of a write that leaves evidence; null: it keeps none.
+    write_record* tracked(const bound_operation& op);
+    static write_kind kind_of(const bound_operation& op);
+    bool is_doubtful(const bound_operation& op);
+    void note_sent(operation_list sent, ending how);
+    /// What the documents of these keys say.
+    struct wanted_key {
+        std::span<const value> key;
+        const write_token* token = nullptr;
+    };
+    ending look_at(run_scope& scope, const bound_operation& like,
+                   std::span<const wanted_key> wanted, std::vector<evidence>& found);
+    /// Of operations by key.
+    ending look_at(run_scope& scope, operation_list ops, std::vector<evidence>& found);
+    /// Answers what was begun before and is settled; `rest` is to be run.
+    step_result settle(run_scope& scope, operation_list ops,
+                       std::vector<const bound_operation*>& rest);
+    void append_unmarked(const bound_operation& op); ///< into a filter: not done yet
+    void append_marked(const bound_operation& op);   ///< into a filter: marked by this attempt
+    void append_mark(const bound_operation& op);     ///< into an update
+    core::outcome written(const bound_operation& op);
+    void stays_unknown(run_scope& scope, const bound_operation& op);
+
     // writes.cpp
     step_result insert(run_scope& scope, operation_list ops);
     step_result insert_rows(run_scope& scope, const bound_operation& op);
@@ -134,6 +217,8 @@ private:
     step_result explain_miss(run_scope& scope, const bound_operation& op);
     /// Which of the operations' keys are there; positions in `ops`.
     ending find_keys(run_scope& scope, operation_list ops, std::vector<bool>& there);
+    step_result remove_marked(run_scope& scope, operation_list ops);
+    step_result delete_marked(run_scope& scope, operation_list ops);
     write_answer read_answer() const;
 
     std::shared_ptr<const service> shared_;
@@ -146,6 +231,18 @@ private:
 
     core::deadline until_ = core::deadline::never();
     bool touched_ = false; ///< a write of this group may have been applied
+
+    // The inbox.
+    std::vector<write_record> records_;
+    std::vector<std::uint32_t> record_of_; ///< by index of the operation: position + 1
+    write_token taker_;                    ///< this unit's, when it takes over
+    outcomes results_;
+    core::arena* memory_ = nullptr;
+    std::vector<write_token> own_; ///< sent by this session before the connection broke
+    std::vector<orphan> orphans_;
+    std::vector<late_reply> late_;
+    std::chrono::milliseconds server_ahead_{0};
+    std::optional<core::steady_time> time_learned_;
 
     bson_writer command_;
     owned_bson reply_;

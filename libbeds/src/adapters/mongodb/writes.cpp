@@ -21,6 +21,7 @@ constexpr std::string_view not_kept =
     "it was done, but not written to as many servers as it should be";
 constexpr std::string_view changed_meanwhile =
     "another operation changed the same rows at the same moment";
+constexpr std::string_view no_row = "there is no row with this key";
 constexpr std::string_view nothing_to_change = "an update changes at least one field";
 
 const value* value_of(std::span<const assignment> row, field_id field) {
@@ -114,12 +115,6 @@ bool is_number(const core::field_type& type) {
            type.kind == core::type_kind::decimal;
 }
 
-core::outcome written() {
-    auto outcome = core::outcome::applied();
-    outcome.at_least_once = true;
-    return outcome;
-}
-
 } // namespace
 
 mongodb_session::write_answer mongodb_session::read_answer() const {
@@ -196,21 +191,29 @@ encode_problem mongodb_session::append_row(run_scope& scope, const bound_operati
         }
     }
     field.reset();
+    if (const auto* const record = tracked(op)) {
+        command_.begin_array(ring_member);
+        command_.object_id("0", record->token.bytes);
+        command_.end();
+    }
     return std::nullopt;
 }
 
 void mongodb_session::inserted(run_scope& scope, const bound_operation& op) {
     const auto& target = *op.target;
     std::vector<value> key(target.key.size());
-    for (const auto& row : op.rows) {
+    const auto* const record = tracked(op);
+    const bool other_keys = record != nullptr && !record->keys.empty();
+    for (std::size_t at = 0; at < op.rows.size(); ++at) {
         for (std::size_t i = 0; i < key.size(); ++i) {
-            const auto* const given = value_of(row, target.key[i]);
+            const auto* const given = other_keys ? &record->keys[at * key.size() + i]
+                                                 : value_of(op.rows[at], target.key[i]);
             key[i] = given == nullptr ? value::of_null() : *given;
         }
         scope.rows.key(op.index, target.key_layout, key);
     }
     scope.rows.count(op.index, op.rows.size());
-    scope.results[op.index] = written();
+    scope.results[op.index] = written(op);
 }
 
 step_result mongodb_session::insert(run_scope& scope, operation_list ops) {
@@ -260,6 +263,7 @@ step_result mongodb_session::insert(run_scope& scope, operation_list ops) {
         }
         command_.end();
         const auto how = execute(aim::write);
+        note_sent(sent, how);
         if (how == ending::lost) {
             in_doubt(scope, sent);
         } else if (how == ending::not_sent) {
@@ -412,6 +416,7 @@ step_result mongodb_session::insert_rows(run_scope& scope, const bound_operation
         }
         command_.end();
         how = execute(aim::write);
+        note_sent(self, how);
         const auto so_far = done > 0 ? core::effect::applied : core::effect::none;
         if (how == ending::lost) {
             in_doubt(scope, self);
@@ -420,7 +425,7 @@ step_result mongodb_session::insert_rows(run_scope& scope, const bound_operation
         if (how == ending::not_sent) {
             const auto result = give_up(scope, self);
             outcome.effect = so_far;
-            outcome.at_least_once = done > 0;
+            outcome.at_least_once = done > 0 && tracked(op) == nullptr;
             return result;
         }
         touched_ = true;
@@ -487,6 +492,7 @@ encode_problem mongodb_session::append_changes(run_scope& scope, const bound_ope
     if (auto problem = list("$inc", op.inc)) {
         return problem;
     }
+    append_mark(op);
     field.reset();
     command_.end();
     return std::nullopt;
@@ -526,6 +532,7 @@ step_result mongodb_session::update_group(run_scope& scope, operation_list ops) 
             command_.begin_document("q");
             auto problem = append_key(command_, op, scope.memory);
             if (!problem) {
+                append_unmarked(op);
                 command_.end();
                 problem = append_changes(scope, op, field);
             }
@@ -547,6 +554,7 @@ step_result mongodb_session::update_group(run_scope& scope, operation_list ops) 
         }
         command_.end();
         const auto how = execute(aim::write);
+        note_sent(sent, how);
         if (how == ending::lost) {
             in_doubt(scope, sent);
             continue;
@@ -581,6 +589,33 @@ step_result mongodb_session::update_group(run_scope& scope, operation_list ops) 
             in_doubt(scope, good, core::code::backend_unavailable, not_kept);
             continue;
         }
+        const auto gone = [&](const bound_operation& op) {
+            scope.results[op.index] = core::outcome::failure(core::code::not_found, no_row);
+        };
+        const auto matched = [&](const bound_operation& op) {
+            scope.rows.count(op.index, 1);
+            scope.results[op.index] = written(op);
+        };
+        if (answer.matched < good.size() && tracked(*good.front()) != nullptr) {
+            std::vector<evidence> found;
+            if (look_at(scope, good, found) != ending::answered) {
+                in_doubt(scope, good, core::code::backend_conflict, changed_meanwhile);
+                continue;
+            }
+            // As many tokens as rows were matched: then each of the others matched none.
+            const auto tokens =
+                static_cast<std::uint64_t>(std::count(found.begin(), found.end(), evidence::token));
+            for (std::size_t i = 0; i < good.size(); ++i) {
+                if (found[i] == evidence::token) {
+                    matched(*good[i]);
+                } else if (tokens == answer.matched) {
+                    gone(*good[i]);
+                } else {
+                    in_doubt(scope, {&good[i], 1}, core::code::backend_conflict, changed_meanwhile);
+                }
+            }
+            continue;
+        }
         std::vector<bool> there(good.size(), true);
         if (answer.matched < good.size()) {
             const auto missing = good.size() - static_cast<std::size_t>(answer.matched);
@@ -595,11 +630,9 @@ step_result mongodb_session::update_group(run_scope& scope, operation_list ops) 
         }
         for (std::size_t i = 0; i < good.size(); ++i) {
             if (there[i]) {
-                scope.rows.count(good[i]->index, 1);
-                scope.results[good[i]->index] = written();
+                matched(*good[i]);
             } else {
-                scope.results[good[i]->index] =
-                    core::outcome::failure(core::code::not_found, "there is no row with this key");
+                gone(*good[i]);
             }
         }
     }
@@ -731,6 +764,9 @@ step_result mongodb_session::update_one(run_scope& scope, const bound_operation&
     if (!problem) {
         problem = append_where(command_, op, scope.memory);
     }
+    if (!problem) {
+        append_unmarked(op);
+    }
     if (!problem && by_key && guarded) {
         // `expect` may have an `$and` already, and members must not repeat.
         command_.begin_array("$or");
@@ -761,6 +797,7 @@ step_result mongodb_session::change_one(run_scope& scope, const bound_operation&
     auto& outcome = scope.results[op.index];
     const bool by_key = !op.key.empty();
     const auto how = execute(aim::write);
+    note_sent(self, how);
     if (how == ending::lost) {
         in_doubt(scope, self);
         return step_result::done;
@@ -788,7 +825,7 @@ step_result mongodb_session::change_one(run_scope& scope, const bound_operation&
             return step_result::done;
         }
         scope.rows.count(op.index, answer.matched);
-        outcome = written();
+        outcome = written(op);
         return step_result::done;
     }
     if (!by_key) {
@@ -801,7 +838,22 @@ step_result mongodb_session::change_one(run_scope& scope, const bound_operation&
 
 step_result mongodb_session::explain_miss(run_scope& scope, const bound_operation& op) {
     auto& outcome = scope.results[op.index];
-    outcome = core::outcome::failure(core::code::not_found, "there is no row with this key");
+    outcome = core::outcome::failure(core::code::not_found, no_row);
+    if (tracked(op) != nullptr) {
+        // Whoever took it over meanwhile has done it.
+        const bound_operation* const self[] = {&op};
+        std::vector<evidence> found;
+        if (look_at(scope, self, found) != ending::answered) {
+            in_doubt(scope, self, core::code::backend_unavailable,
+                     "why nothing was changed could not be found out");
+            return step_result::done;
+        }
+        if (found.front() == evidence::token && op.op == core::verb::update) {
+            scope.rows.count(op.index, 1);
+            outcome = written(op);
+            return step_result::done;
+        }
+    }
     if (op.expect.empty() && op.inc.empty()) {
         return step_result::done;
     }
@@ -847,6 +899,19 @@ step_result mongodb_session::explain_miss(run_scope& scope, const bound_operatio
 
 step_result mongodb_session::remove(run_scope& scope, operation_list ops) {
     const auto& first = *ops.front();
+    if (tracked(first) != nullptr) {
+        // Those with `if` one at a time: then it can be told why nothing was deleted.
+        const auto most = first.expect.empty() ? most_writes_ : 1;
+        while (!ops.empty()) {
+            const auto chunk = ops.first(std::min(ops.size(), most));
+            const auto result = remove_marked(scope, chunk);
+            if (result != step_result::done) {
+                return result;
+            }
+            ops = ops.subspan(chunk.size());
+        }
+        return step_result::done;
+    }
     if (ops.size() > 1 && !first.key.empty() && first.expect.empty()) {
         while (!ops.empty()) {
             const auto chunk = ops.first(std::min(ops.size(), most_writes_));
@@ -889,8 +954,7 @@ step_result mongodb_session::remove_group(run_scope& scope, operation_list ops) 
         if (there[i]) {
             sent.push_back(ops[i]);
         } else {
-            scope.results[ops[i]->index] =
-                core::outcome::failure(core::code::not_found, "there is no row with this key");
+            scope.results[ops[i]->index] = core::outcome::failure(core::code::not_found, no_row);
         }
     }
     if (sent.empty()) {
@@ -932,7 +996,171 @@ step_result mongodb_session::remove_group(run_scope& scope, operation_list ops) 
     }
     for (const auto* op : sent) {
         scope.rows.count(op->index, 1);
-        scope.results[op->index] = written();
+        scope.results[op->index] = written(*op);
+    }
+    return step_result::done;
+}
+
+step_result mongodb_session::remove_marked(run_scope& scope, operation_list ops) {
+    // Nothing of a document is left to tell who deleted it, so its ring says beforehand who is
+    // about to: a mark that is still there was not followed by the delete.
+    const auto& first = *ops.front();
+    begin_command("update", first.target->object, first, aim::write);
+    command_.boolean("ordered", 0);
+    command_.begin_array("updates");
+    std::vector<const bound_operation*> sent;
+    for (const auto* op : ops) {
+        const auto before = command_.position();
+        command_.begin_document(element_name{sent.size()});
+        command_.begin_document("q");
+        auto problem = append_key(command_, *op, scope.memory);
+        if (!problem) {
+            problem = append_where(command_, *op, scope.memory);
+        }
+        if (problem) {
+            command_.abandon(before);
+            scope.results[op->index] = invalid(scope, *op, *problem);
+            continue;
+        }
+        append_unmarked(*op);
+        command_.end();
+        command_.begin_document("u");
+        append_mark(*op);
+        command_.end();
+        command_.end();
+        sent.push_back(op);
+    }
+    if (sent.empty()) {
+        return step_result::done;
+    }
+    command_.end();
+    const auto how = execute(aim::write);
+    if (how == ending::lost || how == ending::not_sent) {
+        return give_up(scope, sent); // a mark changes nothing
+    }
+    if (how == ending::refused) {
+        for (const auto* op : sent) {
+            scope.results[op->index] = failure(scope, *op, error_, core::effect::none);
+        }
+        return step_result::done;
+    }
+    const auto answer = read_answer();
+    std::vector<const bound_operation*> good;
+    for (std::size_t i = 0; i < sent.size(); ++i) {
+        if (const auto error = answer.errors.find(i); error != answer.errors.end()) {
+            scope.results[sent[i]->index] =
+                failure(scope, *sent[i], error->second, core::effect::none);
+        } else {
+            good.push_back(sent[i]);
+        }
+    }
+    if (answer.concern_failed) {
+        for (const auto* op : good) {
+            scope.results[op->index] =
+                core::outcome::failure(core::code::backend_unavailable,
+                                       "not as many servers as there should be are there");
+        }
+        return step_result::done;
+    }
+    if (answer.matched == good.size()) {
+        return good.empty() ? step_result::done : delete_marked(scope, good);
+    }
+    std::vector<evidence> found;
+    if (look_at(scope, good, found) != ending::answered) {
+        if (!client_) {
+            return give_up(scope, good);
+        }
+        for (const auto* op : good) {
+            scope.results[op->index] = failure(scope, *op, error_, core::effect::none);
+        }
+        return step_result::done;
+    }
+    std::vector<const bound_operation*> marked;
+    for (std::size_t i = 0; i < good.size(); ++i) {
+        const auto& op = *good[i];
+        if (found[i] == evidence::token) {
+            marked.push_back(&op);
+        } else if (found[i] == evidence::no_document) {
+            scope.results[op.index] = core::outcome::failure(core::code::not_found, no_row);
+        } else if (!op.expect.empty()) {
+            return explain_miss(scope, op); // it is alone
+        } else {
+            scope.results[op.index] =
+                core::outcome::failure(core::code::backend_conflict, changed_meanwhile);
+        }
+    }
+    return marked.empty() ? step_result::done : delete_marked(scope, marked);
+}
+
+step_result mongodb_session::delete_marked(run_scope& scope, operation_list ops) {
+    const auto& first = *ops.front();
+    begin_command("delete", first.target->object, first, aim::write);
+    command_.boolean("ordered", 0);
+    command_.begin_array("deletes");
+    command_.begin_document("0");
+    command_.begin_document("q");
+    static_cast<void>(append_keys(command_, ops, scope.memory)); // as in the mark before
+    if (ops.size() == 1) {
+        static_cast<void>(append_where(command_, first, scope.memory));
+        append_marked(first);
+    } else {
+        command_.begin_document(ring_member);
+        command_.begin_array("$in");
+        for (std::size_t i = 0; i < ops.size(); ++i) {
+            command_.object_id(element_name{i}, tracked(*ops[i])->token.bytes);
+        }
+        command_.end();
+        command_.end();
+    }
+    command_.end();
+    command_.int32("limit", ops.size() == 1 ? 1 : 0);
+    command_.end();
+    command_.end();
+    const auto how = execute(aim::write);
+    note_sent(ops, how);
+    if (how == ending::lost) {
+        in_doubt(scope, ops);
+        return step_result::done;
+    }
+    if (how == ending::not_sent) {
+        return give_up(scope, ops);
+    }
+    touched_ = true;
+    if (how == ending::refused) {
+        const auto effect =
+            certainly_nothing_done(error_.code) ? core::effect::none : core::effect::unknown;
+        for (const auto* op : ops) {
+            scope.results[op->index] = failure(scope, *op, error_, effect);
+        }
+        return step_result::done;
+    }
+    const auto answer = read_answer();
+    if (answer.concern_failed) {
+        in_doubt(scope, ops, core::code::backend_unavailable, not_kept);
+        return step_result::done;
+    }
+    if (answer.errors.empty() && answer.matched == ops.size()) {
+        for (const auto* op : ops) {
+            scope.rows.count(op->index, 1);
+            scope.results[op->index] = written(*op);
+        }
+        return step_result::done;
+    }
+    if (answer.matched > 0) {
+        // Some are gone by somebody else's hand, and nobody can tell which.
+        in_doubt(scope, ops, core::code::backend_conflict, changed_meanwhile);
+        return step_result::done;
+    }
+    // None of them.
+    for (const auto* op : ops) {
+        auto& outcome = scope.results[op->index];
+        if (!answer.errors.empty()) {
+            outcome = failure(scope, *op, answer.errors.begin()->second, core::effect::none);
+        } else if (!op->expect.empty()) {
+            return explain_miss(scope, *op);
+        } else {
+            outcome = core::outcome::failure(core::code::backend_conflict, changed_meanwhile);
+        }
     }
     return step_result::done;
 }

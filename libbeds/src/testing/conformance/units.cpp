@@ -358,12 +358,15 @@ void inbox_tells_a_surprise(conformance_fixture& fixture) {
         by.begin(ops, ids, how, known);
         require(known.empty(), "nothing is looked up, or nothing is known");
         answer got;
-        require(by.groups(ops, got) == step_result::done, "the groups run");
+        auto step = by.groups(ops, got);
+        require(step == step_result::done || step == step_result::known_id, "the groups run");
         std::vector<adapters::sealed_reply> sealed;
         for (const auto& id : ids) {
             sealed.push_back({id, "reply"});
         }
-        const auto step = by.session().seal(sealed);
+        if (step == step_result::done) {
+            step = by.session().seal(sealed);
+        }
         if (step == step_result::done) {
             by.commit();
         } else {
@@ -375,7 +378,7 @@ void inbox_tells_a_surprise(conformance_fixture& fixture) {
     driver other{fixture, "conformance other"};
     require(write(other, {identity(0, a), identity(1, b), identity(2, c)}, 2) ==
                 step_result::known_id,
-            "an id that another session stored is a surprise at the seal");
+            "an id that another session stored is a surprise at the run or the seal");
     require(write(other, {identity(0, b, "service", "other content")}, 3) == step_result::known_id,
             "whatever its content");
     require(on.rows({"id"}) == rows{"{id: 1}"}, "what met a known id leaves nothing");
@@ -384,6 +387,85 @@ void inbox_tells_a_surprise(conformance_fixture& fixture) {
     require(write(other, {identity(0, b, "another principal")}, 5) == step_result::done,
             "each principal has ids of its own");
     require(on.rows({"id"}) == rows{"{id: 1}", "{id: 4}", "{id: 5}"}, "the others are applied");
+}
+
+void inbox_of_a_session_that_went_away(conformance_fixture& fixture) {
+    needs_inbox(fixture);
+    stage on{fixture, things(fixture)};
+    operations in;
+    in.insert(on.target, {{"id", 1}, {"n", 0}});
+    on.run(in);
+    const auto series = fresh("gone/");
+    // It worked and went away before it stored its replies, some of them after the next one began.
+    for (int round = 0; round < 2; ++round) {
+        std::vector<std::string> names;
+        std::vector<operation_identity> ids;
+        operations ops;
+        const auto add = ops.update(on.target, {1}).inc({{"n", 1}});
+        const auto insert = ops.insert(on.target, {{"id", 10 + round}, {"n", 7}});
+        for (std::size_t i = 0; i < ops.size(); ++i) {
+            names.push_back(series + std::to_string(round) + "/" + std::to_string(i));
+        }
+        for (std::size_t i = 0; i < ops.size(); ++i) {
+            ids.push_back(identity(static_cast<core::op_index>(i), names[i]));
+            ids.back().operation = &ops[i];
+        }
+        std::vector<stored_reply> known;
+        {
+            driver gone{fixture, "conformance gone"};
+            gone.begin(ops, ids, lookup::none, known);
+            answer got;
+            require(gone.groups(ops, got) == step_result::done, "the groups run");
+        }
+        driver next{fixture, "conformance next"};
+        next.begin(ops, ids, lookup::all, known);
+        for (const auto& one : known) {
+            require(one.reply.empty() && one.content == ids[one.index].content,
+                    "of what was begun there is no reply");
+        }
+        answer got;
+        require(next.groups(ops, got) == step_result::done, "the groups run");
+        got.require_count(add, 1);
+        got.require_count(insert, 1);
+        std::vector<adapters::sealed_reply> sealed;
+        for (const auto& id : ids) {
+            sealed.push_back({id, id.id});
+        }
+        require(next.session().seal(sealed) == step_result::done, "the replies are sealed");
+        next.commit();
+        known.clear();
+        next.begin(ops, ids, lookup::all, known);
+        require(known.size() == ids.size(), "both are known");
+        for (const auto& one : known) {
+            require(one.reply == names[one.index], "with the reply that was sealed");
+        }
+        next.session().rollback();
+    }
+    require(on.rows({"id", "n"}) == rows{"{id: 1, n: 2}", "{id: 10, n: 7}", "{id: 11, n: 7}"},
+            "each happened once");
+}
+
+void inbox_forgets_what_did_not_happen(conformance_fixture& fixture) {
+    needs_inbox(fixture);
+    stage on{fixture, things(fixture)};
+    const auto name = fresh("refused");
+    const operation_identity id = identity(0, name);
+    operations ops;
+    const auto update = ops.update(on.target, {5}).set({{"n", 1}});
+    const auto attempt = [&] {
+        answer got;
+        std::vector<stored_reply> known;
+        on.run_by.begin(ops, {&id, 1}, lookup::all, known);
+        require(known.empty(), "an answer that was not sealed is not kept");
+        require(on.run_by.groups(ops, got) == step_result::done, "the group runs");
+        on.run_by.commit();
+        return got;
+    };
+    attempt().require_error(update, code::not_found);
+    operations in;
+    in.insert(on.target, {{"id", 5}, {"n", 0}});
+    on.run(in);
+    attempt().require_count(update, 1);
 }
 
 void inbox_of_many(conformance_fixture& fixture) {
@@ -458,7 +540,9 @@ void add_units(cases& to) {
     to.push_back({"atomic: all or nothing, the others skipped", atomic_all_or_nothing});
     to.push_back({"atomic beside independent groups", atomic_beside_independent});
     to.push_back({"inbox: what was sealed is answered", inbox_answers_what_was_sealed});
-    to.push_back({"inbox: a known id shows at the seal", inbox_tells_a_surprise});
+    to.push_back({"inbox: a known id shows", inbox_tells_a_surprise});
+    to.push_back({"inbox: a session that went away", inbox_of_a_session_that_went_away});
+    to.push_back({"inbox: what was refused may be tried again", inbox_forgets_what_did_not_happen});
     to.push_back({"inbox: many ids at once", inbox_of_many});
     to.push_back({"past the deadline nothing is applied", past_deadline_applies_nothing});
 }
