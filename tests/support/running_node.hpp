@@ -13,6 +13,7 @@
 #include <beds/node/node.hpp>
 
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <iterator>
@@ -34,8 +35,10 @@ public:
         : server_(std::move(server)), control_(&control), name_(unique_name()) {
         control_->mariadb_root("CREATE DATABASE " + name_ +
                                " CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin");
-        std::ifstream file{BEDS_INBOX_SQL};
-        sql(std::string{std::istreambuf_iterator<char>{file}, {}});
+        for (const char* script : {"inbox.sql", "kill.sql"}) {
+            std::ifstream file{std::filesystem::path{BEDS_INBOX_SQL}.replace_filename(script)};
+            sql(std::string{std::istreambuf_iterator<char>{file}, {}});
+        }
     }
     ~database() {
         try {

@@ -161,3 +161,43 @@ TEST_CASE("a row that stays locked and a procedure that sleeps end by the deadli
     }
     CHECK(world.running->sum(&observe::broker_counters::messages) == 4 + 1); // and the catalog
 }
+
+TEST_CASE("a call that is late ends at the server; what shares its batch is done") {
+    chaos_world world;
+    world.options.rel = {.read = 1, .write = 1, .bulk = 0};
+    world.start_ready();
+    raw_client raw{servers().amqp(), world.running->tag()};
+    const auto now = std::chrono::duration_cast<std::chrono::milliseconds>(
+                         std::chrono::system_clock::now().time_since_epoch())
+                         .count();
+    lateness machine;
+    const auto begin = std::chrono::steady_clock::now();
+    raw.publish({.key = "counters.write",
+                 .body = R"({"v":1,"ops":[{"template":"counters","op":"update","key":2,"inc":)"
+                         R"({"value":1}},{"template":"counters","op":"call","name":"slow",)"
+                         R"("args":{"id":3,"seconds":30},"deadline":)" +
+                         std::to_string(now + 500) +
+                         R"(},{"template":"counters","op":"update","key":4,"inc":{"value":1}}]})",
+                 .message_id = "late",
+                 .reply_to = raw.reply_queue()});
+    REQUIRE(raw.settle());
+    const auto answer = raw.reply(10s);
+    const auto took = std::chrono::steady_clock::now() - begin;
+    REQUIRE(answer);
+    INFO(answer->body << '\n' << world.running->log());
+    const auto late = answer->body.find(R"("code":"DEADLINE_EXCEEDED")");
+    REQUIRE(late != std::string::npos);
+    CHECK(answer->body.find(R"("effect":"none")") != std::string::npos);
+    CHECK(answer->body.find(R"("effect":"applied")") < late);
+    CHECK(answer->body.rfind(R"("effect":"applied")") > late);
+    CHECK(answer->body.find(R"("effect":"unknown")") == std::string::npos);
+    CHECK(took <= 500ms + 300ms + machine.most());
+    CHECK(world.data.sql("SELECT value FROM counters WHERE id BETWEEN 2 AND 4 ORDER BY id") ==
+          "1\n0\n1");
+    CHECK(world.data.sql("SELECT COUNT(*) FROM information_schema.processlist WHERE command <> "
+                         "'Sleep' AND info LIKE '%SLEEP%' AND id <> CONNECTION_ID()") == "0");
+    for (const auto& one : world.running->node().status().brokers) {
+        INFO(one.broker);
+        CHECK(one.backend_connects <= 1);
+    }
+}

@@ -259,7 +259,7 @@ TEST_CASE("SQL in every string is data", "[mariadb]") {
         "'Prepare' AND argument LIKE '/* beds words.%') AND argument NOT LIKE '/* beds %' AND "
         "argument NOT LIKE 'SET %' AND argument NOT LIKE 'SELECT @@max_allowed_packet, %' AND "
         "argument NOT IN ('COMMIT', 'ROLLBACK', 'SAVEPOINT beds_group', "
-        "'BEGIN NOT ATOMIC DO 0; END', 'DO 0')");
+        "'BEGIN NOT ATOMIC DO 0; END', 'DO 0') AND argument NOT LIKE 'DO GET_LOCK(%'");
     CHECK(other == "0\n");
     for (const std::string_view part : {"DROP", "UNION SELECT user", "LOAD", "1'='1", "TRUNCATE"}) {
         CHECK(prepared.find(part) == std::string::npos);
@@ -372,6 +372,6 @@ TEST_CASE("a session is set up as it must be", "[mariadb]") {
     CHECK(value(work_kind::write, "AUTOCOMMIT") == "OFF");
     CHECK(value(work_kind::read, "AUTOCOMMIT") == "ON");
     const auto limit = std::stod(value(work_kind::read, "MAX_STATEMENT_TIME"));
-    CHECK(limit > 9);
-    CHECK(limit < 11);
+    CHECK(limit > 10);
+    CHECK(limit < 40);
 }

@@ -339,7 +339,10 @@ TEST_CASE("what commits by itself is not called again", "[mariadb]") {
     CHECK(balance(here, 1) == "101.00\n");
     operations after;
     after.update(target, {1}).inc({{"balance", 1}});
-    CHECK(write(*session, after).commit == commit_result::applied);
+    const auto went = write(*session, after);
+    INFO(here.log().text());
+    CHECK(went.step == step_result::done);
+    CHECK(went.commit == commit_result::applied);
     CHECK(balance(here, 1) == "102.00\n");
 }
 

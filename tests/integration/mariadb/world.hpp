@@ -8,6 +8,7 @@
 #include <beds/testing/recording_sink.hpp>
 
 #include <chrono>
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <iterator>
@@ -48,8 +49,10 @@ public:
         : server_(std::move(server)), control_(control), database_(unique_name()) {
         control_.mariadb_root("CREATE DATABASE " + database_ +
                               " CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin");
-        std::ifstream file{BEDS_INBOX_SQL};
-        sql(std::string{std::istreambuf_iterator<char>{file}, {}});
+        for (const char* script : {"inbox.sql", "kill.sql"}) {
+            std::ifstream file{std::filesystem::path{BEDS_INBOX_SQL}.replace_filename(script)};
+            sql(std::string{std::istreambuf_iterator<char>{file}, {}});
+        }
         make_adapter();
     }
     ~world() {

@@ -15,8 +15,10 @@ namespace beds::adapters {
 /// database holds the table `beds_inbox`, made from the installed `sql/mariadb/inbox.sql`.
 ///
 /// Sessions run at READ COMMITTED in UTC with utf8mb4 and a strict `sql_mode`; values travel as
-/// bound parameters of prepared statements only. Statements run under a server-side time limit that
-/// ends at most 250 ms after the unit's deadline (under 10 s), procedures under the supervisor's.
+/// bound parameters of prepared statements only. What still runs past its unit's deadline is ended
+/// at the server: KILL QUERY within 60 ms, again every 50 ms, KILL CONNECTION at 200 ms, from a
+/// further connection that is made when it is needed. For procedures with the rights of their
+/// definer that takes the installed `sql/mariadb/kill.sql`.
 ///
 /// Operations of one shape that come together share statements, as far as the server can (it is
 /// asked at connect) and `settings.coalesce` allows: fetches by key one `IN` list or, where

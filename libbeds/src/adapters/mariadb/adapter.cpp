@@ -13,7 +13,7 @@ public:
     mariadb_adapter(std::string connection_name, config::rel_service_settings settings)
         : connection_name_(std::move(connection_name)),
           settings_(std::make_shared<const config::rel_service_settings>(std::move(settings))),
-          catalog_(std::make_shared<catalog>()) {}
+          catalog_(std::make_shared<catalog>()), late_(std::make_shared<watchdog>(settings_)) {}
 
     [[nodiscard]] std::string_view engine_name() const override { return "mariadb"; }
     [[nodiscard]] const std::string& connection_name() const override { return connection_name_; }
@@ -24,7 +24,7 @@ public:
                 .inbox = settings_->inbox};
     }
     [[nodiscard]] std::unique_ptr<session> open_session(session_context context) override {
-        return std::make_unique<mariadb_session>(settings_, catalog_, std::move(context));
+        return std::make_unique<mariadb_session>(settings_, catalog_, late_, std::move(context));
     }
 
     [[nodiscard]] std::vector<std::string>
@@ -89,6 +89,7 @@ private:
     std::string connection_name_;
     std::shared_ptr<const config::rel_service_settings> settings_;
     std::shared_ptr<catalog> catalog_;
+    std::shared_ptr<watchdog> late_;
 };
 
 } // namespace

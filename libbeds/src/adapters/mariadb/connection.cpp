@@ -65,10 +65,14 @@ void set_tls(MYSQL* handle, const config::tls_settings& tls) {
 
 } // namespace
 
-connection::connection(const config::rel_service_settings& settings, const session_context& context)
+connection::connection(const config::rel_service_settings& settings, const session_context& context,
+                       watchdog* late)
     : settings_(settings), context_(context) {
     if (context.supervisor != nullptr) {
         socket_ = context.supervisor->watch();
+    }
+    if (late != nullptr) {
+        late_ = late->watch(context.name, context.log);
     }
 }
 
@@ -83,6 +87,9 @@ void connection::close() {
     if (handle_ && socket_) {
         socket_->detach();
     }
+    if (handle_ && late_) {
+        late_->detach();
+    }
     handle_.reset();
     by_text_.clear();
     statements_.clear();
@@ -90,7 +97,14 @@ void connection::close() {
 
 void connection::arm(core::deadline until, guard& watching) {
     if (socket_) {
-        watching.emplace(*socket_, until);
+        watching.socket_.emplace(*socket_, until);
+    }
+}
+
+void connection::arm_statements(core::deadline until, guard& watching) {
+    arm(until, watching);
+    if (late_) {
+        watching.statements_.emplace(*late_, until);
     }
 }
 
@@ -173,7 +187,8 @@ void connection::configure(core::deadline /*until*/) {
     // What a proxy in between makes of it counts too: the server is asked.
     facts_.may.call = facts_.may.call && command("BEGIN NOT ATOMIC DO 0; END");
     constexpr std::string_view ask = "SELECT @@max_allowed_packet, @@innodb_rollback_on_timeout, "
-                                     "@@auto_increment_increment";
+                                     "@@auto_increment_increment, CONNECTION_ID(), "
+                                     "CONCAT_WS('/', @@hostname, @@port, @@server_id)";
     if (mysql_real_query(raw, ask.data(), ask.size()) != 0) {
         fail();
     }
@@ -185,6 +200,14 @@ void connection::configure(core::deadline /*until*/) {
         facts_.max_packet = number_or(row[0], facts_.max_packet);
         facts_.rollback_on_timeout = number_or(row[1], 0) != 0;
         facts_.key_step = number_or(row[2], 1);
+        facts_.session = number_or(row[3], 0);
+        facts_.server = row[4] == nullptr ? "" : row[4];
+    }
+    if (late_) {
+        // The watchdog may end what runs here, in whosever name: see sql/mariadb/kill.sql. Without
+        // user locks it does what it may.
+        static_cast<void>(command("DO GET_LOCK(CONCAT('beds_kill/', CONNECTION_ID()), 0)"));
+        late_->attach(facts_.session, facts_.server);
     }
 }
 

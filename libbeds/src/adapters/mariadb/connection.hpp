@@ -3,6 +3,7 @@
 #include "adapters/mariadb/errors.hpp"
 #include "adapters/mariadb/handles.hpp"
 #include "adapters/mariadb/statement.hpp"
+#include "adapters/mariadb/watchdog.hpp"
 
 #include <beds/adapters/adapter.hpp>
 #include <beds/config/settings.hpp>
@@ -22,6 +23,8 @@ namespace beds::adapters::mariadb {
 struct server_facts {
     bool is_mariadb = true;
     unsigned long version = 0;     ///< 101119 for 10.11.19
+    std::uint64_t session = 0;     ///< number of this connection there
+    std::string server;            ///< differs from that of any other server
     bool insert_returning = false; ///< INSERT … RETURNING
     /// What may share a statement: what the settings allow and the server can do.
     config::coalesce_features may;
@@ -30,10 +33,12 @@ struct server_facts {
     std::uint64_t max_packet = 16U << 20; ///< the largest statement, values included
 };
 
-/// One connection, its prepared statements and its deadline watch. Never leaves its thread.
+/// One connection, its prepared statements and what watches its deadlines. Never leaves its thread.
 class connection {
 public:
-    connection(const config::rel_service_settings& settings, const session_context& context);
+    /// `late` ends statements at the server; null: nobody does.
+    connection(const config::rel_service_settings& settings, const session_context& context,
+               watchdog* late = nullptr);
     ~connection();
     connection(const connection&) = delete;
     connection& operator=(const connection&) = delete;
@@ -44,9 +49,25 @@ public:
     [[nodiscard]] bool usable() const { return handle_ != nullptr; }
     [[nodiscard]] const server_facts& facts() const { return facts_; }
 
-    /// Blocking calls between here and the guard's end are under the supervisor's eye.
-    using guard = std::optional<core::supervisor::socket::guard>;
+    /// Blocking calls between `arm` and the guard's end are watched.
+    class guard {
+    public:
+        void reset() {
+            statements_.reset();
+            socket_.reset();
+        }
+
+    private:
+        friend class connection;
+        std::optional<core::supervisor::socket::guard> socket_;
+        std::optional<watchdog::place::guard> statements_;
+    };
+    /// By the supervisor: past the deadline it cuts the connection.
     void arm(core::deadline until, guard& watching);
+    /// By the watchdog too: before that, statements are ended at the server.
+    void arm_statements(core::deadline until, guard& watching);
+    /// Was a statement shot at since this was asked last?
+    [[nodiscard]] bool take_shot() { return late_ && late_->take_shot(); }
 
     /// Runs a statement without parameters and result: SAVEPOINT, COMMIT, SET.
     [[nodiscard]] bool command(std::string_view text);
@@ -79,6 +100,7 @@ private:
     const config::rel_service_settings& settings_;
     const session_context& context_;
     std::unique_ptr<core::supervisor::socket> socket_;
+    std::unique_ptr<watchdog::place> late_;
     connection_handle handle_;
     server_facts facts_;
     server_error error_;

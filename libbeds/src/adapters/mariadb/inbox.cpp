@@ -191,7 +191,11 @@ step_result mariadb_session::store(std::span<const sealed_reply> replies) {
         return step_result::expired;
     }
     connection::guard watching;
-    connection_.arm(until_, watching);
+    connection_.arm_statements(until_, watching);
+    return settled(store_all(replies), watching);
+}
+
+step_result mariadb_session::store_all(std::span<const sealed_reply> replies) {
     // In the order of the key, as every broker does it: then they wait for each other and do not
     // deadlock.
     seals_.clear();

@@ -12,31 +12,33 @@ using core::outcome;
 
 namespace {
 
-/// How far past the deadline the server may end a statement: less than the supervisor waits before
-/// it cuts the connection, except for long ones.
-std::chrono::milliseconds slack(std::chrono::milliseconds left) {
-    return left < 10s ? 250ms : 1000ms;
+/// How far past the deadline the server's own time limit may end a statement. The watchdog comes
+/// first; this is for when it cannot, or this process is no more.
+std::chrono::milliseconds slack(bool alone) {
+    return alone ? 250ms : 30s;
 }
 
-/// The server's time limit for a statement: `now` as long as it serves, so that neighbouring
-/// batches share one setting; otherwise the time left and a part of the slack.
-std::chrono::milliseconds limit_of(core::deadline until, std::chrono::milliseconds now) {
+/// The server's time limit for a statement: `now` as long as it serves, so that batches share one
+/// setting; otherwise the time left and a part of the slack.
+std::chrono::milliseconds limit_of(core::deadline until, std::chrono::milliseconds now,
+                                   bool alone) {
     if (until.is_never()) {
         return 0ms;
     }
     const auto left = until.remaining_ms();
-    if (now > left && now <= left + slack(left)) {
+    if (now > left && now <= left + slack(alone)) {
         return now;
     }
-    return left + slack(left) / 2;
+    return left + slack(alone) / 3;
 }
 
 } // namespace
 
 mariadb_session::mariadb_session(std::shared_ptr<const config::rel_service_settings> settings,
-                                 std::shared_ptr<catalog> shared, session_context context)
-    : settings_(std::move(settings)), catalog_(std::move(shared)), context_(std::move(context)),
-      connection_(*settings_, context_) {}
+                                 std::shared_ptr<catalog> shared, std::shared_ptr<watchdog> late,
+                                 session_context context)
+    : settings_(std::move(settings)), catalog_(std::move(shared)), late_(std::move(late)),
+      context_(std::move(context)), connection_(*settings_, context_, late_.get()) {}
 
 void mariadb_session::log(observe::level severity, std::string_view id,
                           std::string_view text) const {
@@ -348,12 +350,34 @@ step_result mariadb_session::begin(work_kind kind, core::deadline until,
         return step_result::expired;
     }
     connection::guard watching;
-    connection_.arm(until, watching);
+    connection_.arm_statements(until, watching);
+    return settled(open_unit(ids, how, memory, known), watching);
+}
 
+step_result mariadb_session::settled(step_result how, connection::guard& watching) {
+    watching.reset();
+    if (!connection_.take_shot()) {
+        return how;
+    }
+    if (usable()) {
+        connection_.arm(core::deadline::after(1s), watching);
+        // MariaDB forgets a KILL QUERY that found nothing to end; others keep it for the next.
+        const bool answered = connection_.command("DO 0");
+        watching.reset();
+        if (!answered && classify(connection_.error().number).reach == reach::session) {
+            connection_.close();
+        }
+    }
+    return step_result::expired;
+}
+
+step_result mariadb_session::open_unit(std::span<const operation_identity> ids, lookup how,
+                                       core::arena& memory, std::vector<stored_reply>& known) {
     // A session mostly does one kind of work, so these settings seldom change: no statement at all
     // opens a transaction.
+    const auto kind = kind_;
     const bool autocommit = kind == work_kind::read;
-    const auto limit = limit_of(until, statement_limit_);
+    const auto limit = limit_of(until_, statement_limit_, late_->blind());
     const bool limit_changes = limit != statement_limit_;
     if (!settings_known_ || autocommit != connection_.autocommit() || limit_changes) {
         std::string set = "SET autocommit = ";
@@ -434,14 +458,15 @@ step_result mariadb_session::run_group(const group& work) {
     }
     end_ = step_result::done;
     connection::guard watching;
-    connection_.arm(until_, watching);
+    connection_.arm_statements(until_, watching);
     const auto went =
         work.mode == group_mode::atomic ? run_atomic(operations) : run_independent(operations);
-    if (went == ran::ended) {
-        return ending();
+    if (const auto how = settled(went == ran::ended ? ending() : step_result::done, watching);
+        how != step_result::done) {
+        return how;
     }
-    // (Refused: every operation's outcome says so.) A procedure is not bound by the server's limit.
-    // What comes back too late does not count, unless it cannot be rolled back: see `run`.
+    // (Refused: every operation's outcome says so.) What comes back too late does not count, unless
+    // it cannot be rolled back: see `run`.
     if (kind_ == work_kind::write && until_.expired()) {
         return step_result::expired;
     }

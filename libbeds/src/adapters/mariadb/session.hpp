@@ -29,7 +29,8 @@ enum class ran : std::uint8_t {
 class mariadb_session final : public session {
 public:
     mariadb_session(std::shared_ptr<const config::rel_service_settings> settings,
-                    std::shared_ptr<catalog> shared, session_context context);
+                    std::shared_ptr<catalog> shared, std::shared_ptr<watchdog> late,
+                    session_context context);
 
     void connect(core::deadline until) override;
     [[nodiscard]] bool usable() const override { return connection_.usable(); }
@@ -71,7 +72,12 @@ private:
     void look_again();
     void log(observe::level severity, std::string_view id, std::string_view text) const;
     step_result ending() const { return end_; }
+    step_result open_unit(std::span<const operation_identity> ids, lookup how, core::arena& memory,
+                          std::vector<stored_reply>& known);
     step_result run_group(const group& work);
+    /// The end of every step that was armed: what the watchdog shot at does not count, and no KILL
+    /// is left for the next statement.
+    step_result settled(step_result how, connection::guard& watching);
     /// Ends a unit that must not run again: answers what it leaves behind. `current` are the
     /// operations of the group under way.
     void conclude(step_result why, operation_list current);
@@ -89,6 +95,7 @@ private:
                         std::vector<stored_reply>& known);
     step_result inbox_failed();
     step_result store(std::span<const sealed_reply> replies);
+    step_result store_all(std::span<const sealed_reply> replies);
     /// One INSERT of these rows.
     ran store_rows(std::span<const sealed_reply* const> rows);
     /// Stores each of these rows alone; one that is refused for itself is stored in short.
@@ -234,6 +241,7 @@ private:
 
     std::shared_ptr<const config::rel_service_settings> settings_;
     std::shared_ptr<catalog> catalog_;
+    std::shared_ptr<watchdog> late_;
     session_context context_;
     connection connection_;
 
