@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -19,6 +20,7 @@ import tempfile
 import threading
 import time
 import urllib.parse
+import urllib.request
 
 HERE = pathlib.Path(__file__).resolve().parent
 TOP = HERE.parent.parent
@@ -334,6 +336,10 @@ port = {mongo_port}
 database = "{workload.name}"
 connect_timeout = "2s"
 """
+        # Its books; a build without admin pages has none.
+        self.has_books = b"beds_received_total" in pathlib.Path(program).read_bytes()
+        if self.has_books:
+            text += '[admin]\nlisten = "127.0.0.1:0"\n'
         (self.folder / "beds.toml").write_text(text)
         (self.folder / "templates").mkdir()
         for name, template in TEMPLATES.items():
@@ -356,6 +362,23 @@ connect_timeout = "2s"
     def log(self):
         return (self.folder / "log").read_text()
 
+    def write_books(self, recorder):
+        """What became of everything that this process received, once nothing is under way."""
+        if not self.has_books:
+            return
+        url = re.findall(r"BEDS_ADMIN_LISTENING.*?(http://[0-9.:]+)", self.log())[-1] + "/metrics"
+        for _ in range(100):
+            books = collections.defaultdict(dict)
+            with urllib.request.urlopen(url, timeout=10) as page:
+                for name, template, count in re.findall(
+                        r'^beds_(\w+?)(?:_total)?\{template="([^"]*)"\} (\d+)', page.read().decode(), re.MULTILINE):
+                    books[template][name] = int(count)
+            if not any(one["in_flight"] for one in books.values()):
+                break
+            time.sleep(0.05)
+        for template, one in books.items():
+            recorder.write("books", of=template, **one)
+
     def _changed(self):
         pid, status = os.waitpid(self.pid, os.WNOHANG | os.WUNTRACED)
         if pid == 0:
@@ -363,6 +386,7 @@ connect_timeout = "2s"
         if os.WIFSTOPPED(status):
             return "stopped"
         self.pid = None
+        self.ended = os.waitstatus_to_exitcode(status)
         return status
 
     def alive(self):
@@ -371,12 +395,14 @@ connect_timeout = "2s"
         return self.pid is not None
 
     def wait_stopped(self, seconds):
-        state = wait_until(lambda: self._changed() is not None and "changed", seconds, "the fail point")
+        wait_until(lambda: self._changed() is not None, seconds, "the fail point")
         if self.pid is None:
-            raise RuntimeError(f"bedsd ended instead of stopping ({state}):\n{self.log()}")
+            raise RuntimeError(f"bedsd ended with {self.ended} instead of stopping")
 
     def wait_killed(self, seconds):
         wait_until(lambda: not self.alive(), seconds, "the end of bedsd at the fail point")
+        if self.ended != -signal.SIGKILL:
+            raise RuntimeError(f"bedsd ended with {self.ended} before the fail point")
 
     def signal(self, number):
         if self.pid is not None:

@@ -75,7 +75,10 @@ class Cell:
         else:
             self.node.signal(signal.SIGCONT)
         self.complete = self.caller.pump(60)
+        if not self.node.alive():
+            raise RuntimeError(f"bedsd ended by itself with {self.node.ended}")
         self.caller.linger(0.3)
+        self.node.write_books(self.recorder)
         self.exit_code = self.node.stop()
         self.caller.close()
 
@@ -222,7 +225,7 @@ class Matrix:
             print(f"    {text}")
         log = cell.node.log().splitlines() if hasattr(cell, "node") else []
         for line in log[-25:]:
-            print(f"    | {line}")
+            print(f"    | {line[:300]}")
 
     def close(self):
         self.servers.stop()

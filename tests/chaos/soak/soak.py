@@ -157,6 +157,7 @@ class Soak:
         for caller in callers:
             caller.join()
         for which, node in enumerate(self.nodes):
+            node.write_books(self.recorder)
             if (code := node.stop()) != 0:
                 self.problems.append(f"node {which} ended with {code}:\n" + node.log()[-3000:])
         self.workload.dump(self.recorder, self.requests)
