@@ -99,6 +99,8 @@ struct node_options {
     std::chrono::milliseconds connect_timeout{2'000};
     std::uint32_t max_batch = 256;
     std::uint32_t max_attempts = 5;
+    std::uint32_t max_queue_length = 100'000;
+    std::uint16_t prefetch = 256;
     std::string tag{}; ///< empty: one that nobody else has
 };
 
@@ -132,6 +134,8 @@ public:
         service.connect_timeout = options.connect_timeout;
         service.max_batch = options.max_batch;
         service.max_attempts = options.max_attempts;
+        service.max_queue_length = options.max_queue_length;
+        service.prefetch = options.prefetch;
         if (rel != nullptr) {
             settings.rel_services["rel"] = *rel;
             service.instances["rel"] = options.rel;

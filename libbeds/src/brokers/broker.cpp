@@ -366,6 +366,10 @@ struct broker::impl {
         }
     }
 
+    void note_blocked(const amqp::publisher_connection& by) {
+        note_amqp("RabbitMQ blocks publishers: " + by.blocked_reason());
+    }
+
     void note_backend() {
         const bool connected = work->connected();
         std::string text;
@@ -450,7 +454,7 @@ struct broker::impl {
             }
             if (out->blocked()) {
                 // RabbitMQ takes no replies: work that cannot be answered is not begun.
-                note_amqp("RabbitMQ blocks publishers: " + out->blocked_reason());
+                note_blocked(*out);
                 amqp::wait(nullptr, &*out, wake.descriptor(), 200ms);
                 in->pump();
                 return;
@@ -917,12 +921,21 @@ struct broker::impl {
         }
     }
 
-    void await_confirms(amqp::publisher_connection& of, core::deadline until) const {
-        if (!of.wait_confirms(until)) {
-            throw core::error(
-                core::errc::deadline_exceeded,
-                "RabbitMQ did not confirm replies or requests that are kept in time",
-                {.origin = core::error_origin::rabbitmq, .handle = core::handle_state::broken});
+    /// While RabbitMQ blocks publishers the time does not run: what was done would be delivered
+    /// again and again, towards the delivery limit, only because its reply has to wait.
+    void await_confirms(amqp::publisher_connection& of, core::deadline until) {
+        constexpr auto look = 200ms;
+        while (!of.wait_confirms(until.earlier(core::deadline::after(look)))) {
+            if (of.blocked() && !(stopping && out_of_time())) {
+                note_blocked(of);
+                in->pump();
+                until = batch_limit();
+            } else if (until.expired()) {
+                throw core::error(
+                    core::errc::deadline_exceeded,
+                    "RabbitMQ did not confirm replies or requests that are kept in time",
+                    {.origin = core::error_origin::rabbitmq, .handle = core::handle_state::broken});
+            }
         }
     }
 

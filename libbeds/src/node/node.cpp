@@ -354,9 +354,11 @@ struct node::impl {
                                                                  {},
                                                                  {}})
                                          .first->second;
-                    if (!counters.amqp_connected) {
+                    // Connected, and yet in trouble: RabbitMQ blocks publishers.
+                    if (auto trouble = one->amqp_trouble();
+                        !counters.amqp_connected || !trouble.empty()) {
                         rabbitmq.ready = false;
-                        rabbitmq.trouble = one->amqp_trouble();
+                        rabbitmq.trouble = std::move(trouble);
                     }
                     if (!counters.backend_connected) {
                         database.ready = false;

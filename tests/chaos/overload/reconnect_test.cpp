@@ -1,0 +1,63 @@
+#include "faults/fixture.hpp"
+#include "support/gate.hpp"
+
+using namespace beds;
+using namespace beds::test;
+
+TEST_CASE("when RabbitMQ is away nobody storms it, and all are back soon after it") {
+    chaos_world world;
+    const auto real = servers().amqp();
+    gate network{real.host, real.port};
+    auto through = real;
+    through.host = "127.0.0.1";
+    through.port = network.port();
+    world.running = std::make_unique<running_node>(through, &world.rel, world.options);
+    REQUIRE(world.ready());
+    std::vector<std::unique_ptr<client::client>> clients;
+    for (int i = 0; i < 20; ++i) {
+        clients.push_back(world.running->new_client());
+    }
+    for (const auto& one : clients) {
+        REQUIRE(one->wait_ready(core::deadline::after(20s)));
+    }
+
+    servers().kill(server::rabbitmq);
+    std::this_thread::sleep_for(2s); // the first attempts, 100 ms and 200 ms apart
+    const auto before = network.count().accepted;
+    constexpr auto away = 10s;
+    std::this_thread::sleep_for(away);
+    const auto attempts = network.count().accepted - before;
+    servers().start(server::rabbitmq);
+    const auto back = std::chrono::steady_clock::now();
+    for (const auto& one : clients) {
+        CHECK(one->call(client::fetch("counters", 1), core::deadline::after(20s)).ok());
+    }
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - back;
+    // 20 clients and 5 brokers: each tries less and less often, at random, ten seconds apart at
+    // last.
+    INFO(attempts << " attempts in " << away.count() << " s, all back after " << took.count()
+                  << " s");
+    CHECK(attempts <= 10U * static_cast<std::uint64_t>(away.count()));
+    CHECK(took.count() < 15);
+}
+
+TEST_CASE("a node whose connections are all closed serves again at once") {
+    chaos_world world;
+    world.start_ready();
+    const auto client = world.running->new_client();
+    REQUIRE(client->call(raise(1), 5s).ok());
+    servers().rabbitmqctl({"close_all_connections", "maintenance"});
+    const auto began = std::chrono::steady_clock::now();
+    auto request = client::request{raise(1)};
+    request.id = "after the cut";
+    bool served = false;
+    while (!served && std::chrono::steady_clock::now() - began < 10s) {
+        served = client->call(request, core::deadline::after(1s)).ok();
+    }
+    const auto took = std::chrono::steady_clock::now() - began;
+    INFO(std::chrono::duration_cast<std::chrono::milliseconds>(took).count() << " ms");
+    CHECK(served);
+    CHECK(took < 3s);
+    CHECK(world.ready(5s));
+    CHECK(world.data.number("SELECT value FROM counters WHERE id = 1") == 2);
+}
