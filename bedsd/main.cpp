@@ -6,6 +6,9 @@
 #include "signals.hpp"
 #include "status.hpp"
 
+#if BEDS_WITH_ADMIN
+#include <beds/admin/server.hpp>
+#endif
 #include <beds/config/load.hpp>
 #include <beds/core/deadline.hpp>
 #include <beds/core/error.hpp>
@@ -20,6 +23,7 @@
 #include <csignal>
 #include <exception>
 #include <iostream>
+#include <optional>
 
 namespace {
 
@@ -56,10 +60,29 @@ exit_code serve(beds::node::node& node, const beds::config::admin_settings& admi
                 const beds::observe::log_sink& log, const bedsd::signal_queue& signals) {
     bedsd::service_notifier notifier;
     notifier.status("starting");
+#if BEDS_WITH_ADMIN
+    std::optional<beds::admin::server> pages; // listens before work begins, or work does not begin
+    if (!admin.listen.empty()) {
+        pages.emplace(node,
+                      beds::admin::server_settings{.listen = admin.listen, .remote = admin.remote},
+                      log);
+    }
+#else
+    if (!admin.listen.empty()) {
+        throw beds::core::error(beds::core::errc::invalid_configuration,
+                                "admin.listen: this bedsd was built without admin pages");
+    }
+#endif
     node.start();
+#if BEDS_WITH_ADMIN
+    if (pages) {
+        pages->start();
+    }
+#endif
     const auto give_up =
         admin.start_timeout ? deadline::after(*admin.start_timeout) : deadline::never();
     bool was_ready = false;
+    bool was_stuck = false;
     auto result = exit_code::ok;
     for (int taken = 0; taken != SIGTERM && taken != SIGINT;
          taken = signals.next(std::chrono::milliseconds{250})) {
@@ -69,7 +92,12 @@ exit_code serve(beds::node::node& node, const beds::config::admin_settings& admi
         }
         const auto status = node.status();
         notifier.status(bedsd::status_text(status));
-        notifier.alive();
+        if (status.stuck.empty()) {
+            notifier.alive();
+        } else if (!was_stuck) { // the service manager's watchdog takes it from here
+            log.write(level::error, "BEDSD_STUCK", "bedsd", bedsd::status_text(status));
+            was_stuck = true;
+        }
         if (status.ready) {
             notifier.ready();
             was_ready = true;

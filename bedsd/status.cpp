@@ -23,6 +23,13 @@ std::string missing_text(const beds::node::node_status& status) {
 }
 
 std::string status_text(const beds::node::node_status& status) {
+    if (!status.stuck.empty()) {
+        std::string text = "stuck:";
+        for (const auto& each : status.stuck) {
+            text += ' ' + each;
+        }
+        return text;
+    }
     if (!status.live) {
         return "stopped";
     }

@@ -3,6 +3,7 @@
 #include "connect.hpp"
 #include "options.hpp"
 #include "print.hpp"
+#include "status.hpp"
 #include "stream.hpp"
 
 #include <beds/core/error.hpp>
@@ -23,11 +24,14 @@ std::optional<std::string> variable(const char* name) {
     return found == nullptr ? std::nullopt : std::optional<std::string>{found};
 }
 
+format chosen_format(const bedsctl::options& options) {
+    return options.output.value_or(::isatty(STDOUT_FILENO) != 0 ? format::table : format::json);
+}
+
 exit_code ask(beds::client::client& client, const bedsctl::options& options,
               beds::client::request request, beds::core::deadline until) {
     const auto reply = client.call(std::move(request), until);
-    const auto chosen =
-        options.output.value_or(::isatty(STDOUT_FILENO) != 0 ? format::table : format::json);
+    const auto chosen = chosen_format(options);
     if (chosen == format::json) {
         std::cout << reply.json() << '\n';
     } else if (options.task == task::describe && reply.ok()) {
@@ -41,7 +45,21 @@ exit_code ask(beds::client::client& client, const bedsctl::options& options,
     return std::cout ? bedsctl::exit_code_of(reply) : exit_code::unknown;
 }
 
+exit_code show_status(const bedsctl::options& options) {
+    const auto address = bedsctl::admin_address(options);
+    const auto page = bedsctl::fetch_status(address, options.timeout);
+    const auto result = bedsctl::print_status(std::cout, page, chosen_format(options));
+    std::cout.flush();
+    if (result == exit_code::unknown) {
+        std::cerr << "bedsctl: http://" << address << "/status is no page of a node\n";
+    }
+    return std::cout ? result : exit_code::unknown;
+}
+
 exit_code run(const bedsctl::options& options) {
+    if (options.task == task::status) {
+        return show_status(options);
+    }
     // Everything that can be wrong with the command line is told before anything is opened.
     beds::client::request request;
     if (options.task == task::call) {
@@ -63,8 +81,7 @@ exit_code run(const bedsctl::options& options) {
         auto where = bedsctl::client_settings(options.connection);
         where.amqp.connection_name = "bedsctl dlq";
         return bedsctl::handle_dead_letters(where.amqp, where.queue_tag, options.letters,
-                                            options.output.value_or(format::table), std::cout,
-                                            std::cerr, until);
+                                            chosen_format(options), std::cout, std::cerr, until);
     }
     const auto connection = bedsctl::connect(bedsctl::client_settings(options.connection), until);
     if (connection.client == nullptr) {

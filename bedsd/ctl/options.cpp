@@ -22,6 +22,7 @@ Examples:
   bedsctl describe
   bedsctl call countries fetch key=MX
   bedsctl call accounts transfer from:=1 to:=2 amount=10.00
+  bedsctl status
 See also: bedsctl call --help
 
 Exit codes:
@@ -30,6 +31,12 @@ Exit codes:
   2  wrong command line or configuration
   3  the effect is unknown (send the same again with the same --id to learn it), or RabbitMQ, the node
      or its database could not be reached in time)";
+
+constexpr const char* status_footer = R"(
+Asks one node, not the service: at --admin, at `listen` of [admin] in the configuration (--config,
+BEDS_CONFIG), or at 127.0.0.1:9464.
+
+Exit codes: 0 ready, 1 not ready, 2 wrong command line or configuration, 3 no node answers)";
 
 constexpr const char* dlq_footer = R"(
 Dead letters are requests that failed and whose sender could not be told; {tag}dead holds them. Use the
@@ -204,6 +211,12 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
     call->add_option("--json", chosen.input, "Read requests from FILE, - is standard input")
         ->type_name("FILE");
 
+    auto* status = app.add_subcommand(
+        "status", "How a node is: what it is connected to, and what became of requests");
+    status->footer(status_footer);
+    status->add_option("--admin", chosen.admin, "Address of the node's admin pages")
+        ->type_name("ADDRESS:PORT");
+
     auto* describe = app.add_subcommand("describe", "What templates there are and what they offer");
     describe->add_option("TEMPLATE", chosen.described_template, "Only this one, in detail");
 
@@ -243,7 +256,7 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
         const auto words = app.remaining();
         if (!words.empty()) {
             err << "bedsctl: there is no command or option '" << words.front()
-                << "'; commands: call, describe, dlq (see bedsctl --help)\n";
+                << "'; commands: call, describe, dlq, status (see bedsctl --help)\n";
             return exit_code::usage;
         }
         return app.exit(error, out, err) == 0 ? exit_code::ok : exit_code::usage;
@@ -276,6 +289,14 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
                                   "' is no time such as 10s, 500ms or 2m (up to 24 hours)");
             }
             chosen.timeout = *parsed;
+        }
+        if (status->parsed()) {
+            chosen.task = task::status;
+            if (const auto named = variables("BEDS_CONFIG");
+                chosen.connection.config.empty() && named) {
+                chosen.connection.config = *named;
+            }
+            return chosen;
         }
         if (dlq->parsed()) {
             chosen.task = task::dead_letters;

@@ -18,6 +18,7 @@ enum class task {
     call,
     stream, ///< `call --json FILE`: NDJSON in, NDJSON out
     describe,
+    status,
     dead_letters ///< `dlq`
 };
 
@@ -40,6 +41,7 @@ struct options {
     std::string id = {};                 ///< idempotency key of the request
     std::string input = {};              ///< of `stream`; `-` is standard input
     std::string described_template = {}; ///< empty: all
+    std::string admin = {};              ///< of `status`: address of the node's admin pages
     letter_options letters = {};
 };
 

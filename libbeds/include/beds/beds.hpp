@@ -21,6 +21,10 @@
 #include <beds/templates/registry.hpp>
 
 // Installed when they were built.
+#if __has_include(<beds/admin/server.hpp>)
+#include <beds/admin/pages.hpp>
+#include <beds/admin/server.hpp>
+#endif
 #if __has_include(<beds/adapters/mariadb.hpp>)
 #include <beds/adapters/mariadb.hpp>
 #endif

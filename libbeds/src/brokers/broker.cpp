@@ -383,6 +383,7 @@ struct broker::impl {
             backend_noted = std::move(text);
         }
         counters.backend_connected.store(connected, std::memory_order_relaxed);
+        counters.backend_connects.store(work->connects(), std::memory_order_relaxed);
     }
 
     /// True when both connections are there.
@@ -436,11 +437,11 @@ struct broker::impl {
             counters.note_turn(std::chrono::steady_clock::now());
             step();
         }
-        counters.turn.store(0, std::memory_order_relaxed); // the end has a bound of its own
         if (!abandon) {
             state = broker_state::draining;
             drain();
         }
+        counters.turn.store(0, std::memory_order_relaxed);
         disconnect();
         state = broker_state::stopped;
     }
@@ -602,10 +603,11 @@ struct broker::impl {
                 throw;
             }
             enter_as_settled();
+            const auto now = std::chrono::steady_clock::now();
+            counters.note_turn(now);
             counters.message_time.add(
-                static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(
-                                               std::chrono::steady_clock::now() - read)
-                                               .count()),
+                static_cast<std::uint64_t>(
+                    std::chrono::duration_cast<std::chrono::microseconds>(now - read).count()),
                 chunk.size());
             if (!work->connected()) {
                 note_backend();

@@ -21,6 +21,8 @@ constexpr std::array<string_view, 2> words_of<queue_kind>{"quorum", "classic"};
 template <>
 constexpr std::array<string_view, 2> words_of<direct_access>{"allow", "deny"};
 template <>
+constexpr std::array<string_view, 2> words_of<remote_access>{"deny", "allow"};
+template <>
 constexpr std::array<string_view, 2> words_of<mismatch_action>{"stop", "leave_out"};
 template <>
 constexpr std::array<string_view, 4> words_of<log_level>{"debug", "info", "warning", "error"};
@@ -89,8 +91,9 @@ constexpr text_rule host_rule{[](string_view text) {
                               "their own",
                               false};
 constexpr text_rule not_empty{[](string_view text) { return !text.empty(); }, "text, not empty"};
-constexpr text_rule listen_rule{[](string_view text) { return text.empty(); },
-                                "\"\" (admin pages are not available in this version)"};
+constexpr text_rule listen_rule{
+    [](string_view text) { return text.empty() || parse_listen(text).has_value(); },
+    "an address with a port, such as \"127.0.0.1:9464\" or \"[::1]:9464\", or \"\""};
 
 constexpr text_rule coalesce_rule{
     [](string_view text) { return parse_coalesce(text).has_value(); },
@@ -356,8 +359,13 @@ constexpr key log_keys[]{
 constexpr key admin_keys[]{
     {.name = "listen",
      .at = at<&admin_settings::listen>,
-     .doc = "Address of the admin pages, which are not available in this version.",
+     .doc = "Where `/live`, `/ready`, `/status` and `/metrics` are served over HTTP; port 0 is any "
+            "free one, which the log names. Empty: nowhere.",
      .rule = listen_rule},
+    {.name = "remote",
+     .at = at<&admin_settings::remote>,
+     .doc = "`deny`: `listen` must be an address of this machine alone. The pages are neither "
+            "encrypted nor protected; they hold names of templates and servers, and no data."},
     {.name = "start_timeout",
      .at = at<&admin_settings::start_timeout>,
      .doc = "How long RabbitMQ and required databases may stay away at start before the node gives "
@@ -888,6 +896,12 @@ std::vector<problem> check_relations(const settings& all,
         }
     }
     check_required(found, all);
+    if (const auto listen = parse_listen(all.admin.listen);
+        listen && !listen->loopback && all.admin.remote == remote_access::deny) {
+        add(found, "admin.listen", "an address of this machine alone",
+            "is an address that other machines reach: take one such as 127.0.0.1, or set `remote "
+            "= \"allow\"`");
+    }
     return found;
 }
 

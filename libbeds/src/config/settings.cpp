@@ -4,7 +4,9 @@
 #include <beds/core/error.hpp>
 
 #include <algorithm>
+#include <arpa/inet.h>
 #include <array>
+#include <charconv>
 #include <ostream>
 #include <unistd.h>
 #include <utility>
@@ -67,6 +69,30 @@ std::optional<coalesce_features> parse_coalesce(std::string_view text) {
         made.*found->second = any = true;
     }
     return any ? std::optional{made} : std::nullopt;
+}
+
+std::optional<listen_address> parse_listen(std::string_view text) {
+    const auto colon = text.rfind(':');
+    if (colon == std::string_view::npos || text.size() > 64) {
+        return std::nullopt;
+    }
+    listen_address made;
+    const auto digits = text.substr(colon + 1);
+    const auto* const end = digits.data() + digits.size();
+    const auto parsed = std::from_chars(digits.data(), end, made.port);
+    if (digits.empty() || parsed.ec != std::errc{} || parsed.ptr != end) {
+        return std::nullopt;
+    }
+    auto address = text.substr(0, colon);
+    const bool v6 = address.size() > 2 && address.front() == '[' && address.back() == ']';
+    made.address = v6 ? address.substr(1, address.size() - 2) : address;
+    std::array<unsigned char, 16> bytes{};
+    if (::inet_pton(v6 ? AF_INET6 : AF_INET, made.address.c_str(), bytes.data()) != 1) {
+        return std::nullopt;
+    }
+    constexpr std::array<unsigned char, 16> one{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
+    made.loopback = v6 ? bytes == one : bytes[0] == 127;
+    return made;
 }
 
 std::vector<problem> check(const settings& value,

@@ -1244,6 +1244,10 @@ bool factory::connected() const {
     return impl_->session != nullptr && impl_->session->usable();
 }
 
+std::uint64_t factory::connects() const {
+    return impl_->connects;
+}
+
 const std::string& factory::last_error() const {
     return impl_->last_error;
 }

@@ -1,10 +1,14 @@
+#include <beds/amqp/connection.hpp>
 #include <beds/brokers/broker_pool.hpp>
 #include <beds/core/error.hpp>
 #include <beds/core/supervisor.hpp>
 #include <beds/node/node.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <map>
+#include <mutex>
+#include <optional>
 #include <thread>
 
 namespace beds::node {
@@ -101,11 +105,16 @@ struct node::impl {
     std::shared_ptr<core::supervisor> supervisor;
     struct role_pools {
         std::string role;
+        std::shared_ptr<const templates::registry> own;
         std::vector<std::unique_ptr<brokers::broker_pool>> pools;
     };
+    /// For asking how long the queues are; by role.
+    std::map<std::string, amqp::publisher_connection> inspectors;
+    std::mutex inspecting;
     std::vector<role_pools> roles;
-    bool started = false;
-    bool stopped = false;
+    std::atomic<bool> started{false};
+    std::atomic<bool> stopping{false};
+    std::atomic<bool> stopped{false};
 
     /// Runs one step and reports it; what it throws stops the IPL.
     template <class Step>
@@ -271,6 +280,7 @@ struct node::impl {
         const auto own = templates_of(role);
         auto& made = roles.emplace_back();
         made.role = role;
+        made.own = own;
         const auto node_name = given.id.node.empty() ? config::host_name() : given.id.node;
         std::size_t count = 0;
         const bool reads =
@@ -364,6 +374,10 @@ struct node::impl {
                         database.ready = false;
                         database.trouble = one->backend_trouble();
                     }
+                    if (counters.since_turn > longest_turn(one->settings(), *role.own)) {
+                        made.live = false;
+                        made.stuck.push_back(counters.broker);
+                    }
                     rabbitmq.waited = std::max(rabbitmq.waited, one->amqp_waited());
                     database.waited = std::max(database.waited, one->backend_waited());
                     made.brokers.push_back(std::move(counters));
@@ -376,9 +390,93 @@ struct node::impl {
         for (auto& [name, database] : databases) {
             made.dependencies.push_back(std::move(database));
         }
-        made.ready = made.live &&
+        made.ready = made.live && !stopping &&
                      std::all_of(made.dependencies.begin(), made.dependencies.end(),
                                  [](const dependency& one) { return one.ready || !one.required; });
+        return made;
+    }
+
+    /// The sum of all that bounds one turn of a broker, and two minutes.
+    static std::chrono::milliseconds longest_turn(const brokers::broker_settings& of,
+                                                  const templates::registry& own) {
+        constexpr std::chrono::milliseconds for_each_template{50};
+        return of.amqp.heartbeat * 2 + of.amqp.connect_timeout * 4 +
+               of.factory.connect_timeout * 5 + own.all().size() * for_each_template + 120s;
+    }
+
+    [[nodiscard]] std::vector<observe::template_traffic> traffic() const {
+        observe::template_traffic nameless;
+        std::map<std::string, observe::template_traffic> by_name;
+        for (const auto& role : roles) {
+            std::vector<observe::template_traffic> totals(role.own->all().size() + 1);
+            for (const auto& pool : role.pools) {
+                for (const auto& one : pool->brokers()) {
+                    one->add_traffic(totals);
+                }
+            }
+            nameless.add(totals.front());
+            for (std::size_t i = 1; i < totals.size(); ++i) {
+                by_name[role.own->all()[i - 1].name].add(totals[i]);
+            }
+        }
+        std::vector<observe::template_traffic> made{std::move(nameless)};
+        for (auto& [name, totals] : by_name) {
+            totals.name = name;
+            made.push_back(std::move(totals));
+        }
+        return made;
+    }
+
+    static std::vector<amqp::queue_name> queues_of(const role_pools& role, std::string_view tag) {
+        std::vector<amqp::queue_name> made{amqp::catalog_queue(tag), amqp::dead_queue(tag)};
+        for (const auto& pool : role.pools) {
+            made.push_back(amqp::request_queue_name(tag, pool->connection(), pool->op_class()));
+        }
+        return made;
+    }
+
+    void ask_lengths(const role_pools& role, core::deadline until,
+                     std::vector<queue_length>& into) {
+        const auto& service = given.broker_services.at(role.role);
+        auto found = inspectors.find(role.role);
+        if (found == inspectors.end()) {
+            auto settings = amqp_settings(service);
+            settings.connection_name =
+                (given.id.node.empty() ? config::host_name() : given.id.node) + " queue lengths";
+            found = inspectors
+                        .emplace(role.role,
+                                 amqp::publisher_connection{
+                                     settings, until, amqp::publisher_options{amqp::confirms::off}})
+                        .first;
+        }
+        for (const auto& name : queues_of(role, service.queue_tag)) {
+            if (const auto status = found->second.inspect(name, until)) {
+                into.push_back({role.role, name.str(), status->messages, status->consumers});
+            }
+        }
+    }
+
+    std::vector<queue_length> queue_lengths(core::deadline until) {
+        const std::lock_guard lock{inspecting};
+        std::vector<queue_length> made;
+        for (const auto& role : roles) {
+            if (role.pools.empty()) {
+                continue;
+            }
+            const auto before = made.size();
+            try {
+                try {
+                    ask_lengths(role, until, made);
+                } catch (const core::error&) { // it may have been broken since the last time
+                    inspectors.erase(role.role);
+                    made.resize(before);
+                    ask_lengths(role, until, made);
+                }
+            } catch (const core::error&) {
+                inspectors.erase(role.role);
+                made.resize(before); // the brokers say what is wrong with RabbitMQ
+            }
+        }
         return made;
     }
 };
@@ -468,8 +566,17 @@ node_status node::status() const {
     return impl_->status();
 }
 
+std::vector<observe::template_traffic> node::traffic() const {
+    return impl_->traffic();
+}
+
+std::vector<queue_length> node::queue_lengths(core::deadline until) const {
+    return impl_->queue_lengths(until);
+}
+
 bool node::stop(core::deadline until) {
     auto& self = *impl_;
+    self.stopping = true;
     for (const auto& role : self.roles) {
         for (const auto& pool : role.pools) {
             pool->stop(until);

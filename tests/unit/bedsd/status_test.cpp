@@ -19,4 +19,7 @@ TEST_CASE("the status names what is missing") {
     CHECK(bedsd::status_text(status) == "ready; without database rec");
     status.dependencies[2].ready = true;
     CHECK(bedsd::status_text(status) == "ready");
+    status.live = status.ready = false;
+    status.stuck = {"node rel.read/0", "node rel.read/3"};
+    CHECK(bedsd::status_text(status) == "stuck: node rel.read/0 node rel.read/3");
 }

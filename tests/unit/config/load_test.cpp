@@ -427,12 +427,28 @@ TEST_CASE("a damaged file is a problem, never a crash") {
     CHECK(refused > minimal.size());
 }
 
-TEST_CASE("admin pages are refused as long as there are none") {
+TEST_CASE("admin pages are for this machine alone unless the configuration says otherwise") {
     files room;
-    const auto result = room.load(std::string{minimal} + "[admin]\nlisten = \"127.0.0.1:8077\"\n");
-    const auto problem = config_test::problem_of(result, "admin.listen");
-    INFO(problem.message);
-    CHECK(problem.file == (room.root() / "beds.toml").string());
-    CHECK(problem.line == 13);
-    CHECK(contains(problem.message, "not available in this version"));
+    const auto with = [&](std::string_view more) {
+        return room.load(std::string{minimal} + "[admin]\n" + std::string{more});
+    };
+    for (const auto* good : {"127.0.0.1:9464", "127.8.8.8:1", "[::1]:65535", "127.0.0.1:0", ""}) {
+        CHECK(with("listen = \"" + std::string{good} + "\"\n").ok());
+    }
+    for (const auto* bad : {"localhost:9464", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536",
+                            "127.0.0.1:94x", "::1:9464", "[127.0.0.1]:9464", ":9464", "9464"}) {
+        const auto result = with("listen = \"" + std::string{bad} + "\"\n");
+        const auto problem = config_test::problem_of(result, "admin.listen");
+        INFO(bad << ": " << problem.message);
+        CHECK(problem.line == 13);
+        CHECK(contains(problem.message, "an address with a port"));
+    }
+    for (const auto* open :
+         {"0.0.0.0:9464", "[::]:9464", "192.168.1.1:9464", "[::ffff:127.0.0.1]:9"}) {
+        const auto listen = "listen = \"" + std::string{open} + "\"\n";
+        const auto refused = with(listen);
+        INFO(open);
+        CHECK(contains(config_test::problem_of(refused, "admin.listen").message, "remote"));
+        CHECK(with(listen + "remote = \"allow\"\n").ok());
+    }
 }

@@ -65,7 +65,7 @@ TEST_CASE("check names the key that is wrong") {
           }) == "rel_services.beds");
     CHECK(wrong([](auto& all) { all.admin.start_timeout = 1ms; }) == "admin.start_timeout");
     CHECK(wrong([](auto& all) { all.admin.drain_timeout = -1ms; }) == "admin.drain_timeout");
-    CHECK(wrong([](auto& all) { all.admin.listen = "127.0.0.1:8077"; }) == "admin.listen");
+    CHECK(wrong([](auto& all) { all.admin.listen = "0.0.0.0:8077"; }) == "admin.listen");
     CHECK(wrong([](auto& all) { all.id.wbid = "MS"; }) == "id.wbid");
     CHECK(wrong([](auto& all) { all.log.level = static_cast<config::log_level>(9); }) ==
           "log.level");

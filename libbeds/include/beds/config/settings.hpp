@@ -189,9 +189,24 @@ struct log_settings {
     friend bool operator==(const log_settings&, const log_settings&) = default;
 };
 
+/// Where the admin pages are served, taken from `127.0.0.1:9464` or `[::1]:9464`.
+struct listen_address {
+    std::string address = {}; ///< IPv4 or IPv6, without brackets
+    std::uint16_t port = 0;   ///< 0: any free one
+    bool loopback = false;    ///< only this machine reaches it
+};
+/// Nothing when the text is not an address with a port. Host names are not looked up.
+std::optional<listen_address> parse_listen(std::string_view text);
+
+/// May the admin pages be served on an address that other machines reach?
+enum class remote_access { deny, allow };
+
 /// `[admin]`: how the node is run.
 struct admin_settings {
-    std::string listen = {}; ///< of the admin pages, not available in this version: must be empty
+    std::string listen = {}; ///< of the admin pages, as `parse_listen` reads it; empty: none
+    /// The pages are not encrypted and ask nobody who he is; they show names of templates and
+    /// servers, and no data.
+    remote_access remote = remote_access::deny;
     /// How long required servers may stay away at start before the node gives up; nothing: it keeps
     /// trying. 100 ms to 24 h.
     std::optional<std::chrono::milliseconds> start_timeout = {};

@@ -93,6 +93,8 @@ public:
     /// find it dead, and connects if there is none, in the time that `ensure_session` has.
     void idle(core::deadline until);
     [[nodiscard]] bool connected() const;
+    /// How often a session was made.
+    [[nodiscard]] std::uint64_t connects() const;
     /// Why the last attempt to connect failed; for operators.
     [[nodiscard]] const std::string& last_error() const;
 

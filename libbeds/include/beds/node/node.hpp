@@ -4,10 +4,12 @@
 #include <beds/config/settings.hpp>
 #include <beds/core/deadline.hpp>
 #include <beds/observe/counters.hpp>
+#include <beds/observe/ledger.hpp>
 #include <beds/observe/log.hpp>
 #include <beds/templates/registry.hpp>
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -44,10 +46,22 @@ struct dependency {
 };
 
 struct node_status {
-    bool live = false;  ///< started and not stopped
-    bool ready = false; ///< every required dependency is there: requests are served
+    /// Started, not stopped, and every broker's thread comes round: none has been at one batch for
+    /// longer than deadlines, heartbeat and time-outs allow it.
+    bool live = false;
+    /// Every required dependency is there and no stop has begun: requests are served.
+    bool ready = false;
     std::vector<dependency> dependencies;
     std::vector<observe::broker_counters> brokers;
+    std::vector<std::string> stuck; ///< brokers whose threads do not come round
+};
+
+/// What waits in one queue of RabbitMQ.
+struct queue_length {
+    std::string service; ///< the role
+    std::string queue;
+    std::uint32_t messages = 0; ///< not counting what brokers hold
+    std::uint32_t consumers = 0;
 };
 
 /// A running BEDS: the brokers of every role that the configuration gives it, over the adapters of
@@ -91,6 +105,13 @@ public:
     /// True when the node became ready before the deadline; else `status()` says what is missing.
     bool wait_ready(core::deadline until) const;
     [[nodiscard]] node_status status() const;
+    /// What became of the operations that this node received, by template: first those of no
+    /// template, then all templates in order of name.
+    [[nodiscard]] std::vector<observe::template_traffic> traffic() const;
+    /// Asks RabbitMQ how much waits in this node's queues, the dead queues included; a role whose
+    /// RabbitMQ does not answer is left out. Blocks, no longer than the deadline says for each
+    /// role; keeps a connection per role, which is made anew when it is broken.
+    [[nodiscard]] std::vector<queue_length> queue_lengths(core::deadline until) const;
 
     /// Orderly stop: stop consuming, finish what is under way, reply, acknowledge. False when work
     /// was left at the deadline; it is delivered again elsewhere, nothing is lost.
