@@ -83,7 +83,7 @@ TEST_CASE(
     }
     INFO("seed " << chosen << ": applied " << counts.applied << ", unknown " << counts.unknown
                  << ", none " << counts.none << ", cut " << network.count().cut);
-    CHECK(network.count().cut > writes / 2);
+    CHECK(static_cast<int>(network.count().cut) > writes / 2);
     CHECK(world.data.number("SELECT COUNT(*) FROM counters WHERE value <> 1") == 0);
     CHECK(world.data.number("SELECT COUNT(*) FROM beds_inbox") == writes);
 }
