@@ -9,7 +9,7 @@
 -- id         the operation's id, as its sender chose it (bytes, compared exactly)
 -- content    128 bits over the operation; the same id with other content is refused
 -- reply      the stored reply; may hold data of the operation, so treat it like the tables it is about
--- created    UTC; rows older than the time in which senders repeat may be deleted
+-- created    the server's time; rows older than `inbox_window` are deleted by the nodes, few at a time
 --
 -- Keep it InnoDB: the row and the effect must commit together.
 CREATE TABLE IF NOT EXISTS beds_inbox (

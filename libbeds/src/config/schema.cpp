@@ -285,6 +285,14 @@ constexpr key rel_keys[]{
     {.name = "inbox",
      .at = at<&rel::inbox>,
      .doc = "Keep the table `beds_inbox` there, so that a write sent twice happens once."},
+    {.name = "inbox_window",
+     .at = at<&rel::inbox_window>,
+     .doc = "How long `beds_inbox` remembers a write at least, by the clock of the database: "
+            "whoever sends it again later than that may have it happen again. Longer than any "
+            "sender, and any queue, keeps a message. Older rows are deleted, few at a time, by "
+            "one node after the other; needs the right to DELETE there.",
+     .low = minute,
+     .high = 2160 * hour},
     {.name = "coalesce",
      .at = at<&rel::coalesce>,
      .doc = "Operations of one kind that come together share statements. `auto`: as far as the "

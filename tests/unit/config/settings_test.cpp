@@ -59,6 +59,8 @@ TEST_CASE("check names the key that is wrong") {
           "broker_services.app_server.instances.rel.bulk");
     CHECK(wrong([](auto& all) { all.rel_services["rel"].database.clear(); }) ==
           "rel_services.rel.database");
+    CHECK(wrong([](auto& all) { all.rel_services["rel"].inbox_window = 59s; }) ==
+          "rel_services.rel.inbox_window");
     CHECK(wrong([](auto& all) {
               all.rel_services["beds"] = all.rel_services["rel"];
               all.rel_services["beds"].required = false;

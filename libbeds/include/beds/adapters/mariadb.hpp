@@ -13,6 +13,8 @@ namespace beds::adapters {
 ///
 /// Tables that are written must be InnoDB, or rollbacks do not undo. With `settings.inbox` the
 /// database holds the table `beds_inbox`, made from the installed `sql/mariadb/inbox.sql`.
+/// Its rows older than `inbox_window` are deleted in the background, by a further session, once the
+/// first write was done.
 ///
 /// Sessions run at READ COMMITTED in UTC with utf8mb4 and a strict `sql_mode`; values travel as
 /// bound parameters of prepared statements only. What still runs past its unit's deadline is ended

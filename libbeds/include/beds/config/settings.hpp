@@ -131,6 +131,8 @@ struct rel_service_settings {
     tls_settings tls = {};
     std::chrono::milliseconds connect_timeout{5000}; ///< 100 ms to 5 min
     bool inbox = true; ///< keep `beds_inbox` there, so that a write sent twice happens once
+    /// How long it is known at least that a write happened, 1 min to 2160 h; older rows are deleted.
+    std::chrono::seconds inbox_window{std::chrono::hours{24}};
     /// Operations that come together share statements: `auto` does what the server can do; see
     /// `parse_coalesce`. Results and effects are the same either way.
     std::string coalesce = "auto";

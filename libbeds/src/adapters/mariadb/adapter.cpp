@@ -12,8 +12,7 @@ class mariadb_adapter final : public adapter {
 public:
     mariadb_adapter(std::string connection_name, config::rel_service_settings settings)
         : connection_name_(std::move(connection_name)),
-          settings_(std::make_shared<const config::rel_service_settings>(std::move(settings))),
-          catalog_(std::make_shared<catalog>()), late_(std::make_shared<watchdog>(settings_)) {}
+          shared_(std::make_shared<shared_parts>(std::move(settings))) {}
 
     [[nodiscard]] std::string_view engine_name() const override { return "mariadb"; }
     [[nodiscard]] const std::string& connection_name() const override { return connection_name_; }
@@ -21,10 +20,10 @@ public:
         return {.transactions = true,
                 .procedures = true,
                 .pipelines = false,
-                .inbox = settings_->inbox};
+                .inbox = shared_->settings->inbox};
     }
     [[nodiscard]] std::unique_ptr<session> open_session(session_context context) override {
-        return std::make_unique<mariadb_session>(settings_, catalog_, late_, std::move(context));
+        return std::make_unique<mariadb_session>(shared_, std::move(context));
     }
 
     [[nodiscard]] std::vector<std::string>
@@ -74,7 +73,7 @@ public:
         if (procedure == nullptr || procedure->empty()) {
             return false;
         }
-        const auto known = catalog_->find_procedure(*procedure);
+        const auto known = shared_->known.find_procedure(*procedure);
         return known == nullptr || known->runs_alone;
     }
 
@@ -87,9 +86,7 @@ public:
 
 private:
     std::string connection_name_;
-    std::shared_ptr<const config::rel_service_settings> settings_;
-    std::shared_ptr<catalog> catalog_;
-    std::shared_ptr<watchdog> late_;
+    std::shared_ptr<shared_parts> shared_;
 };
 
 } // namespace

@@ -34,11 +34,9 @@ std::chrono::milliseconds limit_of(core::deadline until, std::chrono::millisecon
 
 } // namespace
 
-mariadb_session::mariadb_session(std::shared_ptr<const config::rel_service_settings> settings,
-                                 std::shared_ptr<catalog> shared, std::shared_ptr<watchdog> late,
-                                 session_context context)
-    : settings_(std::move(settings)), catalog_(std::move(shared)), late_(std::move(late)),
-      context_(std::move(context)), connection_(*settings_, context_, late_.get()) {}
+mariadb_session::mariadb_session(std::shared_ptr<shared_parts> shared, session_context context)
+    : shared_(std::move(shared)), settings_(shared_->settings), catalog_(&shared_->known),
+      context_(std::move(context)), connection_(*settings_, context_, &shared_->late) {}
 
 void mariadb_session::log(observe::level severity, std::string_view id,
                           std::string_view text) const {
@@ -377,7 +375,7 @@ step_result mariadb_session::open_unit(std::span<const operation_identity> ids, 
     // opens a transaction.
     const auto kind = kind_;
     const bool autocommit = kind == work_kind::read;
-    const auto limit = limit_of(until_, statement_limit_, late_->blind());
+    const auto limit = limit_of(until_, statement_limit_, shared_->late.blind());
     const bool limit_changes = limit != statement_limit_;
     if (!settings_known_ || autocommit != connection_.autocommit() || limit_changes) {
         std::string set = "SET autocommit = ";
@@ -406,6 +404,7 @@ step_result mariadb_session::open_unit(std::span<const operation_identity> ids, 
     open_ = kind == work_kind::write;
     changed_ = false;
     if (kind == work_kind::write && settings_->inbox) {
+        shared_->old.wanted(context_.name, context_.log);
         for (const auto& id : ids) {
             if (!can_be_stored(id)) {
                 nameless_.push_back(id.index);

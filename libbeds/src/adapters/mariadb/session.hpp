@@ -1,7 +1,7 @@
 #pragma once
 
-#include "adapters/mariadb/catalog.hpp"
 #include "adapters/mariadb/connection.hpp"
+#include "adapters/mariadb/shared_parts.hpp"
 #include "adapters/mariadb/sql.hpp"
 
 #include <beds/adapters/adapter.hpp>
@@ -28,9 +28,7 @@ enum class ran : std::uint8_t {
 
 class mariadb_session final : public session {
 public:
-    mariadb_session(std::shared_ptr<const config::rel_service_settings> settings,
-                    std::shared_ptr<catalog> shared, std::shared_ptr<watchdog> late,
-                    session_context context);
+    mariadb_session(std::shared_ptr<shared_parts> shared, session_context context);
 
     void connect(core::deadline until) override;
     [[nodiscard]] bool usable() const override { return connection_.usable(); }
@@ -239,9 +237,9 @@ private:
 
     core::outcome& result(const bound_operation& op) { return results_[op.index]; }
 
+    std::shared_ptr<shared_parts> shared_;
     std::shared_ptr<const config::rel_service_settings> settings_;
-    std::shared_ptr<catalog> catalog_;
-    std::shared_ptr<watchdog> late_;
+    catalog* catalog_;
     session_context context_;
     connection connection_;
 
