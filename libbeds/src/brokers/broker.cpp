@@ -1,5 +1,10 @@
+#include "brokers/arrival.hpp"
+#include "brokers/bookkeeping.hpp"
 #include "brokers/event_id.hpp"
+#include "brokers/incoming.hpp"
 #include "brokers/resend.hpp"
+#include "brokers/taken.hpp"
+#include "brokers/wake_event.hpp"
 #include "brokers/what_next.hpp"
 #include "core/failpoint.hpp"
 
@@ -15,13 +20,10 @@
 #include <exception>
 #include <mutex>
 #include <optional>
-#include <poll.h>
 #include <pthread.h>
 #include <random>
 #include <sched.h>
-#include <sys/eventfd.h>
 #include <thread>
-#include <unistd.h>
 #include <utility>
 
 namespace beds::brokers {
@@ -33,109 +35,11 @@ using core::outcome;
 using observe::level;
 using live = observe::live_counters;
 
-/// Wakes a thread that waits in poll(2).
-class wake_event {
-public:
-    wake_event() : descriptor_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
-        if (descriptor_ < 0) {
-            throw core::error(core::errc::internal, "cannot make an eventfd");
-        }
-    }
-    ~wake_event() { ::close(descriptor_); }
-    wake_event(const wake_event&) = delete;
-    wake_event& operator=(const wake_event&) = delete;
-
-    [[nodiscard]] int descriptor() const { return descriptor_; }
-    void set() const {
-        const std::uint64_t one = 1;
-        [[maybe_unused]] const auto written = ::write(descriptor_, &one, sizeof one);
-    }
-    void clear() const {
-        std::uint64_t count = 0;
-        [[maybe_unused]] const auto read = ::read(descriptor_, &count, sizeof count);
-    }
-    void wait(std::chrono::milliseconds longest) const {
-        pollfd watched{descriptor_, POLLIN, 0};
-        ::poll(&watched, 1, static_cast<int>(std::max<std::int64_t>(longest.count(), 0)));
-    }
-
-private:
-    int descriptor_;
-};
-
-/// How long something took to come for the first time; written by one thread, read by any.
-class arrival {
-public:
-    void start() { began_.store(now(), std::memory_order_relaxed); }
-    void note() {
-        if (took_.load(std::memory_order_relaxed) < 0) {
-            took_.store(since_start(), std::memory_order_relaxed);
-        }
-    }
-    [[nodiscard]] std::chrono::microseconds waited() const {
-        const auto took = took_.load(std::memory_order_relaxed);
-        return std::chrono::microseconds{took < 0 ? since_start() : took};
-    }
-
-private:
-    static std::int64_t now() {
-        return std::chrono::duration_cast<std::chrono::microseconds>(
-                   std::chrono::steady_clock::now().time_since_epoch())
-            .count();
-    }
-    [[nodiscard]] std::int64_t since_start() const {
-        const auto began = began_.load(std::memory_order_relaxed);
-        return began == 0 ? 0 : now() - began;
-    }
-
-    std::atomic<std::int64_t> began_{0};
-    std::atomic<std::int64_t> took_{-1};
-};
-
-/// What a batch remembers of each of its messages.
-struct taken {
-    amqp::delivery* delivery = nullptr;
-    std::string_view event{};
-    origin from{};
-    std::optional<outcome> refused{}; ///< the message as a whole
-    std::size_t message = 0;          ///< position among the factory's messages
-    std::uint64_t sequence = 0;       ///< of its reply; 0: its confirm is not waited for
-    what_next after = what_next::nothing;
-};
-
 /// A connection beside the two of every broker.
 struct further_connection {
     std::optional<amqp::publisher_connection> open{};
     core::steady_time used{};
 };
-
-/// Of a request. Its own, not those that nodes and RabbitMQ add.
-constexpr std::size_t most_headers = 64;
-
-constexpr std::string_view direct_reply_to = "amq.rabbitmq.reply-to";
-
-/// Its result may come in several messages. Asked of every delivery, so only what is there counts.
-bool takes_parts(const amqp::delivery& from) {
-    const auto& properties = from.properties();
-    return !properties.headers.empty() && !properties.reply_to.empty() &&
-           !properties.reply_to.starts_with(direct_reply_to) &&
-           (properties.integer("beds-parts") == 1 || properties.text("beds-parts") == "true");
-}
-
-/// Only what every AMQP client means by "this is JSON text".
-bool acceptable_encoding(std::string_view encoding) {
-    return encoding.empty() || encoding == "utf-8" || encoding == "UTF-8" || encoding == "identity";
-}
-
-bool acceptable_type(std::string_view type) {
-    return type.empty() || type == "application/json" || type.starts_with("application/json;");
-}
-
-/// `countries.read` → `countries`.
-std::string_view routed_name(std::string_view key) {
-    const auto dot = key.rfind('.');
-    return dot == std::string_view::npos ? key : key.substr(0, dot);
-}
 
 } // namespace
 
@@ -574,7 +478,7 @@ struct broker::impl {
                 ++next;
             }
             live::add(counters.messages, chunk.size());
-            enter_refused();
+            enter_refused(books, chunk);
             writer.start(operations);
             core::op_index index = 0;
             for (const auto& one : messages) {
@@ -599,10 +503,10 @@ struct broker::impl {
                 in->ack_up_to(*chunk.back().delivery);
                 BEDS_FAILPOINT(after_ack);
             } catch (...) {
-                enter_as_requeued();
+                enter_as_requeued(books, chunk, messages);
                 throw;
             }
-            enter_as_settled();
+            enter_as_settled(books, chunk, messages);
             const auto now = std::chrono::steady_clock::now();
             counters.note_turn(now);
             counters.message_time.add(
@@ -613,68 +517,6 @@ struct broker::impl {
                 note_backend();
             }
         }
-    }
-
-    // ---- the books (the factory writes `received` of what has operations) ---------------------
-
-    void enter_refused() {
-        if (messages.size() == chunk.size()) {
-            return;
-        }
-        observe::ledger::entry entry{books};
-        for (const auto& one : chunk) {
-            if (one.refused) {
-                entry.received(observe::ledger::no_template);
-            }
-        }
-    }
-
-    void enter_as_requeued() {
-        observe::ledger::entry entry{books};
-        for (const auto& one : chunk) {
-            enter_as_requeued(one, entry);
-        }
-    }
-
-    void enter_as_requeued(const taken& one, observe::ledger::entry& entry) const {
-        if (one.refused) {
-            entry.requeued(observe::ledger::no_template);
-            return;
-        }
-        for (const auto slot : messages[one.message].slots) {
-            entry.requeued(slot);
-        }
-    }
-
-    void enter_as_settled() {
-        observe::ledger::entry entry{books};
-        for (const auto& one : chunk) {
-            if (one.after == what_next::parked || one.after == what_next::retried) {
-                enter_as_requeued(one, entry);
-                continue;
-            }
-            if (one.refused) {
-                entry.settled(observe::ledger::no_template, std::nullopt, one.refused->code,
-                              fate_of(one, *one.refused));
-                continue;
-            }
-            const auto& message = messages[one.message];
-            for (std::size_t i = 0; i < message.results.size(); ++i) {
-                const auto& op = message.request.operations[i];
-                // What is not a request has no verb that could be relied on.
-                const auto verb =
-                    op.refused == code::ok ? std::optional{op.op} : std::optional<core::verb>{};
-                entry.settled(message.slots[i], verb, message.results[i].code,
-                              fate_of(one, message.results[i]));
-            }
-        }
-    }
-
-    static observe::fate fate_of(const taken& entry, const outcome& result) {
-        return entry.after == what_next::dead_letter    ? observe::fate::dead
-               : result.effect == core::effect::unknown ? observe::fate::unknown
-               : result.ok()                            ? observe::fate::replied_ok
-                                                        : observe::fate::rejected;
     }
 
     /// What was delivered before and not acknowledged may be what ended the process that held it,
@@ -732,7 +574,7 @@ struct broker::impl {
         const auto& properties = from.properties();
         BEDS_FAILPOINT_OF(after_deliver, properties.message_id);
         core::request request;
-        if (auto refused = read_properties(from, request)) {
+        if (auto refused = read_properties(from, given.amqp.user, request)) {
             entry.refused = refused;
             return 0;
         }
@@ -759,41 +601,6 @@ struct broker::impl {
         }
         entry.message = messages.size() - 1;
         return request.operations.size();
-    }
-
-    std::optional<outcome> read_properties(const amqp::delivery& from, core::request& into) const {
-        const auto& properties = from.properties();
-        if (from.headers_truncated() ||
-            (properties.headers.size() > most_headers && properties.user_id != given.amqp.user)) {
-            // A deadline could stand among those that were not kept.
-            return outcome::failure(code::invalid_envelope, "the message has too many headers",
-                                    "headers");
-        }
-        if (!acceptable_type(properties.content_type)) {
-            return outcome::failure(code::invalid_envelope, "content_type must be application/json",
-                                    "content_type");
-        }
-        if (!acceptable_encoding(properties.content_encoding)) {
-            return outcome::failure(code::invalid_envelope,
-                                    "content_encoding must be absent or utf-8", "content_encoding");
-        }
-        if (const auto* deadline = properties.find("beds-deadline")) {
-            constexpr std::int64_t most = 4'102'444'800'000; // 2100-01-01
-            const auto at = properties.integer("beds-deadline");
-            if (!at || *at < 0 || *at > most) {
-                return outcome::failure(
-                    code::invalid_envelope,
-                    "the header beds-deadline must be milliseconds since 1970-01-01 UTC",
-                    "beds-deadline");
-            }
-            into.deadline = core::system_time{std::chrono::milliseconds{*at}};
-            static_cast<void>(deadline);
-        }
-        if (const auto form = properties.text("beds-int64")) {
-            into.int64_as_string = *form == "string";
-        }
-        into.event = properties.text("beds-event").value_or(std::string_view{});
-        return std::nullopt;
     }
 
     void reply() {

@@ -1,0 +1,74 @@
+#include "brokers/incoming.hpp"
+
+#include <chrono>
+#include <cstdint>
+
+namespace beds::brokers {
+
+using core::code;
+using core::outcome;
+
+namespace {
+
+/// Of a request. Its own, not those that nodes and RabbitMQ add.
+constexpr std::size_t most_headers = 64;
+
+/// Only what every AMQP client means by "this is JSON text".
+bool acceptable_encoding(std::string_view encoding) {
+    return encoding.empty() || encoding == "utf-8" || encoding == "UTF-8" || encoding == "identity";
+}
+
+bool acceptable_type(std::string_view type) {
+    return type.empty() || type == "application/json" || type.starts_with("application/json;");
+}
+
+} // namespace
+
+std::optional<outcome> read_properties(const amqp::delivery& from, std::string_view own_user,
+                                       core::request& into) {
+    const auto& properties = from.properties();
+    if (from.headers_truncated() ||
+        (properties.headers.size() > most_headers && properties.user_id != own_user)) {
+        // A deadline could stand among those that were not kept.
+        return outcome::failure(code::invalid_envelope, "the message has too many headers",
+                                "headers");
+    }
+    if (!acceptable_type(properties.content_type)) {
+        return outcome::failure(code::invalid_envelope, "content_type must be application/json",
+                                "content_type");
+    }
+    if (!acceptable_encoding(properties.content_encoding)) {
+        return outcome::failure(code::invalid_envelope, "content_encoding must be absent or utf-8",
+                                "content_encoding");
+    }
+    if (properties.find("beds-deadline") != nullptr) {
+        constexpr std::int64_t most = 4'102'444'800'000; // 2100-01-01
+        const auto at = properties.integer("beds-deadline");
+        if (!at || *at < 0 || *at > most) {
+            return outcome::failure(
+                code::invalid_envelope,
+                "the header beds-deadline must be milliseconds since 1970-01-01 UTC",
+                "beds-deadline");
+        }
+        into.deadline = core::system_time{std::chrono::milliseconds{*at}};
+    }
+    if (const auto form = properties.text("beds-int64")) {
+        into.int64_as_string = *form == "string";
+    }
+    into.event = properties.text("beds-event").value_or(std::string_view{});
+    return std::nullopt;
+}
+
+bool takes_parts(const amqp::delivery& from) {
+    const auto& properties = from.properties();
+    return !properties.headers.empty() && !properties.reply_to.empty() &&
+           !properties.reply_to.starts_with(direct_reply_to) &&
+           (properties.integer("beds-parts") == 1 || properties.text("beds-parts") == "true");
+}
+
+std::string_view routed_name(std::string_view key) {
+    const auto dot = key.rfind('.');
+    return dot == std::string_view::npos ? key : key.substr(0, dot);
+}
+
+} // namespace beds::brokers
