@@ -84,7 +84,12 @@ private:
 /// What a stored reply says, as far as the batch needs it.
 outcome outcome_of_stored(std::string_view reply) {
     outcome made;
-    if (!reply.starts_with("\"status\":\"ok\"")) {
+    constexpr std::string_view refused = R"("status":"error","code":")";
+    if (reply.starts_with(refused)) {
+        const auto rest = reply.substr(refused.size());
+        made.status = core::status::error;
+        made.code = core::parse_code(rest.substr(0, rest.find('"'))).value_or(code::rejected);
+    } else if (!reply.starts_with("\"status\":\"ok\"")) {
         made.status = core::status::error;
         made.code = code::rejected; // the bytes of the reply carry the real one
     }

@@ -49,7 +49,7 @@ out = [["again", "string"]]
     REQUIRE(running.node().wait_ready(core::deadline::after(15s)));
     auto client = running.new_client();
 
-    test::check_texts(*client, test::ids::remembered, [&](const std::string& text) {
+    test::check_texts(*client, [&](const std::string& text) {
         const auto got = client->call(client::call("tags", "say", {{"what", text}}));
         INFO(got.json().substr(0, 300));
         REQUIRE(got.ok());
