@@ -457,12 +457,11 @@ measurement mongodb_node::updates_by_hand(unsigned sessions, std::uint64_t opera
                 in_bulk(inbox.get(), size, "nMatched", [&](auto* bulk, auto i, auto& error) {
                     const bson filter{bson_new()};
                     id_of(filter.get(), i);
-                    bson_append_null(filter.get(), "o", 1);
-                    bson_append_null(filter.get(), "r", 1);
-                    const bson change{BCON_NEW("$set", "{", "r",
+                    const bson change{BCON_NEW("$push", "{", "e", "{", "k", BCON_OID(&tokens[i]),
+                                               "r",
                                                BCON_BIN(BSON_SUBTYPE_BINARY, bytes(reply),
                                                         static_cast<std::uint32_t>(reply.size())),
-                                               "}")};
+                                               "}", "}")};
                     return mongoc_bulk_operation_update_one_with_opts(
                         bulk, filter.get(), change.get(), nullptr, &error);
                 });

@@ -11,9 +11,9 @@
 //   _id  {p: who asked (the AMQP user, or `anonymous`), i: the operation's id, compared exactly}
 //   c    128 bits over the operation; the same id with other content is refused
 //   k    stands for this attempt; the documents that it wrote have it in their member `_beds`
+//   e    what happened since: by whom (k) the reply (r), or who took it over (o) and when (t). A reply may
+//        hold data of the operation, so treat it like what it is about
 //   t    when it was begun, by this server's clock
-//   o    who took it over, after whoever began it did not end it
-//   r    the stored reply; may hold data of the operation, so treat it like what it is about
 //   w    keys of an insert that the node generated
 //
 // The window: senders that repeat later than this may have their write happen again. Not below the time

@@ -108,3 +108,77 @@ TEST_CASE("evidence: of several rows") {
     CHECK(of({none_since}) == lost);
     CHECK(of({}) == lost);
 }
+
+namespace {
+
+struct event {
+    write_token author;
+    std::string reply{}; ///< or
+    write_token taker{}; ///< who takes over
+    std::int64_t when = 0;
+};
+
+struct told {
+    write_token owner;
+    std::chrono::milliseconds since;
+    bool replied;
+    std::string reply;
+};
+
+told after(const std::vector<event>& events, const write_token& began) {
+    bson_t document;
+    bson_init(&document);
+    bson_t array;
+    const auto oid = [](const write_token& token) {
+        bson_oid_t id;
+        std::copy(token.bytes.begin(), token.bytes.end(), std::begin(id.bytes));
+        return id;
+    };
+    bson_append_array_begin(&document, "e", -1, &array);
+    for (std::size_t i = 0; i < events.size(); ++i) {
+        bson_t one;
+        bson_append_document_begin(&array, std::to_string(i).c_str(), -1, &one);
+        const auto author = oid(events[i].author);
+        bson_append_oid(&one, "k", -1, &author);
+        if (!events[i].reply.empty()) {
+            bson_append_binary(&one, "r", -1, BSON_SUBTYPE_BINARY,
+                               reinterpret_cast<const std::uint8_t*>(events[i].reply.data()),
+                               static_cast<std::uint32_t>(events[i].reply.size()));
+        } else {
+            const auto taker = oid(events[i].taker);
+            bson_append_oid(&one, "o", -1, &taker);
+            bson_append_date_time(&one, "t", -1, events[i].when);
+        }
+        bson_append_document_end(&array, &one);
+    }
+    bson_append_array_end(&document, &array);
+    bson_iter_t at;
+    REQUIRE(bson_iter_init_find(&at, &document, "e"));
+    const auto state = read_events(&at, began);
+    told made{state.owner, state.since, state.replied, std::string{state.reply}};
+    bson_destroy(&document);
+    return made;
+}
+
+} // namespace
+
+TEST_CASE("evidence: what happened to an intent, by the order of its events") {
+    const auto a = made(now);
+    const auto b = made(now + 3s);
+    const auto c = made(now + 6s);
+    CHECK_FALSE(read_events(nullptr, a).replied);
+    CHECK(read_events(nullptr, a).owner == a);
+    CHECK(after({{a, "one"}}, a).reply == "one");
+    // Of two that take over, the first is in charge.
+    const auto taken = after({{a, {}, b, 7'000}, {a, {}, c, 8'000}}, a);
+    CHECK(taken.owner == b);
+    CHECK(taken.since == 7s);
+    CHECK_FALSE(taken.replied);
+    // Who was taken over ends nothing any more, and nobody takes over what is ended.
+    CHECK(after({{a, {}, b, 1}, {a, "late"}}, a).replied == false);
+    CHECK(after({{a, {}, b, 1}, {a, "late"}, {b, "good"}}, a).reply == "good");
+    CHECK(after({{a, "one"}, {a, {}, b, 1}, {b, "two"}}, a).reply == "one");
+    CHECK(after({{a, {}, b, 1}, {b, {}, c, 2}, {b, "late"}, {c, "three"}}, a).reply == "three");
+    CHECK_FALSE(after({{b, "a stranger's"}}, a).replied);
+    CHECK(after({{a, "one"}, {a, "again"}}, a).reply == "one");
+}

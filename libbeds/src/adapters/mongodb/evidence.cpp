@@ -72,6 +72,46 @@ verdict settle(write_kind what, evidence found) {
     return verdict::unknown;
 }
 
+intent_state read_events(const bson_iter_t* events, const write_token& began) {
+    intent_state state;
+    state.owner = began;
+    bson_iter_t item;
+    if (events == nullptr || !BSON_ITER_HOLDS_ARRAY(events) || !bson_iter_recurse(events, &item)) {
+        return state;
+    }
+    const auto token = [](const bson_iter_t& at) {
+        write_token made;
+        const auto* const id = bson_iter_oid(&at);
+        std::copy(std::begin(id->bytes), std::end(id->bytes), made.bytes.begin());
+        return made;
+    };
+    while (!state.replied && bson_iter_next(&item)) {
+        bson_iter_t author;
+        bson_iter_t member;
+        if (!bson_iter_recurse(&item, &author) || !bson_iter_find(&author, "k") ||
+            !BSON_ITER_HOLDS_OID(&author) || !(token(author) == state.owner)) {
+            continue;
+        }
+        if (bson_iter_recurse(&item, &member) && bson_iter_find(&member, "r") &&
+            BSON_ITER_HOLDS_BINARY(&member)) {
+            std::uint32_t size = 0;
+            const std::uint8_t* data = nullptr;
+            bson_subtype_t subtype{};
+            bson_iter_binary(&member, &subtype, &size, &data);
+            state.replied = true;
+            state.reply = {reinterpret_cast<const char*>(data), size};
+        } else if (bson_iter_recurse(&item, &member) && bson_iter_find(&member, "o") &&
+                   BSON_ITER_HOLDS_OID(&member)) {
+            state.owner = token(member);
+            if (bson_iter_recurse(&item, &member) && bson_iter_find(&member, "t") &&
+                BSON_ITER_HOLDS_DATE_TIME(&member)) {
+                state.since = std::chrono::milliseconds{bson_iter_date_time(&member)};
+            }
+        }
+    }
+    return state;
+}
+
 evidence together(std::span<const evidence> rows) {
     const auto all = [&](evidence what) {
         return std::all_of(rows.begin(), rows.end(), [&](evidence one) { return one == what; });

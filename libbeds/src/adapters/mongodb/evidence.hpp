@@ -61,4 +61,16 @@ verdict settle(write_kind what, evidence found);
 /// Of an insert: what all its rows together say.
 evidence together(std::span<const evidence> rows);
 
+/// What the events of an intent come to. They stand in the order in which the server took them, and
+/// each tells whose it is: a reply, or that another one takes the write over. It counts when its
+/// author is the one in charge at that point, so writing one needs no condition.
+struct intent_state {
+    write_token owner;                  ///< in charge; at first whoever began
+    std::chrono::milliseconds since{0}; ///< when it took over; zero: it began
+    bool replied = false;
+    std::string_view reply; ///< in the document
+};
+/// `events` null: none yet.
+intent_state read_events(const bson_iter_t* events, const write_token& began);
+
 } // namespace beds::adapters::mongodb

@@ -10,9 +10,9 @@
 #include <utility>
 
 // One document of the collection `beds_inbox` for each write:
-//   _id  {p: principal, i: id}     c  the content's hash       t  when its intent was written
-//   k    the token of the attempt  o  who took it over since   r  the reply, once there is one
-//   w    of an insert with generated keys: the keys
+//   _id  {p: principal, i: id}     c  the content's hash   t  when its intent was written
+//   k    the token of the attempt  w  of an insert with generated keys: the keys
+//   e    what happened since, in order: {k: by whom, r: the reply} or {k, o: who takes over, t}
 // It is inserted before the write is sent, which makes it the intent, and gets the reply after.
 
 namespace beds::adapters::mongodb {
@@ -106,7 +106,6 @@ bool before(const operation_identity& left, const operation_identity& right) {
 } // namespace
 
 // ---- the time of the server
-// ----------------------------------------------------------------------
 
 std::chrono::milliseconds mongodb_session::server_now() const {
     return std::chrono::duration_cast<std::chrono::milliseconds>(
@@ -132,7 +131,6 @@ void mongodb_session::learn_time(core::deadline until) {
 }
 
 // ---- records
-// ---------------------------------------------------------------------------------------
 
 void mongodb_session::start_inbox(std::span<const operation_identity> ids) {
     if (!shared_->inbox() || ids.empty()) {
@@ -209,7 +207,6 @@ void mongodb_session::stays_unknown(run_scope& scope, const bound_operation& op)
 }
 
 // ---- commands
-// ---------------------------------------------------------------------------------------
 
 void mongodb_session::begin_inbox(std::string_view verb, aim what) {
     command_.clear();
@@ -235,14 +232,22 @@ void mongodb_session::append_inbox_id(std::string_view principal, std::string_vi
     command_.end();
 }
 
-void mongodb_session::append_open_intent(const write_record& record) {
-    append_inbox_id(record.identity.principal, record.identity.id);
-    if (record.owned || record.was_owned) {
-        command_.object_id("o", record.owner.bytes);
-    } else {
-        command_.null("o"); // also: not there
-    }
-    command_.null("r");
+void mongodb_session::begin_event(std::string_view principal, std::string_view id,
+                                  const write_token& author) {
+    // By `_id` alone: what the event comes to is said by its place among the others.
+    command_.begin_document("q");
+    append_inbox_id(principal, id);
+    command_.end();
+    command_.begin_document("u");
+    command_.begin_document("$push");
+    command_.begin_document("e");
+    command_.object_id("k", author.bytes);
+}
+
+void mongodb_session::end_event() {
+    command_.end();
+    command_.end();
+    command_.end();
 }
 
 step_result mongodb_session::inbox_failed(const server_error& error) {
@@ -255,7 +260,6 @@ step_result mongodb_session::inbox_failed(const server_error& error) {
 }
 
 // ---- begin
-// -----------------------------------------------------------------------------------------
 
 step_result mongodb_session::look_up(std::vector<stored_reply>& known) {
     std::vector<write_record*> asked;
@@ -324,13 +328,11 @@ step_result mongodb_session::look_up(std::span<write_record* const> records,
                 if (!bson_iter_recurse(&document, &member)) {
                     return true;
                 }
-                write_record::progress stage = write_record::progress::doubtful;
                 operation_identity found;
                 core::content_hash content;
-                std::string_view reply;
                 write_token token;
-                write_token owner;
-                bool owned = false;
+                bson_iter_t events{};
+                bool has_events = false;
                 std::chrono::milliseconds began{0};
                 bson_iter_t keys{};
                 bool has_keys = false;
@@ -346,36 +348,34 @@ step_result mongodb_session::look_up(std::span<write_record* const> records,
                         content = hash_of(bytes_at(member));
                     } else if (name == "k") {
                         token = token_at(member);
-                    } else if (name == "o") {
-                        owner = token_at(member);
-                        owned = true;
+                    } else if (name == "e") {
+                        events = member;
+                        has_events = true;
                     } else if (name == "t" && BSON_ITER_HOLDS_DATE_TIME(&member)) {
                         began = std::chrono::milliseconds{bson_iter_date_time(&member)};
-                    } else if (name == "r" && BSON_ITER_HOLDS_BINARY(&member)) {
-                        reply = bytes_at(member);
-                        stage = write_record::progress::replied;
                     } else if (name == "w" && BSON_ITER_HOLDS_ARRAY(&member)) {
                         keys = member;
                         has_keys = true;
                     }
                 }
+                const auto state = read_events(has_events ? &events : nullptr, token);
                 auto match = std::lower_bound(chunk.begin(), chunk.end(), found,
                                               [](const auto* one, const auto& wanted) {
                                                   return before(one->identity, wanted);
                                               });
                 for (; match != chunk.end() && !before(found, (*match)->identity); ++match) {
                     auto& record = **match;
-                    record.stage = content == record.identity.content
-                                       ? stage
-                                       : write_record::progress::replied;
-                    if (record.stage == write_record::progress::replied) {
-                        known.push_back({record.identity.index, content, memory_->copy(reply)});
+                    const bool open = !state.replied && content == record.identity.content;
+                    record.stage =
+                        open ? write_record::progress::doubtful : write_record::progress::replied;
+                    record.owner = state.owner;
+                    if (!open) {
+                        known.push_back(
+                            {record.identity.index, content, memory_->copy(state.reply)});
                         continue;
                     }
                     record.token = token;
-                    record.owner = owner;
-                    record.was_owned = owned;
-                    record.began = began;
+                    record.began = std::max(began, state.since);
                     record.keys.clear();
                     bson_iter_t one;
                     const auto* const op = record.identity.operation;
@@ -407,7 +407,6 @@ step_result mongodb_session::look_up(std::span<write_record* const> records,
 }
 
 // ---- intents
-// ---------------------------------------------------------------------------------------
 
 void mongodb_session::append_intent(const write_record& record, std::size_t position) {
     command_.begin_document(element_name{position});
@@ -471,6 +470,7 @@ step_result mongodb_session::write_intents() {
             auto& record = *fresh[first + count];
             record.began = now;
             record.token = write_token::make(now);
+            record.owner = record.token;
             append_intent(record, count);
         }
         command_.end();
@@ -522,22 +522,20 @@ step_result mongodb_session::take_over() {
     if (doubtful.empty()) {
         return step_result::done;
     }
-    taker_ = write_token::make(server_now());
+    const auto now = server_now();
+    taker_ = write_token::make(now);
     for (std::size_t first = 0; first < doubtful.size();) {
         const auto count = std::min(std::min(ids_at_once, most_writes_), doubtful.size() - first);
         begin_inbox("update", aim::write);
         command_.boolean("ordered", 0);
         command_.begin_array("updates");
         for (std::size_t i = 0; i < count; ++i) {
+            const auto& record = *doubtful[first + i];
             command_.begin_document(element_name{i});
-            command_.begin_document("q");
-            append_open_intent(*doubtful[first + i]);
-            command_.end();
-            command_.begin_document("u");
-            command_.begin_document("$set");
+            begin_event(record.identity.principal, record.identity.id, record.owner);
             command_.object_id("o", taker_.bytes);
-            command_.end();
-            command_.end();
+            command_.date("t", now.count());
+            end_event();
             command_.end();
         }
         command_.end();
@@ -553,20 +551,26 @@ step_result mongodb_session::take_over() {
             return inbox_failed(answer.errors.begin()->second);
         }
         if (answer.matched < count || answer.concern_failed) {
-            return step_result::known_id; // it was ended or taken over at this moment: look again
-        }
-        for (std::size_t i = 0; i < count; ++i) {
-            auto& record = *doubtful[first + i];
-            record.owned = true;
-            record.owner = taker_;
+            return step_result::known_id;
         }
         first += count;
+    }
+    // It may have been ended or taken over at this moment.
+    std::vector<stored_reply> ended;
+    const auto looked = look_up(doubtful, ended);
+    if (looked != step_result::done) {
+        return looked;
+    }
+    for (auto* record : doubtful) {
+        if (record->stage != write_record::progress::doubtful || !(record->owner == taker_)) {
+            return step_result::known_id;
+        }
+        record->owned = true;
     }
     return step_result::done;
 }
 
 // ---- what documents say
-// ------------------------------------------------------------------------------
 
 mongodb_session::ending mongodb_session::look_at(run_scope& scope, const bound_operation& like,
                                                  std::span<const wanted_key> wanted,
@@ -748,7 +752,6 @@ void mongodb_session::append_mark(const bound_operation& op) {
 }
 
 // ---- replies
-// ---------------------------------------------------------------------------------------
 
 const sealed_reply* mongodb_session::in_short(const sealed_reply& reply) {
     const auto index = reply.identity.index;
@@ -783,7 +786,6 @@ step_result mongodb_session::store(std::span<const sealed_reply> replies) {
                 late_.push_back({{std::string{one.identity.principal}, std::string{one.identity.id},
                                   record->token},
                                  record->owner,
-                                 record->owned,
                                  std::string{one.reply}});
             }
         }
@@ -807,14 +809,9 @@ step_result mongodb_session::store(std::span<const sealed_reply> replies) {
                 break;
             }
             command_.begin_document(element_name{updates++});
-            command_.begin_document("q");
-            append_open_intent(*record);
-            command_.end();
-            command_.begin_document("u");
-            command_.begin_document("$set");
+            begin_event(record->identity.principal, record->identity.id, record->owner);
             command_.binary("r", 0, reply->reply);
-            command_.end();
-            command_.end();
+            end_event();
             command_.end();
         }
         command_.end();
@@ -835,14 +832,16 @@ step_result mongodb_session::store(std::span<const sealed_reply> replies) {
         if (!answer.errors.empty()) {
             return inbox_failed(answer.errors.begin()->second);
         }
-        const bool all = answer.matched >= updates;
+        if (answer.matched < updates) {
+            return step_result::known_id; // gone; the window is shorter than this took
+        }
+        if (const auto whose = look_whose(chunk); whose != step_result::done) {
+            return whose;
+        }
         for (const auto& one : chunk) {
             if (auto* const record = record_of(one.identity.index)) {
-                record->sealed = all;
+                record->sealed = true;
             }
-        }
-        if (!all) {
-            return step_result::known_id;
         }
         if (answer.concern_failed) {
             log(observe::level::warning, "BEDS_MONGODB_INBOX",
@@ -852,8 +851,37 @@ step_result mongodb_session::store(std::span<const sealed_reply> replies) {
     return step_result::done;
 }
 
+step_result mongodb_session::look_whose(std::span<const sealed_reply> replies) {
+    // Nobody takes over what is younger than this by all clocks.
+    constexpr auto certainly_ours = patience * 3 / 4;
+    const auto now = server_now();
+    std::vector<write_record*> asked;
+    std::vector<write_record> before;
+    for (const auto& one : replies) {
+        auto* const record = record_of(one.identity.index);
+        if (record != nullptr && record->stage != write_record::progress::fresh &&
+            now - record->began > certainly_ours) {
+            asked.push_back(record);
+            before.push_back(*record);
+        }
+    }
+    if (asked.empty()) {
+        return step_result::done;
+    }
+    std::vector<stored_reply> found;
+    const auto looked = look_up(asked, found);
+    bool ours = true;
+    for (std::size_t i = 0; i < asked.size(); ++i) {
+        ours = ours && asked[i]->owner == before[i].owner;
+        *asked[i] = before[i];
+    }
+    if (looked != step_result::done) {
+        return looked;
+    }
+    return ours && found.size() == asked.size() ? step_result::done : step_result::known_id;
+}
+
 // ---- the end of a unit
-// -------------------------------------------------------------------------------
 
 mongodb_session::ending mongodb_session::delete_intents(std::span<const orphan> of) {
     for (std::size_t first = 0; first < of.size();) {
@@ -867,8 +895,7 @@ mongodb_session::ending mongodb_session::delete_intents(std::span<const orphan> 
             command_.begin_document("q");
             append_inbox_id(one.principal, one.id);
             command_.object_id("k", one.token.bytes);
-            command_.null("o");
-            command_.null("r");
+            command_.null("e"); // also: not there
             command_.end();
             command_.int32("limit", 1);
             command_.end();
@@ -929,23 +956,12 @@ void mongodb_session::clear_away() {
     }
     while (!late_.empty()) {
         const auto& one = late_.back();
-        write_record record;
-        record.identity.principal = one.of.principal;
-        record.identity.id = one.of.id;
-        record.owner = one.owner;
-        record.owned = one.owned;
         begin_inbox("update", aim::write);
         command_.begin_array("updates");
         command_.begin_document("0");
-        command_.begin_document("q");
-        append_open_intent(record);
-        command_.object_id("k", one.of.token.bytes);
-        command_.end();
-        command_.begin_document("u");
-        command_.begin_document("$set");
+        begin_event(one.of.principal, one.of.id, one.owner);
         command_.binary("r", 0, one.reply);
-        command_.end();
-        command_.end();
+        end_event();
         command_.end();
         command_.end();
         const auto how = execute(aim::write);

@@ -68,13 +68,13 @@ private:
         };
         operation_identity identity;
         write_token token;
-        write_token owner; ///< who took a doubtful one over
+        write_token owner; ///< who is in charge: whoever began, or took it over
         write_record::progress stage = progress::fresh;
-        bool owned = false;     ///< doubtful: this session has taken it over
-        bool was_owned = false; ///< doubtful: somebody had before, as `owner` says
-        bool sent = false;      ///< a command that may have changed something has left
+        bool owned = false; ///< doubtful: this session has taken it over
+        bool sent = false;  ///< a command that may have changed something has left
         bool sealed = false;
-        std::chrono::milliseconds began{0}; ///< when its intent was written, by the server's clock
+        /// Since when its owner is in charge, by the server's clock.
+        std::chrono::milliseconds began{0};
         /// Of an insert whose key is generated: those that the intent holds, key field by field.
         std::vector<value> keys;
     };
@@ -88,7 +88,6 @@ private:
     struct late_reply {
         orphan of;
         write_token owner;
-        bool owned = false;
         std::string reply;
     };
 
@@ -137,6 +136,18 @@ private:
     step_result fetch_chunk(run_scope& scope, operation_list ops);
     step_result find(run_scope& scope, const bound_operation& op);
     step_result count(run_scope& scope, const bound_operation& op);
+    // together.cpp
+    struct shared_condition;
+    /// Finds or counts of one shape.
+    step_result read_together(run_scope& scope, operation_list ops);
+    /// `refused`: all of them are `left` to be sent one at a time.
+    ending find_together(run_scope& scope, const shared_condition& shared, std::size_t limit,
+                         std::vector<const bound_operation*>& left);
+    ending count_together(run_scope& scope, const shared_condition& shared,
+                          std::vector<const bound_operation*>& left);
+    /// Does equality mean equal bytes in this collection or view?
+    bool compares_bytes(const std::string& object);
+    // reads.cpp
     step_result exists(run_scope& scope, const bound_operation& op);
     step_result call(run_scope& scope, const bound_operation& op);
     void append_projection(const templates::template_def& target, std::span<const field_id> wanted);
@@ -167,7 +178,10 @@ private:
     ending delete_intents(std::span<const orphan> of);
     void begin_inbox(std::string_view verb, aim what);
     void append_inbox_id(std::string_view principal, std::string_view id);
-    void append_open_intent(const write_record& record);
+    void begin_event(std::string_view principal, std::string_view id, const write_token& author);
+    void end_event();
+    /// Is it told for certain that these are still this session's? `known_id`: one is not.
+    step_result look_whose(std::span<const sealed_reply> replies);
     step_result inbox_failed(const server_error& error);
     void learn_time(core::deadline until);
     [[nodiscard]] std::chrono::milliseconds server_now() const;
@@ -250,6 +264,7 @@ private:
     core::arena row_memory_{4096};
     std::vector<core::value> cells_;
     std::map<const templates::call*, std::unique_ptr<pipeline>> pipelines_;
+    std::map<std::string, bool, std::less<>> plain_; ///< `compares_bytes`, by object
     std::map<std::string, std::vector<std::string>, std::less<>> indexes_; ///< by collection/index
 };
 
