@@ -335,6 +335,12 @@ constexpr key rec_keys[]{
      .at = at<&rec::inbox>,
      .doc = "Keep the collection `beds_inbox` there, so that a write sent twice happens once. "
             "`false`: every write is `at_least_once`."},
+    {.name = "coalesce",
+     .at = at<&rec::coalesce>,
+     .doc = "Operations of one kind that come together share commands: `auto`, `off`, or the kinds "
+            "that do, with blanks between them: `fetch find insert update delete`. (`find`: count "
+            "too.) Answers and effects are the same.",
+     .rule = coalesce_rule},
     {.name = "required",
      .at = at<&rec::required>,
      .doc = "The node is not ready without it, and `admin.start_timeout` counts for it. A role of "

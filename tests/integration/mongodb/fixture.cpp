@@ -11,6 +11,7 @@ config::rec_service_settings settings_for(const std::string& uri, const std::str
     config::rec_service_settings made;
     made.uri = core::secret{uri};
     made.database = database;
+    made.coalesce = mariadb_coalesce(); // the same switch for both engines
     return made;
 }
 

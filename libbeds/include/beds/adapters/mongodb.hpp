@@ -31,15 +31,15 @@
 /// INTERNAL, with the field. Conditions compare with the stored form above only.
 ///
 /// `_id` is the field whose `column` says so; a document of a template without one gets an
-/// ObjectId. The key needs a unique index. `_beds` is the adapter's own (the ring, see below) and is
-/// in no result; a document with a member of that name is refused, and so is one with a NUL in a member's name. All
-/// other names, `$` and `.` in them too, are data.
+/// ObjectId. The key needs a unique index. `_beds` is the adapter's own (the ring, see below) and
+/// is in no result; a document with a member of that name is refused, and so is one with a NUL in a
+/// member's name. All other names, `$` and `.` in them too, are data.
 ///
 /// What is not atomic here. One document changes wholly or not at all; there are no transactions,
 /// so `atomic` envelopes are refused, and writes are applied when `run` returns, whatever happens
 /// to the unit later: `commit` always says applied, `rollback` undoes nothing. An insert of several
-/// rows stops at the first that fails: its outcome is then an error with effect `applied`. An update
-/// by `where` that fails in the middle has effect `unknown`.
+/// rows stops at the first that fails: its outcome is then an error with effect `applied`. An
+/// update by `where` that fails in the middle has effect `unknown`.
 ///
 /// What happens once. With `settings.inbox`, inserts and updates and deletes by key: the collection
 /// `beds_inbox` holds what was begun and how it ended, and each document that is written keeps the
@@ -49,6 +49,9 @@
 /// The account needs find, insert, update and remove on `beds_inbox` and, for deletes, the right to
 /// update; the installed `sql/mongodb/inbox.js` makes the index that ends the window. Without
 /// `settings.inbox`, and for operations without an identity, every write says `at_least_once`.
+///
+/// What shares a command, as far as `settings.coalesce` lets it: fetches, inserts, updates and
+/// deletes of one shape, and finds and counts that differ in the value of one equality.
 ///
 /// A connection that breaks: as long as nothing of a group can have reached the server, `run` says
 /// `broken` (past the deadline `expired`); groups that ran before stay as they are. Otherwise it

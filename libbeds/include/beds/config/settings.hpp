@@ -157,6 +157,8 @@ struct rec_service_settings {
     /// Choosing a server included, 100 ms to 5 min.
     std::chrono::milliseconds connect_timeout{5000};
     bool inbox = true; ///< keep `beds_inbox` there, so that a write sent twice happens once
+    /// As for MariaDB; `call` and `returning` mean nothing here.
+    std::string coalesce = "auto";
     bool required = true; ///< the node is not ready without it, and `start_timeout` counts for it
 
     friend bool operator==(const rec_service_settings&, const rec_service_settings&) = default;

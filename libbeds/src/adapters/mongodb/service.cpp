@@ -95,6 +95,12 @@ service::service(std::string connection, const config::rec_service_settings& set
                  driver_init init)
     : library_(init), connection_(std::move(connection)), database_(settings.database),
       connect_timeout_(settings.connect_timeout), inbox_(settings.inbox) {
+    const auto may = config::parse_coalesce(settings.coalesce);
+    if (!may) {
+        refuse(connection_,
+               "coalesce: not auto, off or a list of fetch, find, insert, update, delete");
+    }
+    may_ = *may;
     if (database_.empty()) {
         refuse(connection_, "database is required");
     }

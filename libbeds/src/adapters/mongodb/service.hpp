@@ -40,6 +40,8 @@ public:
 
     /// Is `beds_inbox` kept?
     [[nodiscard]] bool inbox() const { return inbox_; }
+    /// Which operations of one shape may share a command.
+    [[nodiscard]] const config::coalesce_features& may() const { return may_; }
 
     /// True the first time: what every session finds is said once.
     [[nodiscard]] bool is_news(const std::string& what) const;
@@ -50,6 +52,7 @@ private:
     std::string database_;
     std::chrono::milliseconds connect_timeout_;
     bool inbox_;
+    config::coalesce_features may_;
     uri_handle uri_;
     bool tls_ = false;
     bool verify_ = true;

@@ -114,6 +114,7 @@ void mongodb_session::connect(core::deadline until) {
     }
     wire_version_ = 0;
     most_writes_ = 1000;
+    plain_.clear();
     const server_handle server{mongoc_client_select_server(client_.get(), true, nullptr, &error)};
     if (server) {
         const bson_t* const hello = mongoc_server_description_hello_response(server.get());
@@ -479,13 +480,26 @@ step_result mongodb_session::run_kind(run_scope& scope, core::verb verb, operati
             }
             return step_result::done;
         };
+    const auto& may = shared_->may();
+    if (ops.size() > 1 &&
+        ((verb == core::verb::fetch && !may.fetch) || (verb == core::verb::insert && !may.insert) ||
+         (verb == core::verb::update && !may.update) ||
+         (verb == core::verb::remove && !may.remove))) {
+        for (const auto* op : ops) {
+            const auto result = run_kind(scope, verb, {&op, 1});
+            if (result != step_result::done) {
+                return result;
+            }
+        }
+        return step_result::done;
+    }
     switch (verb) {
     case core::verb::fetch:
         return fetch(scope, ops);
     case core::verb::find:
-        return each(&mongodb_session::find);
+        return may.find ? read_together(scope, ops) : each(&mongodb_session::find);
     case core::verb::count:
-        return each(&mongodb_session::count);
+        return may.find ? read_together(scope, ops) : each(&mongodb_session::count);
     case core::verb::exists:
         return each(&mongodb_session::exists);
     case core::verb::call:
