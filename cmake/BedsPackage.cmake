@@ -31,12 +31,12 @@ endif()
 set(BEDS_PACKAGE_ROOMS "")
 foreach(room IN LISTS rooms)
     install(TARGETS beds_${room} EXPORT beds_${room}_export
-        RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR}
-        LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
-        ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
-        FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+        RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT libbeds
+        LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT libbeds NAMELINK_COMPONENT libbeds-dev
+        ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT libbeds-dev
+        FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT libbeds-dev)
     install(EXPORT beds_${room}_export FILE beds-${room}.cmake NAMESPACE beds::
-        DESTINATION "${BEDS_INSTALL_CMAKEDIR}")
+        DESTINATION "${BEDS_INSTALL_CMAKEDIR}" COMPONENT libbeds-dev)
 
     get_property(links GLOBAL PROPERTY BEDS_LINKS_${room})
     set(needs "")
@@ -70,18 +70,19 @@ install(
         "${CMAKE_CURRENT_BINARY_DIR}/bedsConfig.cmake"
         "${CMAKE_CURRENT_BINARY_DIR}/bedsConfigVersion.cmake"
         "${CMAKE_CURRENT_LIST_DIR}/FindRabbitmqC.cmake"
-    DESTINATION "${BEDS_INSTALL_CMAKEDIR}")
+    DESTINATION "${BEDS_INSTALL_CMAKEDIR}" COMPONENT libbeds-dev)
 if(TARGET beds_mariadb)
-    install(FILES "${CMAKE_CURRENT_LIST_DIR}/FindMariaDB.cmake" DESTINATION "${BEDS_INSTALL_CMAKEDIR}")
-    install(DIRECTORY libbeds/sql/mariadb DESTINATION ${CMAKE_INSTALL_DATADIR}/beds/sql)
+    install(FILES "${CMAKE_CURRENT_LIST_DIR}/FindMariaDB.cmake" DESTINATION "${BEDS_INSTALL_CMAKEDIR}"
+        COMPONENT libbeds-dev)
+    install(DIRECTORY libbeds/sql/mariadb DESTINATION ${CMAKE_INSTALL_DATADIR}/beds/sql COMPONENT libbeds)
 endif()
 if(TARGET beds_mongodb)
-    install(DIRECTORY libbeds/sql/mongodb DESTINATION ${CMAKE_INSTALL_DATADIR}/beds/sql)
+    install(DIRECTORY libbeds/sql/mongodb DESTINATION ${CMAKE_INSTALL_DATADIR}/beds/sql COMPONENT libbeds)
 endif()
-install(DIRECTORY libbeds/doc/ DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(DIRECTORY libbeds/doc/ DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT libbeds)
 # For clients in other languages: schemas, and vectors that their tests can run through.
-install(DIRECTORY libbeds/protocol DESTINATION ${CMAKE_INSTALL_DATADIR}/beds)
-install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(DIRECTORY libbeds/protocol DESTINATION ${CMAKE_INSTALL_DATADIR}/beds COMPONENT libbeds)
+install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT libbeds)
 
 # Programs find shared libraries of BEDS where they were installed together.
 if(BUILD_SHARED_LIBS AND NOT DEFINED CMAKE_INSTALL_RPATH)

@@ -223,6 +223,9 @@ std::vector<std::string> split(std::string_view text) {
     }
 }
 
+/// What begins so lies where systemd puts the credentials of a unit (systemd.exec(5)).
+constexpr std::string_view credentials = "${CREDENTIALS_DIRECTORY}/";
+
 /// `pass` of `pass_file` and `pass_env`; nothing when `name` is no twin of a secret key.
 const schema::key* twin_of(const schema::section& owner, std::string_view name,
                            pending_secret::form& given) {
@@ -551,7 +554,7 @@ bool loader::assign_secret(const layer& from, const path& where, const schema::s
              form == pending_secret::form::text ? std::string{} : std::string{name});
     pending_secret pending;
     pending.given = form;
-    pending.text = form == pending_secret::form::file
+    pending.text = form == pending_secret::form::file && !text->starts_with(credentials)
                        ? (from.directory / *text).lexically_normal().string()
                        : *text;
     pending.target = std::get<core::secret*>(key->at(owner.at(result_.settings, where)));
@@ -586,6 +589,17 @@ void loader::resolve_secrets() {
             break;
         }
         case pending_secret::form::file: {
+            if (pending.text.starts_with(credentials)) {
+                const auto folder = options_.environment("CREDENTIALS_DIRECTORY");
+                if (!folder || folder->empty()) {
+                    refuse("a file that is there",
+                           "names a credential of systemd, and CREDENTIALS_DIRECTORY is not set: "
+                           "the unit needs LoadCredential= or SetCredential=");
+                    break;
+                }
+                pending.text =
+                    (fs::path{*folder} / pending.text.substr(credentials.size())).string();
+            }
             std::error_code failure;
             std::ifstream stream;
             if (fs::is_regular_file(pending.text, failure) || fs::is_fifo(pending.text, failure)) {

@@ -82,7 +82,8 @@ Layers, later ones change only the keys that they name: the base file (`beds.tom
 - **secret** keys: `x` may be given as `x`, as `x_file` (a file that holds it; one trailing line break
   is cut off) or as `x_env` (an environment variable that holds it); one layer gives at most one of
   them, and a later layer's replaces an earlier layer's. They print as `***` and cannot be set with
-  `--set`; their twins can.
+  `--set`; their twins can. `x_file = "${CREDENTIALS_DIRECTORY}/name"` is what systemd's
+  `LoadCredential=name:…` hands to the unit.
 - Durations are text: `"500ms"`, `"2s"`, `"5m"`, `"1h"`. Sizes are bytes, or text: `"64KiB"`, `"16MiB"`.
 - Paths are relative to the folder of the file that names them; with `--set`, to the working directory.
 - Names of roles and connections: lower-case letters, digits and `_`, at most 32. `beds`, `catalog`,

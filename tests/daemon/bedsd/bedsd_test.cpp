@@ -150,6 +150,7 @@ TEST_CASE("without servers the node is live, says what is missing, and stops in 
         CHECK(contains(status, "database rel: "));
         CHECK_FALSE(contains(status, "database rel: RabbitMQ"));
         CHECK_FALSE(contains(status, canary));
+        CHECK(manager.wait_for("WATCHDOG=1", soon) == "WATCHDOG=1");
         bedsd.signal(SIGHUP);
         bedsd.signal(SIGTERM);
         CHECK(contains(manager.wait_for("STOPPING=1", soon), "STOPPING=1"));

@@ -35,6 +35,23 @@ TEST_CASE("a secret comes from a file, without its last line break") {
     CHECK(contains(config::print(result), "beds.toml:3 (pass_file)"));
 }
 
+TEST_CASE("a secret comes from a credential of systemd") {
+    files room;
+    room.write("run/credentials/rabbitmq", "s3\n");
+    const auto text = with_pass("pass_file = \"${CREDENTIALS_DIRECTORY}/rabbitmq\"");
+    const auto without = room.load(text);
+    REQUIRE(without.problems.size() == 1);
+    CHECK(contains(without.problems[0].message, "CREDENTIALS_DIRECTORY is not set"));
+    room.environment["CREDENTIALS_DIRECTORY"] = (room.root() / "run/credentials").string();
+    const auto result = room.load(text);
+    INFO(config::to_string(result.problems));
+    REQUIRE(result.ok());
+    CHECK(pass_of(result).reveal() == "s3");
+    const auto missing = room.load(with_pass("pass_file = \"${CREDENTIALS_DIRECTORY}/other\""));
+    CHECK(contains(problem_of(missing, "broker_services.app_server.pass_file").message,
+                   "run/credentials/other\", which cannot be opened"));
+}
+
 TEST_CASE("only one line break is cut off") {
     const files room;
     room.write("pass", " s3 \n\n");

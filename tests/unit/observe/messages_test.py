@@ -7,7 +7,7 @@ import pathlib
 import re
 import sys
 
-ENVIRONMENT = {"BEDS_CONFIG", "BEDS_ENV", "BEDS_QUEUE_TAG"}  # variables, not messages
+ENVIRONMENT = {"BEDS_CONFIG", "BEDS_ENV", "BEDS_FAILPOINTS", "BEDS_QUEUE_TAG"}  # variables, not messages
 ID = re.compile(r'"(BEDSD?_[A-Z0-9_]+)"')
 LEVEL = re.compile(r"\blevel::(debug|info|warning|error)\b")
 ROW = re.compile(r"^\| `(BEDSD?_[A-Z0-9_]+)` \| ([a-z, ]+) \| .*\S.* \|$")
