@@ -125,8 +125,11 @@ struct world {
         for (const auto& one : got.outcomes) {
             REQUIRE(text_of(one) == "ok OK applied");
         }
-        // Nobody waits for it any more.
-        raw.run(R"({"update": "beds_inbox", "updates": [{"q": {"r": null}, "multi": true,
+        forget_the_time();
+    }
+    /// Nobody waits any more for what was begun.
+    void forget_the_time() {
+        raw.run(R"({"update": "beds_inbox", "updates": [{"q": {}, "multi": true,
             "u": {"$set": {"t": {"$date": "2020-01-01T00:00:00Z"}}}}]})");
     }
     /// Another one, to which the message is delivered again.
@@ -159,7 +162,6 @@ struct world {
     std::mutex mutex;
     std::vector<std::string> logged;
 
-private:
     static std::vector<operation_identity> identities(operations& ops, const std::string& id,
                                                       std::vector<std::string>& names) {
         std::vector<operation_identity> made;
@@ -413,6 +415,42 @@ TEST_CASE("inbox: deletes that were begun and not ended") {
         CHECK(on.again(ops, "m") == applied);
         CHECK(on.n(1) == -1);
     }
+}
+
+TEST_CASE("inbox: a broker that was slow does not do what another one took over") {
+    world on;
+    on.thing(1, 0, std::string{old_entry});
+    on.thing(2, 0, std::string{old_entry});
+    const auto both = [&](operations& ops) {
+        ops.update(on.things(), {1}).inc({{"n", 1}});
+        ops.update(on.things(), {2}).inc({{"n", 1}});
+    };
+    operations ops;
+    both(ops);
+    const auto slow = on.adapter->open_session({"slow", nullptr, {}});
+    slow->connect(core::deadline::after(std::chrono::seconds{5}));
+    std::vector<std::string> names;
+    const auto ids = world::identities(ops, "m", names);
+    std::vector<stored_reply> known;
+    answer got;
+    got.outcomes.resize(ops.size());
+    REQUIRE(slow->begin(work_kind::write, core::deadline::after(std::chrono::seconds{20}), ids,
+                        lookup::none, ops.memory(), known) == adapters::step_result::done);
+    const auto step = [&](std::size_t i) {
+        return slow->run(ops.group(i, 1, adapters::group_mode::independent), got.sink, got.outcomes,
+                         ops.memory());
+    };
+    REQUIRE(step(0) == adapters::step_result::done);
+    on.forget_the_time();
+    operations again;
+    both(again);
+    for (const auto& outcome : on.run_again(again, "m").outcomes) {
+        CHECK(text_of(outcome) == applied);
+    }
+    CHECK(step(1) == adapters::step_result::done);
+    CHECK(text_of(got.outcomes[1]) == applied);
+    CHECK(on.n(1) == 1);
+    CHECK(on.n(2) == 1);
 }
 
 TEST_CASE("inbox: what did not happen leaves nothing there") {
