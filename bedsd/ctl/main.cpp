@@ -3,6 +3,7 @@
 #include "connect.hpp"
 #include "options.hpp"
 #include "print.hpp"
+#include "schema.hpp"
 #include "status.hpp"
 #include "stream.hpp"
 
@@ -59,6 +60,10 @@ exit_code show_status(const bedsctl::options& options) {
 exit_code run(const bedsctl::options& options) {
     if (options.task == task::status) {
         return show_status(options);
+    }
+    if (options.task == task::schema) {
+        std::cout << bedsctl::schema_of(options.engine) << std::flush;
+        return std::cout ? exit_code::ok : exit_code::unknown;
     }
     // Everything that can be wrong with the command line is told before anything is opened.
     beds::client::request request;

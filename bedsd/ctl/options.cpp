@@ -220,6 +220,12 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
     auto* describe = app.add_subcommand("describe", "What templates there are and what they offer");
     describe->add_option("TEMPLATE", chosen.described_template, "Only this one, in detail");
 
+    auto* schema = app.add_subcommand(
+        "schema", "What BEDS needs in a database, for its DBA: bedsctl schema | mariadb DATABASE");
+    schema->add_option("--engine", chosen.engine, "mariadb (default) or mongodb")
+        ->check(CLI::IsMember({"mariadb", "mongodb"}))
+        ->type_name("ENGINE");
+
     auto* dlq = app.add_subcommand("dlq", "Dead letters: look at them, send them again, drop them");
     dlq->footer(dlq_footer);
     dlq->require_subcommand(1);
@@ -256,7 +262,7 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
         const auto words = app.remaining();
         if (!words.empty()) {
             err << "bedsctl: there is no command or option '" << words.front()
-                << "'; commands: call, describe, dlq, status (see bedsctl --help)\n";
+                << "'; commands: call, describe, dlq, schema, status (see bedsctl --help)\n";
             return exit_code::usage;
         }
         return app.exit(error, out, err) == 0 ? exit_code::ok : exit_code::usage;
@@ -289,6 +295,10 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
                                   "' is no time such as 10s, 500ms or 2m (up to 24 hours)");
             }
             chosen.timeout = *parsed;
+        }
+        if (schema->parsed()) { // asks nobody
+            chosen.task = task::schema;
+            return chosen;
         }
         if (status->parsed()) {
             chosen.task = task::status;

@@ -19,7 +19,8 @@ enum class task {
     stream, ///< `call --json FILE`: NDJSON in, NDJSON out
     describe,
     status,
-    dead_letters ///< `dlq`
+    dead_letters, ///< `dlq`
+    schema
 };
 
 enum class format { table, json };
@@ -41,6 +42,7 @@ struct options {
     std::string id = {};                 ///< idempotency key of the request
     std::string input = {};              ///< of `stream`; `-` is standard input
     std::string described_template = {}; ///< empty: all
+    std::string engine = "mariadb";      ///< of `schema`
     std::string admin = {};              ///< of `status`: address of the node's admin pages
     letter_options letters = {};
 };

@@ -2,7 +2,7 @@
 -- its effect. A message that comes again finds its row and gets its first reply; the write happens
 -- once. One table per database, run once by the DBA:
 --
---   mariadb DATABASE < inbox.sql
+--   bedsctl schema | mariadb DATABASE
 --   GRANT SELECT, INSERT, DELETE ON DATABASE.beds_inbox TO 'beds'@'…';
 --
 -- principal  who asked (the AMQP user, or `anonymous`); ids of different principals never meet

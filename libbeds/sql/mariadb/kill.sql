@@ -7,7 +7,7 @@
 -- Run once per database, by an account that may KILL the sessions of others (CONNECTION ADMIN; MySQL:
 -- CONNECTION_ADMIN), because it runs with that account's rights:
 --
---   mariadb DATABASE < kill.sql
+--   bedsctl schema | mariadb DATABASE
 --   GRANT EXECUTE ON PROCEDURE DATABASE.beds_kill TO 'beds'@'…';
 --
 -- It ends only sessions that allow it: those that hold the user lock beds_kill/NUMBER of their own

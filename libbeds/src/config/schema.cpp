@@ -293,6 +293,10 @@ constexpr key rel_keys[]{
             "one node after the other; needs the right to DELETE there.",
      .low = minute,
      .high = 2160 * hour},
+    {.name = "create_tables",
+     .at = at<&rel::create_tables>,
+     .doc = "Make the table `beds_inbox` where it is missing; needs the right to CREATE. `false`: "
+            "the DBA does, with what `bedsctl schema` prints."},
     {.name = "coalesce",
      .at = at<&rel::coalesce>,
      .doc = "Operations of one kind that come together share statements. `auto`: as far as the "

@@ -364,7 +364,7 @@ TEST_CASE("who may not end a procedure of others is told what is missing", "[mar
     CHECK(got.step == step_result::expired);
     CHECK(clock_type::now() - began < 1500ms);
     CHECK(here.log().has("BEDS_MARIADB_WATCHDOG"));
-    CHECK(here.log().has("kill.sql"));
+    CHECK(here.log().has("bedsctl schema"));
     const auto ids = here.control().mariadb_root(
         "SELECT id FROM information_schema.processlist WHERE db = '" + here.database() +
         "' AND info LIKE '%SLEEP(30)%' AND command <> 'Sleep' AND info NOT LIKE '%processlist%'");

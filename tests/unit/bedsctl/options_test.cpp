@@ -3,6 +3,7 @@
 #include <connect.hpp>
 #include <map>
 #include <options.hpp>
+#include <schema.hpp>
 #include <sstream>
 
 using namespace bedsctl;
@@ -89,6 +90,20 @@ TEST_CASE("describe and the stream") {
     const auto stream = parsed({"call", "--json", "-"});
     CHECK(stream.task == task::stream);
     CHECK(stream.input == "-");
+}
+
+TEST_CASE("what a database needs is printed without asking anybody") {
+    const auto plain = parsed({"schema"}, {});
+    CHECK(plain.task == task::schema);
+    CHECK(plain.engine == "mariadb");
+    CHECK(parsed({"schema", "--engine", "mongodb"}, {}).engine == "mongodb");
+    CHECK(std::holds_alternative<exit_code>(parse({"schema", "--engine", "other"}, {}).result));
+    const auto sql = schema_of("mariadb");
+    const auto table = sql.find("CREATE TABLE IF NOT EXISTS beds_inbox");
+    CHECK(table != std::string_view::npos);
+    CHECK(sql.find("CREATE PROCEDURE beds_kill") > table);
+    CHECK(schema_of("mongodb").find("beds_inbox") != std::string_view::npos);
+    CHECK(schema_of("other").empty());
 }
 
 TEST_CASE("where the service is") {

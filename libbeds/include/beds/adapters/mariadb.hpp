@@ -12,7 +12,8 @@ namespace beds::adapters {
 /// connection: that is what its sessions do. Thread-safe.
 ///
 /// Tables that are written must be InnoDB, or rollbacks do not undo. With `settings.inbox` the
-/// database holds the table `beds_inbox`, made from the installed `sql/mariadb/inbox.sql`.
+/// database holds the table `beds_inbox`, made from the installed `sql/mariadb/inbox.sql`; with
+/// `settings.create_tables` sessions make it where it is missing, or `connect` throws `refused`.
 /// Its rows older than `inbox_window` are deleted in the background, by a further session, once the
 /// first write was done.
 ///
@@ -20,7 +21,7 @@ namespace beds::adapters {
 /// bound parameters of prepared statements only. What still runs past its unit's deadline is ended
 /// at the server: KILL QUERY within 60 ms, again every 50 ms, KILL CONNECTION at 200 ms, from a
 /// further connection that is made when it is needed. For procedures with the rights of their
-/// definer that takes the installed `sql/mariadb/kill.sql`.
+/// definer that takes `sql/mariadb/kill.sql` (`bedsctl schema` prints both).
 ///
 /// Operations of one shape that come together share statements, as far as the server can (it is
 /// asked at connect) and `settings.coalesce` allows: fetches by key one `IN` list or, where

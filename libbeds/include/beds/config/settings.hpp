@@ -133,6 +133,7 @@ struct rel_service_settings {
     bool inbox = true; ///< keep `beds_inbox` there, so that a write sent twice happens once
     /// How long it is known at least that a write happened, 1 min to 2160 h; older rows are deleted.
     std::chrono::seconds inbox_window{std::chrono::hours{24}};
+    bool create_tables = false; ///< make `beds_inbox` where it is missing
     /// Operations that come together share statements: `auto` does what the server can do; see
     /// `parse_coalesce`. Results and effects are the same either way.
     std::string coalesce = "auto";

@@ -162,7 +162,8 @@ step_result mariadb_session::look_up(std::span<const operation_identity> ids, co
 
 step_result mariadb_session::inbox_failed() {
     log(observe::level::error, "BEDS_MARIADB_INBOX",
-        "error " + std::to_string(connection_.error().number) + ": " + connection_.error().message);
+        "error " + std::to_string(connection_.error().number) + ": " + connection_.error().message +
+            "; its DBA runs: bedsctl schema | mariadb " + settings_->database);
     connection_.close();
     open_ = false;
     return step_result::broken;

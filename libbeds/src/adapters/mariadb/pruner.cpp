@@ -24,8 +24,10 @@ constexpr auto most_time = 20ms;
 constexpr std::int64_t least_rows = 32;
 constexpr std::int64_t first_rows = 256;
 constexpr std::int64_t most_rows = 4096;
-/// For one statement of the pruner.
+/// For one deletion.
 constexpr auto patience = 2s;
+/// To find the oldest row, behind all that was deleted and is not yet purged.
+constexpr auto long_patience = 10s;
 
 constexpr std::string_view before_all = "1970-01-01 00:00:01";
 
@@ -63,6 +65,7 @@ struct pruner::impl {
     core::arena memory;
     query text;
     std::int64_t rows = first_rows;
+    std::string reached{before_all}; ///< nothing is older
     std::string trouble;
     std::thread thread; ///< the last member: it uses the others
 
@@ -91,9 +94,9 @@ struct pruner::impl {
     }
 
     /// Runs the statement at hand; null: `link->error()` says why.
-    statement* execute() {
+    statement* execute(std::chrono::seconds longest) {
         connection::guard watching;
-        link->arm(core::deadline::after(patience), watching);
+        link->arm(core::deadline::after(longest), watching);
         memory.reset();
         statement* made = link->prepared(text.text());
         if (made == nullptr) {
@@ -108,7 +111,7 @@ struct pruner::impl {
 
     /// The first cell; "" when there is none or it is NULL. Nothing: `link->error()` says why.
     std::optional<std::string> ask() {
-        statement* const made = execute();
+        statement* const made = execute(long_patience);
         if (made == nullptr) {
             return std::nullopt;
         }
@@ -137,8 +140,9 @@ struct pruner::impl {
             return; // another node is at it
         }
         std::uint64_t total = 0;
-        std::optional<std::string> from{before_all};
+        auto from = next(reached);
         while (from && !from->empty()) {
+            reached = *from;
             const auto began = core::machine_clock().steady_now();
             const auto asked = rows;
             const auto gone = remove(*from);
@@ -177,7 +181,7 @@ struct pruner::impl {
         text.text(" AND created < NOW(6) - INTERVAL ");
         text.bind(core::value::of_int(settings->inbox_window.count()));
         text.text(" SECOND ORDER BY created LIMIT ").bind(core::value::of_int(rows));
-        statement* const made = execute();
+        statement* const made = execute(patience);
         if (made == nullptr) {
             fail();
             return std::nullopt;
@@ -185,8 +189,9 @@ struct pruner::impl {
         return made->affected();
     }
 
-    /// The oldest row that is there. Asked from where the last deletion began: what was deleted
-    /// stays in the index for a while, and passing it again and again would take longer and longer.
+    /// When the oldest row that is there was made; "": there is none. Asked from where the last
+    /// deletion began: what was deleted stays in the index for a while, and passing it again and
+    /// again would take longer and longer.
     std::optional<std::string> next(const std::string& from) {
         text.clear();
         text.text("/* beds inbox.prune */ SELECT CAST(created AS CHAR) FROM beds_inbox WHERE "

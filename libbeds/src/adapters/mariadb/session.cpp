@@ -1,5 +1,7 @@
 #include "adapters/mariadb/session.hpp"
 
+#include "adapters/mariadb/tables.hpp"
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -48,6 +50,37 @@ void mariadb_session::connect(core::deadline until) {
     settings_known_ = true;
     statement_limit_ = 0ms;
     open_ = false;
+    if (settings_->inbox && settings_->create_tables && !shared_->tables_made) {
+        make_tables(until);
+    }
+}
+
+void mariadb_session::make_tables(core::deadline until) {
+    connection::guard watching;
+    connection_.arm(until.earlier(core::deadline::after(10s)), watching);
+    // Not CREATE … IF NOT EXISTS at once: who may not CREATE may well use what is there.
+    if (connection_.command("DO (SELECT COUNT(*) FROM beds_inbox WHERE principal = '')")) {
+        shared_->tables_made = true;
+        return;
+    }
+    constexpr unsigned no_such_table = 1146;
+    if (connection_.error().number == no_such_table && connection_.command(inbox_table)) {
+        shared_->tables_made = true;
+        log(observe::level::info, "BEDS_MARIADB_TABLE", "made the table beds_inbox");
+        return;
+    }
+    const auto why = connection_.error();
+    watching.reset();
+    connection_.close();
+    throw core::error(
+        classify(why.number).reach == reach::session ? core::errc::unreachable
+                                                     : core::errc::refused,
+        "the table beds_inbox cannot be made; its DBA can: bedsctl schema | mariadb " +
+            settings_->database,
+        {.origin = core::error_origin::mariadb,
+         .handle = core::handle_state::broken,
+         .native_code = static_cast<int>(why.number),
+         .server_message = why.message});
 }
 
 bool mariadb_session::alive(core::deadline until) {

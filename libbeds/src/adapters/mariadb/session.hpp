@@ -48,6 +48,8 @@ public:
     void inspect(std::span<const templates::template_def* const> targets, core::deadline until);
 
 private:
+    void make_tables(core::deadline until);
+
     // session.cpp: statements and their failures
     ran execute(statement*& made);
     ran command(std::string_view text);

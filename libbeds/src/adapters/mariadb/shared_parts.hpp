@@ -6,6 +6,7 @@
 
 #include <beds/config/settings.hpp>
 
+#include <atomic>
 #include <memory>
 #include <utility>
 
@@ -21,6 +22,7 @@ struct shared_parts {
     catalog known;
     watchdog late;
     pruner old;
+    std::atomic<bool> tables_made{false}; ///< with `create_tables`: they are there
 };
 
 } // namespace beds::adapters::mariadb

@@ -215,8 +215,8 @@ struct watchdog::impl {
         watching.reset();
         if (why.number != not_there_any_more) {
             blind->store(true);
-            said = "a late statement cannot be ended: run the installed sql/mariadb/kill.sql and "
-                   "grant EXECUTE on it (error " +
+            said = "a late statement cannot be ended: its DBA runs 'bedsctl schema' and grants "
+                   "EXECUTE on beds_kill (error " +
                    std::to_string(why.number) + ": " + why.message + ')';
             if (classify(why.number).reach == reach::session) {
                 said = "the connection that ends late statements broke: " + why.message;
