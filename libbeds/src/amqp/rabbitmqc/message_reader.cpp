@@ -96,6 +96,9 @@ void message_reader::begin(const message_parts& parts) {
 
 bool message_reader::take(const amqp_frame_t& frame) {
     if (frame.frame_type == AMQP_FRAME_HEADER && state_ == state::header) {
+        if (frame.payload.properties.class_id != AMQP_BASIC_CLASS) {
+            refuse("RabbitMQ sent properties that are not a message's"); // decoded as another type
+        }
         decoded_.decode(
             *static_cast<const amqp_basic_properties_t*>(frame.payload.properties.decoded));
         parts_.properties = decoded_.properties;
