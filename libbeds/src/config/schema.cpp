@@ -237,8 +237,9 @@ constexpr key broker_keys[]{
      .high = 1000},
     {.name = "max_attempts",
      .at = at<&broker::max_attempts>,
-     .doc = "How often a write whose sender asked for no reply is tried, when it fails for a while, "
-            "before it becomes a dead letter. Waiting for a database that is away is no attempt.",
+     .doc =
+         "How often a write whose sender asked for no reply is tried, when it fails for a while, "
+         "before it becomes a dead letter. Waiting for a database that is away is no attempt.",
      .low = 1,
      .high = 100},
     {.name = "write_queues",

@@ -86,8 +86,7 @@ TEST_CASE("writes and bulk go to quorum queues, reads to classic ones") {
 }
 
 TEST_CASE("what was accepted once is kept by queues that never refuse it") {
-    const auto made =
-        amqp::request_topology("t_", "rel", op_class::write, {.quarantine_limit = 2});
+    const auto made = amqp::request_topology("t_", "rel", op_class::write, {.quarantine_limit = 2});
     std::vector<std::string> names;
     for (const auto& each : made.queues) {
         names.push_back(each.name.str());

@@ -92,7 +92,7 @@ struct broker_service_settings {
     /// Messages that a request queue holds before it rejects, 1 to 100 million. Changing this, the
     /// delivery limit or the kind of a queue that exists is a topology conflict.
     std::uint32_t max_queue_length = 100'000;
-    std::uint32_t delivery_limit = 20;                   ///< of quorum queues, 1 to 1000
+    std::uint32_t delivery_limit = 20; ///< of quorum queues, 1 to 1000
     /// How often a write that nobody waits for is tried before it is a dead letter, 1 to 100.
     std::uint32_t max_attempts = 5;
     queue_kind write_queues = queue_kind::quorum;        ///< of `*.write` and `*.bulk`
@@ -131,7 +131,8 @@ struct rel_service_settings {
     tls_settings tls = {};
     std::chrono::milliseconds connect_timeout{5000}; ///< 100 ms to 5 min
     bool inbox = true; ///< keep `beds_inbox` there, so that a write sent twice happens once
-    /// How long it is known at least that a write happened, 1 min to 2160 h; older rows are deleted.
+    /// How long it is known at least that a write happened, 1 min to 2160 h; older rows are
+    /// deleted.
     std::chrono::seconds inbox_window{std::chrono::hours{24}};
     bool create_tables = false; ///< make `beds_inbox` where it is missing
     /// Operations that come together share statements: `auto` does what the server can do; see
