@@ -184,6 +184,14 @@ void connection::configure(core::deadline /*until*/) {
     facts_.version = mysql_get_server_version(raw);
     facts_.may = config::parse_coalesce(settings_.coalesce).value_or(config::coalesce_features{});
     facts_.insert_returning = facts_.may.returning && facts_.is_mariadb && facts_.version >= 100500;
+    if (facts_.is_mariadb) {
+        // Whoever stands still between two statements for so long holds rows that others wait for:
+        // the server ends his session, and his unit runs again if he wakes up. Between statements
+        // of a unit there is only work of this process.
+        static_cast<void>(command("SET SESSION idle_transaction_timeout = 5, "
+                                  "idle_write_transaction_timeout = 5, "
+                                  "idle_readonly_transaction_timeout = 5"));
+    }
     // What a proxy in between makes of it counts too: the server is asked.
     facts_.may.call = facts_.may.call && command("BEGIN NOT ATOMIC DO 0; END");
     constexpr std::string_view ask = "SELECT @@max_allowed_packet, @@innodb_rollback_on_timeout, "
