@@ -91,3 +91,25 @@ TEST_CASE("connectors that cannot be trusted", "[mariadb]") {
     CHECK_FALSE(known_bad_client(30304));
     CHECK_FALSE(known_bad_client(client_version()));
 }
+
+TEST_CASE("a full disk, however it is told", "[mariadb]") {
+    const std::pair<unsigned, const char*> full[] = {
+        {1021, "Disk full (/tmp/#sql); waiting for someone to free some space..."},
+        {1114, "The table 't' is full"},
+        {3, "Error writing file '/tmp/MYx' (Errcode: 28 \"No space left on device\")"},
+        {20, "Disk is full writing '/tmp/MYx' (Errcode: 28 \"No space left on device\")"},
+        {1005, "Can't create table `d`.`t` (errno: 28 \"No space left on device\")"},
+        {1026, "Error writing file 'binlog' (errno: 28)"},
+        {1030, "Got error 28 \"No space left on device\" from storage engine InnoDB"},
+    };
+    for (const auto& [number, message] : full) {
+        CAPTURE(number);
+        const auto what = classify(server_error{number, "HY000", message});
+        CHECK(what.code == code::backend_storage_full);
+        CHECK(what.reach == reach::operation);
+    }
+    CHECK(classify(server_error{1030, "HY000", "Got error 122 from storage engine"}).code ==
+          code::internal);
+    CHECK(classify(server_error{3, "HY000", "Error writing file 'x' (Errcode: 5)"}).code ==
+          code::internal);
+}

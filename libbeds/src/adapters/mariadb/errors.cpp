@@ -133,6 +133,26 @@ failure classify(unsigned number) {
     return of_operation(code::internal, "the database refused the statement");
 }
 
+failure classify(const server_error& why) {
+    switch (why.number) {
+    case 3:    // error writing file
+    case 20:   // disk is full
+    case 1005: // cannot create table
+    case 1026: // error writing file
+    case 1030: // got error … from storage engine
+        for (const std::string_view cause :
+             {"o space left", "rrno: 28", "rror 28", "isk is full", "isk full"}) {
+            if (why.message.find(cause) != std::string::npos) {
+                return classify(1021);
+            }
+        }
+        break;
+    default:
+        break;
+    }
+    return classify(why.number);
+}
+
 bool may_end_transaction(unsigned number) {
     const failure what = classify(number);
     if (what.reach != reach::operation || number == not_there) {

@@ -31,6 +31,8 @@ struct failure {
 };
 
 failure classify(unsigned number);
+/// Also for errors that name their cause only in their text: those of files and of storage engines.
+failure classify(const server_error& why);
 
 /// The savepoint (or procedure) that a statement names does not exist.
 inline constexpr unsigned not_there = 1305;

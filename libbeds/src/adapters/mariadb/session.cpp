@@ -101,7 +101,7 @@ bool mariadb_session::alive(core::deadline until) {
 // ---- statements and their failures -------------------------------------------------------------
 
 ran mariadb_session::failed(const server_error& why) {
-    failure what = classify(why.number);
+    failure what = classify(why);
     if (why.number == 1205 && connection_.facts().rollback_on_timeout) {
         what.reach = reach::rerun;
     }
@@ -200,7 +200,7 @@ bool mariadb_session::rolled_back_silently(const server_error& why) {
 
 outcome mariadb_session::refusal(const bound_operation& op, core::arena& memory) {
     const server_error& why = connection_.error();
-    const failure what = classify(why.number);
+    const failure what = classify(why);
     const auto& target = *op.target;
     std::string_view blamed;
     if (what.code == code::duplicate_key && op.op != core::verb::call) {
