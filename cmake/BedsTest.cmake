@@ -24,13 +24,16 @@ function(beds_add_test)
     add_executable(${arg_NAME} ${arg_SOURCES})
     target_include_directories(${arg_NAME} PRIVATE "${PROJECT_SOURCE_DIR}/tests" "${BEDS_SOURCE_DIR}")
     target_link_libraries(${arg_NAME} PRIVATE ${arg_LINK} beds_test_main beds_warnings beds_sanitizers)
+    # Half of a cold build is tests, and what they test is optimised all the same.
+    target_compile_options(${arg_NAME} PRIVATE "$<$<CONFIG:RelWithDebInfo>:-O0>")
     beds_test_needs(LABELS ${arg_LABELS} TARGETS ${arg_NAME})
     add_test(NAME ${arg_NAME} COMMAND ${arg_NAME} ${arg_ARGS})
     if(NOT arg_TIMEOUT)
         set(arg_TIMEOUT 120)
     endif()
     set_tests_properties(${arg_NAME} PROPERTIES
-        LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT} SKIP_RETURN_CODE 77)
+        LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT} SKIP_RETURN_CODE 77
+        COST ${arg_TIMEOUT}) # long ones first
     if(arg_SERIAL)
         set_tests_properties(${arg_NAME} PROPERTIES RUN_SERIAL TRUE)
     endif()
