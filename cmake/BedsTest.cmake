@@ -32,8 +32,7 @@ function(beds_add_test)
         set(arg_TIMEOUT 120)
     endif()
     set_tests_properties(${arg_NAME} PROPERTIES
-        LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT} SKIP_RETURN_CODE 77
-        COST ${arg_TIMEOUT}) # long ones first
+        LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT} SKIP_RETURN_CODE 77)
     if(arg_SERIAL)
         set_tests_properties(${arg_NAME} PROPERTIES RUN_SERIAL TRUE)
     endif()
