@@ -11,7 +11,9 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <ostream>
+#include <thread>
 #include <tuple>
 
 namespace bedsctl {
@@ -60,10 +62,16 @@ struct taken {
     letter about{};
 };
 
+/// What lies in the queue, and the consumer that holds it: nobody else may look meanwhile.
+struct all_taken {
+    std::vector<taken> letters{};
+    std::optional<std::uint32_t> consumer{};
+};
+
 /// Everything that lies in the queue now, up to the bounds.
-std::vector<taken> take_all(beds::amqp::consumer_connection& in, const std::string& queue,
-                            std::string_view own_user, const letter_options& asked,
-                            std::ostream& err, beds::core::deadline until) {
+all_taken take_all(beds::amqp::consumer_connection& in, const std::string& queue,
+                   std::string_view own_user, const letter_options& asked, std::ostream& err,
+                   beds::core::deadline until) {
     const auto there = in.inspect(beds::amqp::queue_name{queue}, until);
     if (!there) {
         throw beds::core::error(beds::core::errc::unknown_name,
@@ -71,7 +79,7 @@ std::vector<taken> take_all(beds::amqp::consumer_connection& in, const std::stri
                                     "': is the prefix of the queues right (--queue-tag)?");
     }
     constexpr std::size_t most_bytes = 256 * 1024 * 1024;
-    std::vector<taken> made;
+    all_taken made;
     const std::size_t wanted = std::min<std::size_t>(there->messages, asked.most);
     if (wanted == 0) {
         return made;
@@ -79,26 +87,56 @@ std::vector<taken> take_all(beds::amqp::consumer_connection& in, const std::stri
     beds::amqp::consume_options options;
     options.prefetch = asked.most;
     options.exclusive = beds::amqp::exclusivity::exclusive;
-    in.consume(beds::amqp::queue_name{queue}, options, until);
+    made.consumer = in.consume(beds::amqp::queue_name{queue}, options, until);
     std::size_t bytes = 0;
-    while (made.size() < wanted && bytes < most_bytes) {
+    while (made.letters.size() < wanted && bytes < most_bytes) {
         if (until.expired()) {
             throw beds::core::error(beds::core::errc::deadline_exceeded,
                                     "RabbitMQ did not deliver the dead letters in time");
         }
         std::vector<delivery> got;
-        in.drain(got, wanted - made.size(), 100ms);
+        in.drain(got, wanted - made.letters.size(), 100ms);
         for (auto& one : got) {
             bytes += one.body().size();
             auto about = read_letter(one, own_user);
-            made.push_back({std::move(one), std::move(about)});
+            made.letters.push_back({std::move(one), std::move(about)});
         }
     }
-    if (made.size() < there->messages) {
-        err << "bedsctl: only the oldest " << made.size() << " of " << there->messages
+    if (made.letters.size() < there->messages) {
+        err << "bedsctl: only the oldest " << made.letters.size() << " of " << there->messages
             << " dead letters were looked at (--most)\n";
     }
     return made;
+}
+
+/// What was not acknowledged lies in the queue again when this returns: the next one to look finds
+/// all of it. The consumer ends first, or it would be sent the same letters again, and they would
+/// come back only some time after the connection is gone. A quorum queue counts what it was given
+/// back once that is on disk, and nobody tells when: it is asked until it does. Somebody else may
+/// have taken the letters by then, so not for long.
+void give_back(beds::amqp::consumer_connection& in, all_taken& held, const std::string& queue,
+               beds::core::deadline until) {
+    if (!held.consumer) {
+        return;
+    }
+    const auto returned =
+        std::count_if(held.letters.begin(), held.letters.end(),
+                      [](const taken& one) { return !one.message.resolved(); });
+    in.cancel(*held.consumer, until);
+    held.letters.clear();
+    std::vector<delivery> came_since;
+    while (in.drain(came_since, 1024, 0ms) != 0) {
+        came_since.clear();
+    }
+    in.pump();
+    const auto patience = beds::core::deadline::after(2s);
+    while (!until.expired() && !patience.expired()) {
+        const auto there = in.inspect(beds::amqp::queue_name{queue}, until);
+        if (!there || there->messages >= returned) {
+            return;
+        }
+        std::this_thread::sleep_for(5ms);
+    }
 }
 
 std::string json_of(const letter& one, std::string_view body) {
@@ -245,16 +283,18 @@ exit_code handle_dead_letters(const beds::amqp::connection_settings& amqp,
                               beds::core::deadline until) {
     beds::amqp::consumer_connection in{amqp, until};
     const auto queue = beds::amqp::dead_queue(queue_tag).str();
-    auto letters = take_all(in, queue, amqp.user, asked, err, until);
+    auto held = take_all(in, queue, amqp.user, asked, err, until);
     std::vector<taken*> chosen;
-    for (auto& one : letters) {
+    for (auto& one : held.letters) {
         if (is_chosen(one.about, asked)) {
             chosen.push_back(&one);
         }
     }
     if (chosen.empty()) {
         err << "bedsctl: "
-            << (letters.empty() ? "there are no dead letters" : "no dead letter is meant") << '\n';
+            << (held.letters.empty() ? "there are no dead letters" : "no dead letter is meant")
+            << '\n';
+        give_back(in, held, queue, until);
         return asked.ids.empty() ? exit_code::ok : exit_code::refused;
     }
     auto result = exit_code::ok;
@@ -310,18 +350,15 @@ exit_code handle_dead_letters(const beds::amqp::connection_settings& amqp,
                 continue;
             }
             one->message.ack();
+            in.pump(); // acknowledged now, and its heartbeats go on
             ++replayed;
         }
         out << replayed << " dead letter(s) sent again\n";
         break;
     }
     }
-    // What is left is given back before the connection goes, and acknowledgements are not answered:
-    // a question on the same channel is, after them.
     chosen.clear();
-    letters.clear();
-    in.pump();
-    static_cast<void>(in.inspect(beds::amqp::queue_name{queue}, until));
+    give_back(in, held, queue, until);
     in.close(until);
     return result;
 }

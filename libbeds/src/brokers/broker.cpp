@@ -50,7 +50,8 @@ struct broker::impl {
         : given(std::move(settings)), log(context.log), decoder(limits(given)),
           writer(wire::reply_limits{.max_reply = given.max_reply}), events(given.event_prefix),
           books(registry->all().size()), reconnect(amqp::reconnect_policy{}, amqp::system_random()),
-          again(given.amqp.user, given.name), random(std::random_device{}()) {
+          catalog_queue(amqp::catalog_queue(given.queue_tag)), again(given.amqp.user, given.name),
+          random(std::random_device{}()) {
         context.name = given.name;
         auto options = given.factory;
         options.highest_class = given.op_class;
@@ -94,6 +95,7 @@ struct broker::impl {
     std::uint32_t catalog_consumer = no_consumer;
     std::uint32_t quarantine_consumer = no_consumer;
     std::uint32_t again_consumer = no_consumer; ///< only while the database is there
+    const amqp::queue_name catalog_queue;       ///< compared with every message's: made once
     resender again;
     std::minstd_rand random;
 
@@ -169,7 +171,7 @@ struct broker::impl {
             in->consume(amqp::request_queue_name(given.queue_tag, given.connection, given.op_class),
                         options, until);
         if (given.catalog) {
-            catalog_consumer = in->consume(amqp::catalog_queue(given.queue_tag), options, until);
+            catalog_consumer = in->consume(catalog_queue, options, until);
         }
         if (given.quarantine) {
             options.prefetch = 1;
@@ -592,8 +594,7 @@ struct broker::impl {
         request.redelivered = from.redelivered() || entry.from.again;
         auto& message = messages.emplace_back();
         message.request = request;
-        const bool unrouted =
-            entry.from.queue == amqp::catalog_queue(given.queue_tag).str() && given.catalog;
+        const bool unrouted = given.catalog && entry.from.queue == catalog_queue.str();
         message.source = unrouted ? factory::source::catalog : factory::source::requests;
         message.routing_key = entry.from.routing_key;
         if (given.strict_route && message.source == factory::source::requests) {

@@ -109,6 +109,11 @@ TEST_CASE("dead letters are listed by cause, shown without values, and stay wher
     CHECK(std::count(json.out.begin(), json.out.end(), '\n') == 2);
     CHECK(contains(json.out, R"("id":"wrong-1")"));
     CHECK(here.ask({.task = letter_task::show, .ids = {"nobody"}}).code == exit_code::refused);
+    // Whoever looks right after another one finds all of them.
+    for (int look = 0; look != 40; ++look) {
+        const auto all = here.ask({.each = true}, bedsctl::format::json);
+        REQUIRE(std::count(all.out.begin(), all.out.end(), '\n') == 3);
+    }
     here.wait_for_letters(3);
 }
 
