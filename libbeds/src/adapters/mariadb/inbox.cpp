@@ -1,7 +1,7 @@
 #include "adapters/mariadb/session.hpp"
+#include "adapters/short_reply.hpp"
 
 #include <beds/core/json.hpp>
-#include <beds/wire/reply.hpp>
 
 #include <algorithm>
 #include <cstring>
@@ -88,22 +88,6 @@ bool mariadb_session::fits(const sealed_reply& reply) const {
     const auto packet = reply.reply.size() + reply.identity.id.size() +
                         reply.identity.principal.size() + row_overhead;
     return reply.reply.size() <= longest_reply && packet <= connection_.facts().max_packet;
-}
-
-const sealed_reply* mariadb_session::in_short(const sealed_reply& reply) {
-    const auto index = reply.identity.index;
-    auto answer = core::outcome::failure(core::code::limit_exceeded,
-                                         "done, but the result was too large to be kept", {},
-                                         core::effect::unknown);
-    if (index < results_.size()) {
-        answer.effect = results_[index].effect;
-        answer.at_least_once = results_[index].at_least_once;
-    }
-    wire::reply_writer writer;
-    writer.start(1);
-    auto* const made = memory_->make<sealed_reply>();
-    *made = {reply.identity, writer.encode(0, answer, *memory_)};
-    return made;
 }
 
 step_result mariadb_session::look_up(std::span<const operation_identity> ids, core::arena& memory,
@@ -202,7 +186,7 @@ step_result mariadb_session::store_all(std::span<const sealed_reply> replies) {
     seals_.clear();
     for (const auto& reply : replies) {
         if (can_be_stored(reply.identity)) { // otherwise it was refused before it ran
-            seals_.push_back(fits(reply) ? &reply : in_short(reply));
+            seals_.push_back(fits(reply) ? &reply : short_reply(reply, results_, *memory_));
         }
     }
     std::sort(seals_.begin(), seals_.end(),
@@ -267,7 +251,7 @@ ran mariadb_session::store_one_by_one(std::span<const sealed_reply* const> rows)
     for (const auto& row : rows) {
         auto went = store_rows({&row, 1});
         if (went == ran::refused && is_about_row(connection_.error().number)) {
-            const auto* const shorter = in_short(*row);
+            const auto* const shorter = short_reply(*row, results_, *memory_);
             went = store_rows({&shorter, 1});
         }
         if (went != ran::fine) {

@@ -103,7 +103,6 @@ private:
     [[nodiscard]] static bool can_be_stored(const operation_identity& id);
     [[nodiscard]] bool fits(const sealed_reply& reply) const;
     /// The same answer without its rows.
-    const sealed_reply* in_short(const sealed_reply& reply);
 
     // reads.cpp
     ran fetch_group(operation_list work);

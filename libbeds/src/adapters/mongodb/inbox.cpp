@@ -1,9 +1,9 @@
 #include "adapters/mongodb/bson_reader.hpp"
 #include "adapters/mongodb/filters.hpp"
 #include "adapters/mongodb/session.hpp"
+#include "adapters/short_reply.hpp"
 
 #include <beds/core/clock.hpp>
-#include <beds/wire/reply.hpp>
 
 #include <algorithm>
 #include <thread>
@@ -753,22 +753,6 @@ void mongodb_session::append_mark(const bound_operation& op) {
 
 // ---- replies
 
-const sealed_reply* mongodb_session::in_short(const sealed_reply& reply) {
-    const auto index = reply.identity.index;
-    auto answer = core::outcome::failure(core::code::limit_exceeded,
-                                         "done, but the result was too large to be kept", {},
-                                         core::effect::unknown);
-    if (index < results_.size()) {
-        answer.effect = results_[index].effect;
-        answer.at_least_once = results_[index].at_least_once;
-    }
-    wire::reply_writer writer;
-    writer.start(1);
-    auto* const made = memory_->make<sealed_reply>();
-    *made = {reply.identity, writer.encode(0, answer, *memory_)};
-    return made;
-}
-
 step_result mongodb_session::seal(std::span<const sealed_reply> replies) {
     if (!shared_->inbox() || replies.empty() || records_.empty()) {
         return step_result::done;
@@ -803,8 +787,9 @@ step_result mongodb_session::store(std::span<const sealed_reply> replies) {
             if (record == nullptr || record->stage == write_record::progress::fresh) {
                 continue; // it never came to a write
             }
-            const auto* const reply =
-                given->reply.size() <= longest_reply ? given : in_short(*given);
+            const auto* const reply = given->reply.size() <= longest_reply
+                                          ? given
+                                          : short_reply(*given, results_, *memory_);
             if (updates > 0 && command_.position() + reply->reply.size() > full_command) {
                 break;
             }

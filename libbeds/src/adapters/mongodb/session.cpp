@@ -271,6 +271,30 @@ step_result mongodb_session::give_up(run_scope& scope, operation_list rest) {
     return step_result::done;
 }
 
+std::optional<step_result> mongodb_session::unanswered(run_scope& scope, operation_list sent,
+                                                       ending how) {
+    switch (how) {
+    case ending::lost:
+        in_doubt(scope, sent);
+        return step_result::done;
+    case ending::not_sent:
+        return give_up(scope, sent);
+    case ending::refused: {
+        touched_ = true;
+        const auto effect =
+            certainly_nothing_done(error_.code) ? core::effect::none : core::effect::unknown;
+        for (const auto* op : sent) {
+            scope.results[op->index] = failure(scope, *op, error_, effect);
+        }
+        return step_result::done;
+    }
+    case ending::answered:
+        break;
+    }
+    touched_ = true;
+    return std::nullopt;
+}
+
 void mongodb_session::in_doubt(run_scope& scope, operation_list sent) {
     if (is_late()) {
         in_doubt(scope, sent, core::code::deadline_exceeded,

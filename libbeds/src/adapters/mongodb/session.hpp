@@ -116,6 +116,9 @@ private:
     /// Ends what was not run because the connection is gone: the step's result, or outcomes when
     /// something of this group may have been applied.
     step_result give_up(run_scope& scope, operation_list rest);
+    /// What became of a write command that was not answered: each of its operations gets its
+    /// outcome. nullopt when it was answered; what the answer says is then still to be read.
+    std::optional<step_result> unanswered(run_scope& scope, operation_list sent, ending how);
     /// Operations that were sent and got no answer.
     void in_doubt(run_scope& scope, operation_list sent);
     /// Operations whose effect nobody can tell, though the server answered.
@@ -172,7 +175,6 @@ private:
     void append_intent(const write_record& record, std::size_t position);
     step_result take_over();
     step_result store(std::span<const sealed_reply> replies);
-    const sealed_reply* in_short(const sealed_reply& reply);
     void clear_away(); ///< what an earlier connection could not: orphans, late replies
     void close_unit();
     ending delete_intents(std::span<const orphan> of);

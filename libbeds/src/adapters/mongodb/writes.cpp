@@ -264,36 +264,25 @@ step_result mongodb_session::insert(run_scope& scope, operation_list ops) {
         command_.end();
         const auto how = execute(aim::write);
         note_sent(sent, how);
-        if (how == ending::lost) {
-            in_doubt(scope, sent);
-        } else if (how == ending::not_sent) {
-            const auto result = give_up(scope, sent);
-            if (result != step_result::done) {
-                return result;
+        if (const auto left = unanswered(scope, sent, how)) {
+            if (*left != step_result::done) {
+                return *left;
             }
-        } else if (how == ending::refused) {
-            touched_ = true;
-            const auto effect =
-                certainly_nothing_done(error_.code) ? core::effect::none : core::effect::unknown;
-            for (const auto* op : sent) {
-                scope.results[op->index] = failure(scope, *op, error_, effect);
-            }
-        } else {
-            touched_ = true;
-            const auto answer = read_answer();
-            std::vector<const bound_operation*> unsure;
-            for (std::size_t i = 0; i < sent.size(); ++i) {
-                if (const auto error = answer.errors.find(i); error != answer.errors.end()) {
-                    scope.results[sent[i]->index] =
-                        failure(scope, *sent[i], error->second, core::effect::none);
-                } else if (answer.concern_failed) {
-                    unsure.push_back(sent[i]);
-                } else {
-                    inserted(scope, *sent[i]);
-                }
-            }
-            in_doubt(scope, unsure, core::code::backend_unavailable, not_kept);
+            continue;
         }
+        const auto answer = read_answer();
+        std::vector<const bound_operation*> unsure;
+        for (std::size_t i = 0; i < sent.size(); ++i) {
+            if (const auto error = answer.errors.find(i); error != answer.errors.end()) {
+                scope.results[sent[i]->index] =
+                    failure(scope, *sent[i], error->second, core::effect::none);
+            } else if (answer.concern_failed) {
+                unsure.push_back(sent[i]);
+            } else {
+                inserted(scope, *sent[i]);
+            }
+        }
+        in_doubt(scope, unsure, core::code::backend_unavailable, not_kept);
     }
     return step_result::done;
 }
@@ -555,23 +544,9 @@ step_result mongodb_session::update_group(run_scope& scope, operation_list ops) 
         command_.end();
         const auto how = execute(aim::write);
         note_sent(sent, how);
-        if (how == ending::lost) {
-            in_doubt(scope, sent);
-            continue;
-        }
-        if (how == ending::not_sent) {
-            const auto result = give_up(scope, sent);
-            if (result != step_result::done) {
-                return result;
-            }
-            continue;
-        }
-        touched_ = true;
-        if (how == ending::refused) {
-            const auto effect =
-                certainly_nothing_done(error_.code) ? core::effect::none : core::effect::unknown;
-            for (const auto* op : sent) {
-                scope.results[op->index] = failure(scope, *op, error_, effect);
+        if (const auto left = unanswered(scope, sent, how)) {
+            if (*left != step_result::done) {
+                return *left;
             }
             continue;
         }
@@ -798,19 +773,8 @@ step_result mongodb_session::change_one(run_scope& scope, const bound_operation&
     const bool by_key = !op.key.empty();
     const auto how = execute(aim::write);
     note_sent(self, how);
-    if (how == ending::lost) {
-        in_doubt(scope, self);
-        return step_result::done;
-    }
-    if (how == ending::not_sent) {
-        return give_up(scope, self);
-    }
-    touched_ = true;
-    if (how == ending::refused) {
-        outcome = failure(scope, op, error_,
-                          certainly_nothing_done(error_.code) ? core::effect::none
-                                                              : core::effect::unknown);
-        return step_result::done;
+    if (const auto left = unanswered(scope, self, how)) {
+        return *left;
     }
     const auto answer = read_answer();
     if (!answer.errors.empty()) {
@@ -972,21 +936,8 @@ step_result mongodb_session::remove_group(run_scope& scope, operation_list ops) 
     command_.end();
     command_.end();
     how = execute(aim::write);
-    if (how == ending::lost) {
-        in_doubt(scope, sent);
-        return step_result::done;
-    }
-    if (how == ending::not_sent) {
-        return give_up(scope, sent);
-    }
-    touched_ = true;
-    if (how == ending::refused) {
-        const auto effect =
-            certainly_nothing_done(error_.code) ? core::effect::none : core::effect::unknown;
-        for (const auto* op : sent) {
-            scope.results[op->index] = failure(scope, *op, error_, effect);
-        }
-        return step_result::done;
+    if (const auto left = unanswered(scope, sent, how)) {
+        return *left;
     }
     const auto answer = read_answer();
     if (!answer.errors.empty() || answer.concern_failed || answer.matched < sent.size()) {
@@ -1118,21 +1069,8 @@ step_result mongodb_session::delete_marked(run_scope& scope, operation_list ops)
     command_.end();
     const auto how = execute(aim::write);
     note_sent(ops, how);
-    if (how == ending::lost) {
-        in_doubt(scope, ops);
-        return step_result::done;
-    }
-    if (how == ending::not_sent) {
-        return give_up(scope, ops);
-    }
-    touched_ = true;
-    if (how == ending::refused) {
-        const auto effect =
-            certainly_nothing_done(error_.code) ? core::effect::none : core::effect::unknown;
-        for (const auto* op : ops) {
-            scope.results[op->index] = failure(scope, *op, error_, effect);
-        }
-        return step_result::done;
+    if (const auto left = unanswered(scope, ops, how)) {
+        return *left;
     }
     const auto answer = read_answer();
     if (answer.concern_failed) {
