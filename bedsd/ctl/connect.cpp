@@ -4,6 +4,7 @@
 #include <beds/core/error.hpp>
 
 #include <mutex>
+#include <utility>
 
 namespace bedsctl {
 namespace {
@@ -11,11 +12,8 @@ namespace {
 using beds::client::amqp_client_settings;
 
 amqp_client_settings from_config(const connection_options& given) {
-    const auto loaded = beds::config::load({.base = given.config});
-    if (!loaded.ok()) {
-        throw usage_error(beds::config::to_string(loaded.problems));
-    }
-    const auto& services = loaded.settings.broker_services;
+    const auto settings = load(given.config);
+    const auto& services = settings.broker_services;
     auto chosen = services.find(given.service.empty() ? "app_server" : given.service);
     if (chosen == services.end() && given.service.empty() && services.size() == 1) {
         chosen = services.begin();
@@ -52,6 +50,14 @@ amqp_client_settings from_config(const connection_options& given) {
 }
 
 } // namespace
+
+beds::config::settings load(const std::filesystem::path& file) {
+    auto loaded = beds::config::load({.base = file});
+    if (!loaded.ok()) {
+        throw usage_error(beds::config::to_string(loaded.problems));
+    }
+    return std::move(loaded.settings);
+}
 
 amqp_client_settings client_settings(const connection_options& given) {
     amqp_client_settings made;

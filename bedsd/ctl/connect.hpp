@@ -4,11 +4,16 @@
 
 #include <beds/client/amqp_client.hpp>
 #include <beds/client/client.hpp>
+#include <beds/config/settings.hpp>
 
+#include <filesystem>
 #include <memory>
 #include <string>
 
 namespace bedsctl {
+
+/// A configuration file as bedsd reads it. Throws usage_error, with everything that is wrong in it.
+beds::config::settings load(const std::filesystem::path& file);
 
 /// Settings of the client from a URL or from a configuration file. Throws usage_error, with
 /// everything that is wrong with the configuration.

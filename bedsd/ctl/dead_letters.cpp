@@ -119,9 +119,8 @@ void give_back(beds::amqp::consumer_connection& in, all_taken& held, const std::
     if (!held.consumer) {
         return;
     }
-    const auto returned =
-        std::count_if(held.letters.begin(), held.letters.end(),
-                      [](const taken& one) { return !one.message.resolved(); });
+    const auto returned = std::count_if(held.letters.begin(), held.letters.end(),
+                                        [](const taken& one) { return !one.message.resolved(); });
     in.cancel(*held.consumer, until);
     held.letters.clear();
     std::vector<delivery> came_since;

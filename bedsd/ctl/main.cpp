@@ -6,6 +6,7 @@
 #include "schema.hpp"
 #include "status.hpp"
 #include "stream.hpp"
+#include "topology.hpp"
 
 #include <beds/core/error.hpp>
 
@@ -64,6 +65,13 @@ exit_code run(const bedsctl::options& options) {
     if (options.task == task::schema) {
         std::cout << bedsctl::schema_of(options.engine) << std::flush;
         return std::cout ? exit_code::ok : exit_code::unknown;
+    }
+    if (options.task == task::topology) {
+        const auto result =
+            bedsctl::print_topology(std::cout, std::cerr, bedsctl::load(options.connection.config),
+                                    options.connection.service, options.topology);
+        std::cout.flush();
+        return std::cout ? result : exit_code::unknown;
     }
     // Everything that can be wrong with the command line is told before anything is opened.
     beds::client::request request;
@@ -132,7 +140,8 @@ int main(int argc, char** argv) {
         return static_cast<int>(exit_code::usage);
     } catch (const beds::core::error& failed) {
         std::cerr << "bedsctl: " << failed.message() << '\n';
-        return static_cast<int>(failed.code() == beds::core::errc::invalid_configuration
+        return static_cast<int>(failed.code() == beds::core::errc::invalid_configuration ||
+                                        failed.code() == beds::core::errc::invalid_template
                                     ? exit_code::usage
                                     : exit_code::unknown);
     } catch (const std::exception& failed) {

@@ -38,6 +38,22 @@ BEDS_CONFIG), or at 127.0.0.1:9464.
 
 Exit codes: 0 ready, 1 not ready, 2 wrong command line or configuration, 3 no node answers)";
 
+constexpr const char* topology_footer = R"(
+For a service whose configuration says declare = "passive": the operator makes what the node then only looks
+for. Needs the node's configuration (--config, BEDS_CONFIG) and its templates; asks no server.
+
+Definitions hold the vhost, the node's account with its password (as RabbitMQ hashes it: keep them as you
+keep the password) and its rights, exchanges, queues and bindings, and of each --application an account that
+may send requests and read its own replies: NAME has to exist already, NAME=FILE is made with the password
+in FILE. An account named guest is left alone.
+
+Examples:
+  bedsctl topology --config beds.toml
+  bedsctl topology --config beds.toml --definitions --application shop=shop.password >definitions.json
+  rabbitmqctl import_definitions definitions.json
+
+Exit codes: 0 done, 2 wrong command line, configuration or template)";
+
 constexpr const char* dlq_footer = R"(
 Dead letters are requests that failed and whose sender could not be told; {tag}dead holds them. Use the
 node's own account (--config): only what it sends again keeps its first sender and so its id, and is not
@@ -226,6 +242,20 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
         ->check(CLI::IsMember({"mariadb", "mongodb"}))
         ->type_name("ENGINE");
 
+    auto* topology = app.add_subcommand(
+        "topology", "What RabbitMQ must hold for a service, for its operator to read or to import");
+    topology->footer(topology_footer);
+    bool definitions = false;
+    auto* definitions_flag = topology->add_flag("--definitions", definitions,
+                                                "As rabbitmqctl import_definitions takes it");
+    topology
+        ->add_option("--application", chosen.topology.applications,
+                     "An account for an application; may be repeated")
+        ->type_name("NAME[=FILE]")
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+        ->needs(definitions_flag);
+
     auto* dlq = app.add_subcommand("dlq", "Dead letters: look at them, send them again, drop them");
     dlq->footer(dlq_footer);
     dlq->require_subcommand(1);
@@ -262,7 +292,8 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
         const auto words = app.remaining();
         if (!words.empty()) {
             err << "bedsctl: there is no command or option '" << words.front()
-                << "'; commands: call, describe, dlq, schema, status (see bedsctl --help)\n";
+                << "'; commands: call, describe, dlq, schema, status, topology (see bedsctl "
+                   "--help)\n";
             return exit_code::usage;
         }
         return app.exit(error, out, err) == 0 ? exit_code::ok : exit_code::usage;
@@ -300,11 +331,16 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
             chosen.task = task::schema;
             return chosen;
         }
-        if (status->parsed()) {
-            chosen.task = task::status;
+        if (status->parsed() || topology->parsed()) { // of a node: no URL leads to it
+            chosen.task = status->parsed() ? task::status : task::topology;
+            chosen.topology.form = definitions ? topology_form::definitions : topology_form::table;
             if (const auto named = variables("BEDS_CONFIG");
                 chosen.connection.config.empty() && named) {
                 chosen.connection.config = *named;
+            }
+            if (topology->parsed() && chosen.connection.config.empty()) {
+                throw usage_error("topology is that of a configuration: name it with --config or "
+                                  "BEDS_CONFIG");
             }
             return chosen;
         }

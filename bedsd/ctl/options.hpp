@@ -3,6 +3,7 @@
 #include "arguments.hpp"
 #include "dead_letters.hpp"
 #include "exit_code.hpp"
+#include "topology.hpp"
 
 #include <chrono>
 #include <filesystem>
@@ -20,7 +21,8 @@ enum class task {
     describe,
     status,
     dead_letters, ///< `dlq`
-    schema
+    schema,
+    topology
 };
 
 enum class format { table, json };
@@ -45,6 +47,7 @@ struct options {
     std::string engine = "mariadb";      ///< of `schema`
     std::string admin = {};              ///< of `status`: address of the node's admin pages
     letter_options letters = {};
+    topology_options topology = {};
 };
 
 using environment = std::function<std::optional<std::string>(const char* name)>;

@@ -174,7 +174,8 @@ constexpr key broker_keys[]{
      .rule = tag_rule},
     {.name = "declare",
      .at = at<&broker::declare>,
-     .doc = "`active`: the node declares exchanges and queues. `passive`: the operator did; the "
+     .doc = "`active`: the node declares exchanges and queues. `passive`: the operator did "
+            "(`bedsctl topology --definitions`); the "
             "node checks that they exist."},
     {.name = "strict_route",
      .at = at<&broker::strict_route>,

@@ -1,8 +1,11 @@
+#include "role_templates.hpp"
+
 #include <beds/amqp/connection.hpp>
 #include <beds/brokers/broker_pool.hpp>
 #include <beds/core/error.hpp>
 #include <beds/core/supervisor.hpp>
 #include <beds/node/node.hpp>
+#include <beds/node/topology.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -34,45 +37,6 @@ amqp::connection_settings amqp_settings(const config::broker_service_settings& f
                                                 : amqp::tls_verification::dangerously_off;
     }
     return made;
-}
-
-amqp::topology broker_topology(const config::broker_service_settings& service,
-                               const templates::registry& registry, const std::string& connection,
-                               core::op_class op_class) {
-    amqp::queue_policy policy;
-    policy.max_length = service.max_queue_length;
-    policy.delivery_limit = service.delivery_limit;
-    policy.write_queues = service.write_queues == config::queue_kind::classic
-                              ? amqp::queue_type::classic
-                              : amqp::queue_type::quorum;
-    policy.events = service.strict_route ? amqp::exchange_kind::topic : amqp::exchange_kind::direct;
-    // Declared by every broker, so that whatever an operator deletes comes back.
-    auto made = amqp::service_topology(service.queue_tag, policy);
-    made += amqp::request_topology(service.queue_tag, connection, op_class, policy);
-    for (const auto& target : registry.all()) {
-        if (target.connection != connection) {
-            continue;
-        }
-        made.bindings.push_back(
-            amqp::template_binding(service.queue_tag, target.name, connection, op_class));
-        // Where it may have been before: two databases must not both get its requests.
-        for (const auto& [other, brokers] : service.instances) {
-            if (other != connection) {
-                made.stale.push_back(
-                    amqp::template_binding(service.queue_tag, target.name, other, op_class));
-            }
-        }
-    }
-    return made;
-}
-
-std::string joined(const std::vector<templates::problem>& problems, std::string_view between) {
-    std::string text;
-    for (const auto& one : problems) {
-        text += text.empty() ? "" : between;
-        text += templates::to_string(one);
-    }
-    return text;
 }
 
 } // namespace
@@ -192,15 +156,7 @@ struct node::impl {
     }
 
     std::string load_templates() {
-        templates::load_settings how;
-        how.directory = given.templates.directory;
-        how.direct = given.templates.direct == config::direct_access::deny
-                         ? templates::direct_access::deny
-                         : templates::direct_access::allow;
-        how.wbid = given.id.wbid;
-        for (const auto& [role, service] : given.broker_services) {
-            how.services.push_back(role);
-        }
+        auto how = load_settings_of(given);
         for (const auto& one : adapters) {
             how.connections.emplace_back(one->connection_name(), one->engine_name() == "mongodb"
                                                                      ? templates::engine::rec
@@ -263,21 +219,9 @@ struct node::impl {
         });
     }
 
-    /// The templates of one role: those that name it, and those that name no service.
-    [[nodiscard]] std::shared_ptr<const templates::registry>
-    templates_of(const std::string& role) const {
-        std::vector<templates::template_def> own;
-        for (const auto& target : registry->all()) {
-            if (target.service.empty() || target.service == role) {
-                own.push_back(target);
-            }
-        }
-        return std::make_shared<const templates::registry>(std::move(own));
-    }
-
     std::string start_role(const std::string& role,
                            const config::broker_service_settings& service) {
-        const auto own = templates_of(role);
+        const auto own = templates_of(*registry, role);
         auto& made = roles.emplace_back();
         made.role = role;
         made.own = own;

@@ -25,14 +25,6 @@ id = { type = "int64", required = true }
 name = { type = "string", max = 40 }
 )";
 
-bool contains(std::string_view text, std::string_view part) {
-    return text.find(part) != std::string_view::npos;
-}
-
-std::string in_quotes(const std::string& text) {
-    return '"' + text + '"';
-}
-
 /// Series of Prometheus' text, by name with labels.
 class metrics {
 public:

@@ -9,10 +9,6 @@ namespace {
 constexpr auto soon = 10s;
 constexpr std::string_view canary = "c4n4ry-S3cret";
 
-bool contains(std::string_view text, std::string_view part) {
-    return text.find(part) != std::string_view::npos;
-}
-
 /// Servers on a port where nobody listens.
 constexpr std::string_view nobody_there = R"([id]
 wbid = "ms"

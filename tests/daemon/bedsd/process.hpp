@@ -21,6 +21,15 @@
 
 namespace daemon_test {
 
+inline bool contains(std::string_view text, std::string_view part) {
+    return text.find(part) != std::string_view::npos;
+}
+
+/// As a TOML string.
+inline std::string in_quotes(const std::string& text) {
+    return '"' + text + '"';
+}
+
 /// A folder that is gone with the test.
 class folder {
 public:

@@ -12,14 +12,6 @@ namespace {
 
 constexpr auto soon = 20s;
 
-bool contains(std::string_view text, std::string_view part) {
-    return text.find(part) != std::string_view::npos;
-}
-
-std::string in_quotes(const std::string& text) {
-    return '"' + text + '"';
-}
-
 constexpr std::string_view items_template = R"([template]
 name = "items"
 store = "rel"

@@ -106,6 +106,22 @@ TEST_CASE("what a database needs is printed without asking anybody") {
     CHECK(schema_of("other").empty());
 }
 
+TEST_CASE("topology is that of a configuration") {
+    const auto table = parsed({"topology", "--config", "beds.toml"}, {});
+    CHECK(table.task == task::topology);
+    CHECK(table.topology.form == topology_form::table);
+    const auto made = parsed({"topology", "--definitions", "--application", "a", "--application",
+                              "b=b.password", "--service", "logger"},
+                             {{"BEDS_CONFIG", "beds.toml"}, {"AMQP_URL", "amqp://elsewhere"}});
+    CHECK(made.topology.form == topology_form::definitions);
+    CHECK(made.topology.applications == std::vector<std::string>{"a", "b=b.password"});
+    CHECK(made.connection.config == "beds.toml");
+    CHECK(made.connection.service == "logger");
+    CHECK(std::holds_alternative<exit_code>(parse({"topology"}, {}).result));
+    CHECK(std::holds_alternative<exit_code>(
+        parse({"topology", "-c", "x", "--application", "a"}, {}).result));
+}
+
 TEST_CASE("where the service is") {
     const std::map<std::string, std::string> both{{"AMQP_URL", "amqp://variable"},
                                                   {"BEDS_CONFIG", "/etc/variable.toml"},

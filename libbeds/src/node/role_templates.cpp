@@ -1,0 +1,38 @@
+#include "role_templates.hpp"
+
+namespace beds::node {
+
+templates::load_settings load_settings_of(const config::settings& from) {
+    templates::load_settings how;
+    how.directory = from.templates.directory;
+    how.direct = from.templates.direct == config::direct_access::deny
+                     ? templates::direct_access::deny
+                     : templates::direct_access::allow;
+    how.wbid = from.id.wbid;
+    for (const auto& [role, service] : from.broker_services) {
+        how.services.push_back(role);
+    }
+    return how;
+}
+
+std::shared_ptr<const templates::registry> templates_of(const templates::registry& all,
+                                                        std::string_view role) {
+    std::vector<templates::template_def> own;
+    for (const auto& target : all.all()) {
+        if (target.service.empty() || target.service == role) {
+            own.push_back(target);
+        }
+    }
+    return std::make_shared<const templates::registry>(std::move(own));
+}
+
+std::string joined(const std::vector<templates::problem>& problems, std::string_view between) {
+    std::string text;
+    for (const auto& one : problems) {
+        text += text.empty() ? "" : between;
+        text += templates::to_string(one);
+    }
+    return text;
+}
+
+} // namespace beds::node

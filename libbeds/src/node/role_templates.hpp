@@ -1,0 +1,22 @@
+#pragma once
+
+#include <beds/config/settings.hpp>
+#include <beds/templates/registry.hpp>
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace beds::node {
+
+/// How the configuration wants templates to be loaded; `connections` is left to the caller.
+templates::load_settings load_settings_of(const config::settings& from);
+
+/// The templates of one role: those that name it, and those that name no service.
+std::shared_ptr<const templates::registry> templates_of(const templates::registry& all,
+                                                        std::string_view role);
+
+std::string joined(const std::vector<templates::problem>& problems, std::string_view between);
+
+} // namespace beds::node

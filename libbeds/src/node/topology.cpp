@@ -1,0 +1,95 @@
+#include "role_templates.hpp"
+
+#include <beds/core/error.hpp>
+#include <beds/node/topology.hpp>
+
+#include <algorithm>
+
+namespace beds::node {
+namespace {
+
+template <class Value>
+void keep_each_once(std::vector<Value>& values) {
+    std::vector<Value> kept;
+    for (auto& one : values) {
+        if (std::find(kept.begin(), kept.end(), one) == kept.end()) {
+            kept.push_back(std::move(one));
+        }
+    }
+    values = std::move(kept);
+}
+
+} // namespace
+
+amqp::topology broker_topology(const config::broker_service_settings& service,
+                               const templates::registry& templates, const std::string& connection,
+                               core::op_class op_class) {
+    amqp::queue_policy policy;
+    policy.max_length = service.max_queue_length;
+    policy.delivery_limit = service.delivery_limit;
+    policy.write_queues = service.write_queues == config::queue_kind::classic
+                              ? amqp::queue_type::classic
+                              : amqp::queue_type::quorum;
+    policy.events = service.strict_route ? amqp::exchange_kind::topic : amqp::exchange_kind::direct;
+    auto made = amqp::service_topology(service.queue_tag, policy);
+    made += amqp::request_topology(service.queue_tag, connection, op_class, policy);
+    for (const auto& target : templates.all()) {
+        if (target.connection != connection) {
+            continue;
+        }
+        made.bindings.push_back(
+            amqp::template_binding(service.queue_tag, target.name, connection, op_class));
+        // Where it may have been before: two databases must not both get its requests.
+        for (const auto& [other, brokers] : service.instances) {
+            if (other != connection) {
+                made.stale.push_back(
+                    amqp::template_binding(service.queue_tag, target.name, other, op_class));
+            }
+        }
+    }
+    return made;
+}
+
+std::map<std::string, amqp::topology> topologies(const config::settings& settings) {
+    auto how = load_settings_of(settings);
+    for (const auto& [name, service] : settings.rel_services) {
+        how.connections.emplace_back(name, templates::engine::rel);
+    }
+    for (const auto& [name, service] : settings.rec_services) {
+        how.connections.emplace_back(name, templates::engine::rec);
+    }
+    const auto loaded = templates::load(how);
+    if (!loaded.problems.empty() &&
+        settings.templates.on_mismatch != config::mismatch_action::leave_out) {
+        throw core::error(core::errc::invalid_template, joined(loaded.problems, "\n"));
+    }
+    std::map<std::string, amqp::topology> made;
+    for (const auto& [role, service] : settings.broker_services) {
+        if (!service.is_local) {
+            continue;
+        }
+        const auto own = templates_of(*loaded.templates, role);
+        amqp::topology all;
+        for (const auto& [connection, counts] : service.instances) {
+            const std::pair<core::op_class, std::uint32_t> classes[] = {
+                {core::op_class::read, counts.read},
+                {core::op_class::write, counts.write},
+                {core::op_class::bulk, counts.bulk}};
+            for (const auto& [op_class, brokers] : classes) {
+                if (brokers > 0) {
+                    all += broker_topology(service, *own, connection, op_class);
+                }
+            }
+        }
+        keep_each_once(all.exchanges);
+        keep_each_once(all.queues);
+        keep_each_once(all.bindings);
+        all.stale.clear(); // of what a node that ran before left behind
+        if (!all.queues.empty()) {
+            made.emplace(role, std::move(all));
+        }
+    }
+    return made;
+}
+
+} // namespace beds::node

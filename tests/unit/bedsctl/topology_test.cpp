@@ -1,0 +1,174 @@
+#include "arguments.hpp"
+#include "support/catch.hpp"
+#include "topology.hpp"
+
+#include <beds/core/arena.hpp>
+#include <beds/core/json.hpp>
+#include <beds/node/topology.hpp>
+
+#include <filesystem>
+#include <fstream>
+#include <regex>
+#include <set>
+#include <sstream>
+
+using namespace bedsctl;
+
+namespace {
+
+/// A configuration with one template over one database, and a folder that is gone with it.
+class world {
+public:
+    world() : root_(std::filesystem::temp_directory_path() / "beds-topology-XXXXXX") {
+        auto pattern = root_.string();
+        REQUIRE(::mkdtemp(pattern.data()) != nullptr);
+        root_ = pattern;
+        std::ofstream{root_ / "items.toml"} << R"([template]
+name = "items"
+version = 1
+service = "app_server"
+store = "rel"
+object = "items"
+key = ["id"]
+[fields]
+id = { type = "int64" }
+)";
+        std::ofstream{root_ / "shop.password"} << "correct horse\n";
+        settings.templates.directory = root_;
+        auto& service = settings.broker_services["app_server"];
+        service.user = "node";
+        service.pass = beds::core::secret{"c4n4ry"};
+        service.vhost = "prod";
+        service.queue_tag = "p.";
+        service.instances["rel"] = {.read = 2, .write = 1, .bulk = 0};
+        settings.rel_services["rel"] = {};
+    }
+    ~world() {
+        std::error_code ignored;
+        std::filesystem::remove_all(root_, ignored);
+    }
+    world(const world&) = delete;
+    world& operator=(const world&) = delete;
+
+    std::string print(const topology_options& how, const std::string& role = {}) {
+        std::ostringstream out;
+        std::ostringstream err;
+        const auto code = print_topology(out, err, settings, role, how);
+        CHECK(code == exit_code::ok);
+        complaint = err.str();
+        return out.str();
+    }
+    [[nodiscard]] std::string file(const char* name) const { return (root_ / name).string(); }
+
+    beds::config::settings settings;
+    std::string complaint;
+
+private:
+    std::filesystem::path root_;
+};
+
+bool contains(std::string_view text, std::string_view part) {
+    return text.find(part) != std::string_view::npos;
+}
+
+bool matches(const std::string& pattern, const std::string& name) {
+    return std::regex_match(name, std::regex{pattern});
+}
+
+} // namespace
+
+TEST_CASE("a password is hashed as RabbitMQ does it") {
+    // The example of RabbitMQ's documentation.
+    CHECK(password_hash("test12", "\x90\x8d\xc6\x0a") ==
+          "kI3GCqW5JLMJa4iX1lo7X4D6XbYqlLgxIs30+P6tENUV2POR");
+}
+
+TEST_CASE("definitions hold each object once, and no password") {
+    world here;
+    const auto text = here.print({.form = topology_form::definitions,
+                                  .applications = {"web", "shop=" + here.file("shop.password")}});
+    INFO(text);
+    beds::core::arena memory;
+    beds::core::datum all;
+    REQUIRE_FALSE(beds::core::parse_json(text, memory, all));
+    const auto names = [&](const char* section) {
+        std::multiset<std::string> made;
+        for (const auto& one : all.find(section)->items()) {
+            made.insert(std::string{one.find("name")->text});
+        }
+        return made;
+    };
+    CHECK(names("users") == std::multiset<std::string>{"node", "shop"}); // web has to exist
+    CHECK(names("vhosts") == std::multiset<std::string>{"prod"});
+    CHECK(names("queues").count("p.rel.read") == 1);
+    CHECK(names("queues").count("p.rel.write.again") == 1);
+    CHECK(names("queues").count("p.rel.bulk") == 0);
+    CHECK(names("queues").count("p.dead") == 1);
+    CHECK(all.find("permissions")->items().size() == 3);
+    CHECK(contains(text, R"("destination":"p.rel.write","destination_type":"queue",)"
+                         R"("routing_key":"items.write")"));
+    CHECK(contains(text, R"("x-delivery-limit":20)"));
+    CHECK_FALSE(contains(text, "c4n4ry"));
+    CHECK_FALSE(contains(text, "correct horse"));
+    CHECK(here.complaint.empty());
+
+    const auto table = here.print({});
+    CHECK(contains(table, "p.rel.read"));
+    CHECK_FALSE(contains(table, "password"));
+}
+
+TEST_CASE("who may do what") {
+    world here;
+    auto& service = here.settings.broker_services["app_server"];
+    const auto shop = application_account(service, "shop");
+    CHECK(matches(shop.configure, "p.reply.shop.0815"));
+    CHECK_FALSE(matches(shop.configure, "p.reply.shopping.0815"));
+    CHECK_FALSE(matches(shop.configure, "pxreply.shop.0815"));
+    CHECK(matches(shop.write, "p.beds.events"));
+    CHECK_FALSE(matches(shop.write, "amq.default"));
+    CHECK_FALSE(matches(shop.read, "p.dead"));
+
+    const auto topology = beds::node::topologies(here.settings).at("app_server");
+    const auto active = node_account(service, topology);
+    CHECK(matches(active.configure, "p.rel.read"));
+    CHECK(matches(active.write, "amq.default"));
+    CHECK_FALSE(matches(active.read, "other.rel.read"));
+    service.declare = beds::config::declare_mode::passive;
+    const auto passive = node_account(service, topology);
+    CHECK_FALSE(matches(passive.configure, "p.rel.read"));
+    CHECK(matches(passive.configure, "p.reply.node.0815"));
+    CHECK_FALSE(matches(passive.write, "p.rel.read"));
+    CHECK(matches(passive.read, "p.rel.write.quarantine"));
+}
+
+TEST_CASE("two services of one account get the rights of both") {
+    world here;
+    auto& second = here.settings.broker_services["logger"];
+    second = here.settings.broker_services["app_server"];
+    second.queue_tag = "q.";
+    const auto text = here.print({.form = topology_form::definitions});
+    INFO(text);
+    beds::core::arena memory;
+    beds::core::datum all;
+    REQUIRE_FALSE(beds::core::parse_json(text, memory, all));
+    CHECK(all.find("users")->items().size() == 1);
+    REQUIRE(all.find("permissions")->items().size() == 1);
+    const std::string read{all.find("permissions")->items()[0].find("read")->text};
+    CHECK(matches(read, "p.dead"));
+    CHECK(matches(read, "q.dead"));
+    CHECK_FALSE(contains(here.print({}, "logger"), "p.dead"));
+}
+
+TEST_CASE("what is wrong with a topology is said") {
+    world here;
+    CHECK_THROWS_AS(here.print({}, "nobody"), usage_error);
+    CHECK_THROWS_AS(here.print({.form = topology_form::definitions,
+                                .applications = {"shop=" + here.file("missing")}}),
+                    usage_error);
+    here.settings.broker_services["app_server"].user = "guest";
+    const auto text = here.print({.form = topology_form::definitions});
+    CHECK(contains(here.complaint, "'guest' is left as it is"));
+    CHECK_FALSE(contains(text, "password_hash"));
+    here.settings.broker_services["app_server"].instances.clear();
+    CHECK_THROWS_AS(here.print({}), usage_error);
+}
