@@ -7,7 +7,7 @@ namespace bedsd {
 /// What bedsd ends with. Scripts and units rely on the numbers; `--help` lists them.
 enum class exit_code : int {
     ok = 0,
-    failure = 1, ///< anything that has no number of its own
+    failure = 1, ///< work was left behind at the end, or anything that has no number of its own
     usage = 2,
     bad_configuration = 3,
     bad_template = 4,

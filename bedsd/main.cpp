@@ -21,6 +21,7 @@
 #endif
 
 #include <csignal>
+#include <cstdlib>
 #include <exception>
 #include <iostream>
 #include <optional>
@@ -111,10 +112,12 @@ exit_code serve(beds::node::node& node, const beds::config::admin_settings& admi
     notifier.stopping();
     notifier.status("stopping");
     log.write(level::info, "BEDSD_STOP", "bedsd", "finishing what is at hand");
-    bedsd::signal_queue::let_interrupt_through();
+    bedsd::signal_queue::end_at_the_next();
     if (!node.stop(deadline::after(admin.drain_timeout))) {
         log.write(level::warning, "BEDSD_DRAIN_TIMEOUT", "bedsd",
                   "admin.drain_timeout is over; unfinished requests are delivered again");
+        // The end of the node would wait for what the databases still do for it.
+        std::_Exit(static_cast<int>(exit_code::failure));
     }
     return result;
 }

@@ -11,11 +11,12 @@ constexpr const char* default_config = BEDSD_CONFIG_DIR "/beds.toml";
 
 constexpr const char* footer = R"(
 The environment BEDS_ENV (default: dev) chooses the overlay env_{BEDS_ENV}.toml beside FILE.
-SIGTERM and SIGINT stop the node in order: it finishes and answers what is at hand.
+SIGTERM and SIGINT stop the node in order: it finishes and answers what is at hand. A second one ends it
+at once; what it leaves is delivered again.
 
 Exit codes:
   0  ended in order, or nothing that would stop a start (--check)
-  1  any other failure
+  1  work was left behind (admin.drain_timeout, a second signal), or any other failure
   2  wrong command line
   3  bad configuration
   4  bad template

@@ -1,6 +1,9 @@
 #include "signals.hpp"
 
+#include "exit_code.hpp"
+
 #include <ctime>
+#include <unistd.h>
 
 namespace bedsd {
 
@@ -22,11 +25,17 @@ int signal_queue::next(std::chrono::milliseconds longest) const {
     return taken > 0 ? taken : 0;
 }
 
-void signal_queue::let_interrupt_through() {
-    sigset_t interrupt;
-    sigemptyset(&interrupt);
-    sigaddset(&interrupt, SIGINT);
-    ::pthread_sigmask(SIG_UNBLOCK, &interrupt, nullptr);
+void signal_queue::end_at_the_next() {
+    struct sigaction end {};
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-union-access)
+    end.sa_handler = [](int) { ::_exit(static_cast<int>(exit_code::failure)); };
+    sigset_t enders;
+    sigemptyset(&enders);
+    for (const int each : {SIGTERM, SIGINT}) {
+        ::sigaction(each, &end, nullptr);
+        sigaddset(&enders, each);
+    }
+    ::pthread_sigmask(SIG_UNBLOCK, &enders, nullptr);
 }
 
 } // namespace bedsd

@@ -12,8 +12,9 @@ public:
     signal_queue();
     /// The next signal, or 0 after `longest`.
     [[nodiscard]] int next(std::chrono::milliseconds longest) const;
-    /// From now on a SIGINT ends the process at once: whoever presses Ctrl-C twice means it.
-    static void let_interrupt_through();
+    /// From now on SIGTERM and SIGINT end the process at once, with exit_code::failure: whoever
+    /// asks twice means it. What is under way is delivered again to somebody else.
+    static void end_at_the_next();
 
 private:
     sigset_t taken_{};

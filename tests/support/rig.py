@@ -346,13 +346,13 @@ connect_timeout = "2s"
             if servers.mongodb is not None or 'store = "rec"' not in template:
                 (self.folder / "templates" / f"{name}.toml").write_text(template)
 
-    def start(self, failpoints=""):
+    def start(self, failpoints="", options=()):
         self.starts += 1
         with open(self.folder / "log", "ab") as log:
             log.write(f"---- start {self.starts} {failpoints}\n".encode())
             log.flush()
             process = subprocess.Popen(
-                [self.program, "--config", str(self.folder / "beds.toml")], stdin=subprocess.DEVNULL, stdout=log,
+                [self.program, "--config", str(self.folder / "beds.toml"), *options], stdin=subprocess.DEVNULL, stdout=log,
                 stderr=log, env={**os.environ, "TEST_AMQP_PASS": urllib.parse.unquote(self.servers.amqp.password),
                                  "TEST_MARIADB_PASS": urllib.parse.unquote(self.servers.mariadb.password),
                                  "BEDS_FAILPOINTS": failpoints})

@@ -1,12 +1,14 @@
 #!/usr/bin/python3
-"""The life of a daemon: a message that ends every process which takes it harms no other, and two nodes that are
-restarted in turn lose their callers no request.
+"""The life of a daemon: a message that ends every process which takes it harms no other, what a stop leaves behind is
+done by the next process, and two nodes that are restarted in turn lose their callers no request.
 
     life_cycle_test.py BEDSD
 """
 import pathlib
+import signal
 import sys
 import tempfile
+import threading
 import time
 import unittest
 import uuid
@@ -81,6 +83,42 @@ class LifeCycle(unittest.TestCase):
         self.assertTrue(node.alive(), node.log())
         caller.close()
         self.verify(requests)
+
+    def test_what_a_stop_leaves_behind_is_done_by_the_next_process(self):
+        request = self.prepare(1, 1)[0]
+        caller = rig.Caller(self.servers.amqp_url, self.tag, self.recorder, 60.0)
+        node = self.nodes[0]
+        node.start(options=("--set", "admin.drain_timeout=1s"))
+        caller.wait_ready(["rel.write"])
+        locked = threading.Thread(target=self.servers.sql, args=(
+            f"USE {self.unique}; BEGIN; SELECT * FROM accounts FOR UPDATE; SELECT SLEEP(8); ROLLBACK;",))
+        locked.start()
+        time.sleep(0.5)
+        caller.send(request)
+        time.sleep(0.5)
+        began = time.monotonic()
+        self.assertEqual(node.stop(), 1, node.log())
+        self.assertLess(time.monotonic() - began, 4)
+        self.assertIn("BEDSD_DRAIN_TIMEOUT", node.log())
+
+        # Asked twice it goes at once.
+        node.start()
+        caller.wait_ready(["rel.write"])
+        time.sleep(0.5)
+        node.signal(signal.SIGTERM)
+        time.sleep(0.5)
+        self.assertTrue(node.alive())
+        node.signal(signal.SIGTERM)
+        rig.wait_until(lambda: not node.alive(), 2, "the end of bedsd")
+        self.assertEqual(node.ended, 1)
+
+        self.assertTrue(locked.is_alive())
+        locked.join()
+        node.start()
+        self.assertTrue(caller.pump(30), node.log())
+        self.assertEqual(node.stop(), 0, node.log())
+        caller.close()
+        self.verify([request])
 
     def test_nodes_that_are_restarted_in_turn_lose_no_request(self):
         requests = self.prepare(3000, 2)
