@@ -23,6 +23,7 @@ function(beds_add_library name)
     if(NOT DEFINED CMAKE_INSTALL_RPATH)
         set_target_properties(${target} PROPERTIES INSTALL_RPATH "$ORIGIN")
     endif()
+    beds_precompile(${target} library)
     _beds_register(${name} "${arg_HEADERS}" "${arg_PUBLIC_LINK};${arg_PRIVATE_LINK}" PUBLIC)
 endfunction()
 

@@ -26,6 +26,7 @@ function(beds_add_test)
     target_link_libraries(${arg_NAME} PRIVATE ${arg_LINK} beds_test_main beds_warnings beds_sanitizers)
     # Half of a cold build is tests, and what they test is optimised all the same.
     target_compile_options(${arg_NAME} PRIVATE "$<$<CONFIG:RelWithDebInfo>:-O0>")
+    beds_precompile(${arg_NAME} test)
     beds_test_needs(LABELS ${arg_LABELS} TARGETS ${arg_NAME})
     add_test(NAME ${arg_NAME} COMMAND ${arg_NAME} ${arg_ARGS})
     if(NOT arg_TIMEOUT)
