@@ -202,6 +202,13 @@ constexpr key broker_keys[]{
      .doc = "From name look-up to open channel.",
      .low = 100,
      .high = 5 * minute},
+    {.name = "clock_skew",
+     .at = at<&broker::clock_skew>,
+     .doc =
+         "How far an application's clock may be behind this node's: the deadlines that it gives, "
+         "as times of day, count this much later.",
+     .low = 0,
+     .high = 60'000},
     {.name = "max_request_bytes",
      .at = at<&broker::max_request_bytes>,
      .doc = "Body of one request message; a larger one is refused.",

@@ -254,6 +254,7 @@ struct node::impl {
                 each.prefetch = service.prefetch;
                 each.max_batch = service.max_batch;
                 each.max_attempts = service.max_attempts;
+                each.factory.clock_skew = service.clock_skew;
                 each.max_request = service.max_request_bytes;
                 each.max_reply = service.max_reply_bytes;
                 each.reply_part = service.reply_part_bytes;

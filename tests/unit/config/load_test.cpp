@@ -51,6 +51,7 @@ prefetch = 65535
 max_batch = 1
 heartbeat = "2m"
 connect_timeout = "250ms"
+clock_skew = "5s"
 max_request_bytes = "64KiB"
 max_reply_bytes = 2048
 reply_part_bytes = "4KiB"
@@ -105,6 +106,7 @@ drain_timeout = "0s"
     CHECK(admin.max_queue_length == 7);
     CHECK(admin.delivery_limit == 3);
     CHECK(admin.max_attempts == 9);
+    CHECK(admin.clock_skew == 5s);
     CHECK(admin.write_queues == config::queue_kind::classic);
     CHECK(all.rel_services.at("rel").socket == "/run/mysqld/mysqld.sock");
     CHECK_FALSE(all.rel_services.at("rel").inbox);

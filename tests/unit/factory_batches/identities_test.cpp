@@ -9,6 +9,7 @@
 
 using namespace beds;
 using Catch::Contains;
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -39,6 +40,9 @@ std::string envelope(const std::string& mode, const std::string& operations) {
 
 /// A factory over the memory engine; every call is one batch.
 struct shop {
+    explicit shop(factory::settings given = {}, const core::clock& clock = core::machine_clock())
+        : work(registry, {adapters::make_memory("mem")}, "mem", {}, given, clock) {}
+
     struct sent {
         sent(std::string text) : body(std::move(text)) {}
         std::string body;
@@ -79,7 +83,7 @@ struct shop {
     std::shared_ptr<const templates::registry> registry =
         std::make_shared<const templates::registry>(
             std::vector{named("alpha"), named("zeta"), named("far", "other")});
-    factory::factory work{registry, {adapters::make_memory("mem")}, "mem", {}};
+    factory::factory work;
     wire::request_decoder decoder;
     wire::reply_writer writer;
     core::arena memory;
@@ -171,6 +175,27 @@ TEST_CASE("a write that comes too late gets its first reply, if it had one") {
         R"({"v":1,"ops":[{"id":"new","deadline":1000,"template":"alpha","op":"insert","data":{"id":2}}]})");
     CHECK_THAT(unheard, Contains("DEADLINE_EXCEEDED") && Contains(R"("effect":"none")"));
     CHECK_FALSE(run.has(2));
+}
+
+TEST_CASE("a caller whose clock is behind is served within the skew that is borne with") {
+    // Two seconds of time, by clocks that are five seconds apart.
+    struct skewed_clock : core::clock {
+        core::steady_time steady_now() const override { return core::machine_clock().steady_now(); }
+        core::system_time system_now() const override { return core::system_time{1'700'000'005s}; }
+    };
+    const auto insert_by = [](const std::string& id, int key, const std::string& deadline) {
+        return R"({"v":1,"ops":[{"id":")" + id + R"(","deadline":)" + deadline +
+               R"(,"template":"alpha","op":"insert","data":{"id":)" + std::to_string(key) + "}}]}";
+    };
+    const std::string fresh_by_its_own_clock = "1700000002000";
+    const std::string long_ago = "1699999999999";
+    const skewed_clock clock;
+    shop strict{{}, clock};
+    CHECK_THAT(strict(insert_by("a", 1, fresh_by_its_own_clock)), Contains("DEADLINE_EXCEEDED"));
+    shop patient{{.clock_skew = 5s}, clock};
+    CHECK_THAT(patient(insert_by("a", 1, fresh_by_its_own_clock)), Contains("applied"));
+    CHECK_THAT(patient(insert_by("b", 2, long_ago)), Contains("DEADLINE_EXCEEDED"));
+    CHECK_FALSE(patient.has(2));
 }
 
 TEST_CASE("what was delivered before and not run again is unknown") {

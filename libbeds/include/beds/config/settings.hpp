@@ -93,6 +93,9 @@ struct broker_service_settings {
     /// delivery limit or the kind of a queue that exists is a topology conflict.
     std::uint32_t max_queue_length = 100'000;
     std::uint32_t delivery_limit = 20; ///< of quorum queues, 1 to 1000
+    /// How far an application's clock may be behind this node's, 0 to 1 min: the deadlines that it
+    /// gives, as times of day, count this much later.
+    std::chrono::milliseconds clock_skew{0};
     /// How often a write that nobody waits for is tried before it is a dead letter, 1 to 100.
     std::uint32_t max_attempts = 5;
     queue_kind write_queues = queue_kind::quorum;        ///< of `*.write` and `*.bulk`

@@ -44,6 +44,8 @@ struct settings {
     core::op_class highest_class = core::op_class::bulk;
     /// Used when neither the caller nor the template gives a deadline.
     std::chrono::milliseconds default_deadline{30'000};
+    /// How far a caller's clock may be behind: deadlines that he gives count this much later.
+    std::chrono::milliseconds clock_skew{0};
     /// No operation works longer than this, whatever its deadline: DEADLINE_EXCEEDED. A
     /// broker's thread has to come back to RabbitMQ well within a heartbeat.
     std::chrono::milliseconds longest_work{600'000};
