@@ -347,10 +347,10 @@ struct factory::impl {
         }
         auto made = core::deadline::never();
         if (op.deadline) {
-            made = made.earlier(core::deadline::at(*op.deadline, taken));
+            made = made.earlier(core::deadline::at(*op.deadline + given.clock_skew, taken));
         }
         if (request.deadline) {
-            made = made.earlier(core::deadline::at(*request.deadline, taken));
+            made = made.earlier(core::deadline::at(*request.deadline + given.clock_skew, taken));
         }
         return made;
     }
@@ -1072,6 +1072,10 @@ struct factory::impl {
                     return;
                 }
                 break;
+            case step_result::full:
+                fail_open(code::backend_storage_full, "the database is out of space",
+                          std::chrono::seconds{1});
+                return;
             case step_result::broken:
                 if (expire(clock.steady_now()) == 0 && ++breaks > 2) {
                     note_failure("the connection breaks whenever this batch runs");

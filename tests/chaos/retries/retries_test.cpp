@@ -124,6 +124,26 @@ TEST_CASE("a write that fails for a while is tried again later, and applied once
     CHECK_FALSE(raw.dead(100ms));
 }
 
+TEST_CASE("a full database is told as such, and what nobody waits for is done when there is room") {
+    chaos_world world;
+    world.start_ready();
+    raw_client raw{servers().amqp(), world.running->tag()};
+    raw.listen_to_the_dead();
+    world.data.sql("CREATE TRIGGER full_disk BEFORE INSERT ON beds_inbox FOR EACH ROW SIGNAL "
+                   "SQLSTATE 'HY000' SET MYSQL_ERRNO = 1114, MESSAGE_TEXT = 'The table is full'");
+    const auto told = world.running->new_client()->call(raise(1), 5s);
+    CHECK(told.front().code() == core::code::backend_storage_full);
+    CHECK(told.front().effect() == core::effect::none);
+    raw.publish(unasked(1, raise_body(2)));
+    REQUIRE(raw.settle());
+    std::this_thread::sleep_for(300ms);
+    CHECK(settled_sum(world, 1, 0s) == 0);
+    world.data.sql("DROP TRIGGER full_disk");
+    CHECK(settled_sum(world, 1) == 1);
+    CHECK(world.running->sum(&observe::broker_counters::requeued) >= 1);
+    CHECK_FALSE(raw.dead(100ms));
+}
+
 TEST_CASE("a write that fails every time becomes a dead letter, whole, with its history") {
     chaos_world world;
     world.options.templates.push_back(hasty_template());

@@ -14,12 +14,34 @@ using adapters::step_result;
 using adapters::work_kind;
 using testing::operations;
 
+namespace {
+
+/// A broker that stands still when it has run one operation, of the id `z`, and not sealed it.
+struct standing_still {
+    standing_still(world& here, operations& work) : session(here.session("zombie")) {
+        std::vector<adapters::stored_reply> known;
+        REQUIRE(session->begin(work_kind::write, core::deadline::after(30s), {&id, 1}, lookup::none,
+                               work.memory(), known) == step_result::done);
+        REQUIRE(session->run(work.group(), rows, results, work.memory()) == step_result::done);
+    }
+    step_result seal() {
+        const adapters::sealed_reply reply{id, R"({"status":"ok"})"};
+        return session->seal({&reply, 1});
+    }
+
+    const adapters::operation_identity id{0, "tester", "z", core::hash(std::string_view{"z"})};
+    std::vector<core::outcome> results{1};
+    testing::recording_sink rows;
+    std::unique_ptr<adapters::session> session;
+};
+
+} // namespace
+
 TEST_CASE("a broker that stands still within its unit loses it, and its rows are let go",
           "[mariadb][slow]") {
     world here;
     make_accounts(here, 10);
     const auto target = accounts();
-    auto zombie = here.session("zombie");
     auto other = here.session("other");
     operations work;
     work.update(target, {1}).inc({{"balance", 1}});
@@ -27,13 +49,7 @@ TEST_CASE("a broker that stands still within its unit loses it, and its rows are
     apart.update(target, {2}).inc({{"balance", 1}});
     REQUIRE(write(*other, apart).commit == commit_result::applied);
 
-    std::vector<adapters::stored_reply> known;
-    std::vector<core::outcome> results(1);
-    testing::recording_sink rows;
-    const adapters::operation_identity id{0, "tester", "z", core::hash(std::string_view{"z"})};
-    REQUIRE(zombie->begin(work_kind::write, core::deadline::after(30s), {&id, 1}, lookup::none,
-                          work.memory(), known) == step_result::done);
-    REQUIRE(zombie->run(work.group(), rows, results, work.memory()) == step_result::done);
+    standing_still zombie{here, work};
     // It stands still here. The message is delivered to another broker.
     const auto began = std::chrono::steady_clock::now();
     const auto went = run(*other, work, work_kind::write, {.ids = {"z"}, .how = lookup::all},
@@ -41,12 +57,11 @@ TEST_CASE("a broker that stands still within its unit loses it, and its rows are
     CHECK(went.commit == commit_result::applied);
     CHECK(std::chrono::steady_clock::now() - began < 9s);
     // And goes on.
-    const adapters::sealed_reply reply{id, R"({"status":"ok"})"};
-    CHECK(zombie->seal({&reply, 1}) == step_result::broken);
-    CHECK(zombie->commit() == commit_result::none);
-    CHECK_FALSE(zombie->usable());
-    zombie->connect(core::deadline::after(5s));
-    const auto again = write(*zombie, work, {.ids = {"z"}, .how = lookup::all});
+    CHECK(zombie.seal() == step_result::broken);
+    CHECK(zombie.session->commit() == commit_result::none);
+    CHECK_FALSE(zombie.session->usable());
+    zombie.session->connect(core::deadline::after(5s));
+    const auto again = write(*zombie.session, work, {.ids = {"z"}, .how = lookup::all});
     CHECK(again.known.size() == 1);
     CHECK(here.sql("SELECT balance FROM accounts WHERE id = 1") == "101.00\n");
 }
@@ -56,23 +71,15 @@ TEST_CASE("a broker that stands still before its seal meets the id that another 
     world here;
     make_accounts(here, 10);
     const auto target = accounts();
-    auto zombie = here.session("zombie");
     auto other = here.session("other");
     operations work;
     work.update(target, {1}).inc({{"balance", 1}});
     operations same; // whatever it does: the same id
     same.update(target, {2}).inc({{"balance", 1}});
-    std::vector<adapters::stored_reply> known;
-    std::vector<core::outcome> results(1);
-    testing::recording_sink rows;
-    const adapters::operation_identity id{0, "tester", "z", core::hash(std::string_view{"z"})};
-    REQUIRE(zombie->begin(work_kind::write, core::deadline::after(30s), {&id, 1}, lookup::none,
-                          work.memory(), known) == step_result::done);
-    REQUIRE(zombie->run(work.group(), rows, results, work.memory()) == step_result::done);
+    standing_still zombie{here, work};
     REQUIRE(write(*other, same, {.ids = {"z"}}).commit == commit_result::applied);
-    const adapters::sealed_reply reply{id, R"({"status":"ok"})"};
-    CHECK(zombie->seal({&reply, 1}) == step_result::known_id);
-    zombie->rollback();
+    CHECK(zombie.seal() == step_result::known_id);
+    zombie.session->rollback();
     CHECK(here.sql("SELECT balance FROM accounts WHERE id <= 2") == "100.00\n101.00\n");
 }
 

@@ -7,6 +7,39 @@ using adapters::commit_result;
 using adapters::step_result;
 using testing::operations;
 
+TEST_CASE("a full disk is told as such, by a table and by the inbox, and nothing is done",
+          "[mariadb]") {
+    world here;
+    make_accounts(here, 10);
+    const auto full = [](const char* table) {
+        return "CREATE TRIGGER full_disk BEFORE " +
+               std::string{table == std::string_view{"accounts"} ? "UPDATE" : "INSERT"} + " ON " +
+               table +
+               " FOR EACH ROW SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 1114, MESSAGE_TEXT = "
+               "'The table is full'";
+    };
+    const auto target = accounts();
+    operations work;
+    work.update(target, {1}).inc({{"balance", 1}});
+    auto session = here.session();
+    SECTION("the table") {
+        here.sql(full("accounts"));
+        const auto went = write(*session, work, {.ids = {"a"}});
+        CHECK(went[0].code == core::code::backend_storage_full);
+        CHECK(went[0].effect == core::effect::none);
+    }
+    SECTION("the inbox") {
+        here.sql(full("beds_inbox"));
+        const auto went = write(*session, work, {.ids = {"a"}});
+        CHECK(went.step == step_result::full);
+        CHECK(here.log().has("BEDS_MARIADB_FULL"));
+    }
+    session->rollback();
+    CHECK(here.sql("SELECT balance FROM accounts WHERE id = 1") == "100.00\n");
+    here.sql("DROP TRIGGER full_disk");
+    CHECK(write(*session, work, {.ids = {"b"}}).commit == commit_result::applied);
+}
+
 TEST_CASE("a missing inbox is made when that is configured, and told otherwise", "[mariadb]") {
     world here;
     make_accounts(here, 10);

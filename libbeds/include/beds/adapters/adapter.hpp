@@ -52,6 +52,7 @@ enum class step_result : std::uint8_t {
     known_id, ///< run, seal: another node was first with one of these ids: roll back, begin again
               ///< with lookup
     expired,  ///< the unit's deadline passed: roll back; nothing was applied
+    full,     ///< seal: the engine has no space for it: roll back; nothing was applied
     broken,   ///< the session is gone; nothing was applied
 };
 

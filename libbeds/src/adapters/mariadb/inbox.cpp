@@ -217,13 +217,19 @@ step_result mariadb_session::store_all(std::span<const sealed_reply> replies) {
         case ran::ended:
             return ending();
         case ran::refused: {
-            if (classify(connection_.error().number).code == core::code::duplicate_key) {
+            switch (classify(connection_.error().number).code) {
+            case core::code::duplicate_key:
                 return step_result::known_id;
-            }
-            if (classify(connection_.error().number).code == core::code::backend_conflict) {
+            case core::code::backend_conflict:
                 return step_result::rerun; // waited too long for another broker's row
+            case core::code::backend_storage_full:
+                log(observe::level::error, "BEDS_MARIADB_FULL",
+                    "beds_inbox: error " + std::to_string(connection_.error().number) + ": " +
+                        connection_.error().message);
+                return step_result::full;
+            default:
+                return inbox_failed();
             }
-            return inbox_failed();
         }
         }
         first += size;

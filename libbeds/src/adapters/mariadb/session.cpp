@@ -534,6 +534,9 @@ void mariadb_session::conclude(step_result why, operation_list current) {
     } else if (why == step_result::expired) {
         cause.code = code::deadline_exceeded;
         cause.detail = "the deadline passed while a procedure was at work";
+    } else if (why == step_result::full) {
+        cause.code = code::backend_storage_full;
+        cause.detail = "the database is out of space for what a procedure did";
     } else if (why == step_result::broken) {
         cause.code = code::backend_unavailable;
         cause.detail = "the connection broke while a procedure was at work";
