@@ -1,12 +1,6 @@
 # beds_precompile(TARGET KIND): the target's sources begin with the standard headers that most of them
 # include anyway, parsed once. Only with BEDS_PRECOMPILE: other builds prove that every source names what it
 # needs. KIND is library or test (with Catch2); all targets of a kind must have the same compile options.
-if(BEDS_PRECOMPILE AND BEDS_CCACHE)
-    # ccache keeps what was compiled with a precompiled header only when it is told that this is meant.
-    set(CMAKE_CXX_COMPILER_LAUNCHER "${CMAKE_COMMAND}" -E env
-        "CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime" "${BEDS_CCACHE}")
-endif()
-
 set(BEDS_PRECOMPILED_library
     <algorithm> <array> <atomic> <charconv> <chrono> <condition_variable> <cstdint> <functional> <map> <memory>
     <mutex> <optional> <span> <string> <string_view> <thread> <unordered_map> <utility> <variant> <vector>)
