@@ -303,6 +303,9 @@ exit_code print_topology(std::ostream& out, std::ostream& err,
         }
         for (const auto& application : asked.applications) {
             const auto equals = application.find('=');
+            if (application.empty() || equals == 0) {
+                throw usage_error("--application: NAME or NAME=FILE, not '" + application + "'");
+            }
             auto account = application_account(service, application.substr(0, equals));
             if (equals != std::string::npos) {
                 account.password_hash = fresh_hash(password_in(application.substr(equals + 1)));

@@ -165,6 +165,9 @@ TEST_CASE("what is wrong with a topology is said") {
     CHECK_THROWS_AS(here.print({.form = topology_form::definitions,
                                 .applications = {"shop=" + here.file("missing")}}),
                     usage_error);
+    CHECK_THROWS_AS(
+        here.print({.form = topology_form::definitions, .applications = {"=shop.password"}}),
+        usage_error);
     here.settings.broker_services["app_server"].user = "guest";
     const auto text = here.print({.form = topology_form::definitions});
     CHECK(contains(here.complaint, "'guest' is left as it is"));
