@@ -12,18 +12,13 @@ function(beds_test_needs)
     endforeach()
 endfunction()
 
-# How much of the machine a test takes, of the twice N that `tests/run -j N` shares out: a test takes two, one
-# that mostly waits takes one, and one that measures time leaves room for such a one at most.
-set(BEDS_TEST_WEIGHT 2)
-set(BEDS_TEST_WEIGHT_WAITS 1)
-set(BEDS_TEST_WEIGHT_SERIAL 5)
-
-# beds_add_test(NAME name SOURCES ... LINK ... LABELS ... [TIMEOUT seconds] [SERIAL | WAITS])
+# beds_add_test(NAME name SOURCES ... LINK ... LABELS ... [TIMEOUT seconds] [HEAVY | SERIAL])
 #
+# HEAVY: it measures under load, and takes the place of two. SERIAL: it measures time, and runs alone.
 # One test program (Catch2) and its CTest entry. A program that needs a server which is not there
 # exits with 77: a visible skip, or a failure when BEDS_REQUIRE_SERVERS=1 (tests/support/servers.hpp).
 function(beds_add_test)
-    cmake_parse_arguments(arg "SERIAL;WAITS" "NAME;TIMEOUT" "SOURCES;LINK;LABELS;ARGS" ${ARGN})
+    cmake_parse_arguments(arg "HEAVY;SERIAL" "NAME;TIMEOUT" "SOURCES;LINK;LABELS;ARGS" ${ARGN})
     if(arg_UNPARSED_ARGUMENTS)
         message(FATAL_ERROR "beds_add_test(${arg_NAME}): unknown arguments ${arg_UNPARSED_ARGUMENTS}")
     endif()
@@ -40,12 +35,12 @@ function(beds_add_test)
     endif()
     set_tests_properties(${arg_NAME} PROPERTIES
         LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT} SKIP_RETURN_CODE 77)
-    set_tests_properties(${arg_NAME} PROPERTIES PROCESSORS ${BEDS_TEST_WEIGHT})
-    foreach(kind SERIAL WAITS)
-        if(arg_${kind}) # these first, together: nothing else fits beside the one and none needs the other
-            set_tests_properties(${arg_NAME} PROPERTIES PROCESSORS ${BEDS_TEST_WEIGHT_${kind}} COST 1000)
-        endif()
-    endforeach()
+    if(arg_HEAVY)
+        set_tests_properties(${arg_NAME} PROPERTIES PROCESSORS 2)
+    endif()
+    if(arg_SERIAL)
+        set_tests_properties(${arg_NAME} PROPERTIES RUN_SERIAL TRUE)
+    endif()
 endfunction()
 
 # beds_add_test_again(NAME name TEST program ENVIRONMENT VAR=value... LABELS ... [TIMEOUT seconds])
@@ -62,6 +57,5 @@ function(beds_add_test_again)
         set(arg_TIMEOUT 120)
     endif()
     set_tests_properties(${arg_NAME} PROPERTIES
-        LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT} SKIP_RETURN_CODE 77 ENVIRONMENT "${arg_ENVIRONMENT}"
-        PROCESSORS ${BEDS_TEST_WEIGHT})
+        LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT} SKIP_RETURN_CODE 77 ENVIRONMENT "${arg_ENVIRONMENT}")
 endfunction()
