@@ -378,8 +378,12 @@ struct persistent_writer {
     persistent_writer(const std::shared_ptr<adapters::adapter>& adapter,
                       const std::shared_ptr<const templates::registry>& registry, int number,
                       int rows)
-        : broker_(adapter, registry), number_(number), rows_(rows),
-          random_(static_cast<unsigned>(number) + 1) {}
+        : broker_(adapter, registry,
+                  {observe::level::info,
+                   [this](const observe::log_record& record) {
+                       log += std::string{record.id} + ' ' + std::string{record.text} + '\n';
+                   }}),
+          number_(number), rows_(rows), random_(static_cast<unsigned>(number) + 1) {}
 
     void one_batch() {
         std::vector<mongodb::sent> open;
@@ -431,6 +435,7 @@ struct persistent_writer {
     std::set<std::string> lost_inserts;
     std::set<std::string> replies; ///< that made it ask again
     std::string failed;
+    std::string log;
 
 private:
     mongodb::requests broker_;
@@ -505,7 +510,7 @@ TEST_CASE("MongoDB is killed again and again in the middle of writes: each count
     std::size_t lost_inserts = 0;
     std::set<std::string> replies;
     for (const auto& writer : writers) {
-        INFO("the database did not come back: " << writer->failed);
+        INFO("the database did not come back: " << writer->failed << '\n' << writer->log);
         CHECK(writer->failed.empty());
         asked += writer->increments;
         CHECK(writer->lost_increments.empty()); // the ring tells of each

@@ -32,11 +32,16 @@ public final class DurableMongoServer {
 
         @Override
         public Document handleMessage(MongoMessage message) {
-            try {
+            String command = message.getDocument().keySet().iterator().next();
+            if (!WRITES.contains(command.toLowerCase(Locale.ROOT))) {
                 return super.handleMessage(message);
-            } finally {
-                String command = message.getDocument().keySet().iterator().next();
-                if (WRITES.contains(command.toLowerCase(Locale.ROOT))) {
+            }
+            // One at a time: a commit must not catch another command between a document and its
+            // index, or a document that was never there keeps its key after a kill.
+            synchronized (WRITES) {
+                try {
+                    return super.handleMessage(message);
+                } finally {
                     commit();
                 }
             }
