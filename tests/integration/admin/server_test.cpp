@@ -13,6 +13,7 @@
 
 using namespace beds;
 using namespace std::chrono_literals;
+using namespace std::string_literals;
 using test::http_get;
 using test::tcp_client;
 
@@ -126,7 +127,7 @@ TEST_CASE("whoever sends something else is told so, or nothing") {
     CHECK(answer("GET /live HTTP/1.1\r\nHost: a\r\nX: " + std::string(20'000, 'x') + "\r\n\r\n") ==
           431);
     CHECK(answer("GET /" + std::string(200'000, 'x') + " HTTP/1.1\r\n\r\n") == 431);
-    CHECK(answer(std::string("\0\x01\x02\xff\xfe garbage\r\n\r\n", 20)) == 400);
+    CHECK(answer("\0\x01\x02\xff\xfe garbage\r\n\r\n"s) == 400);
     CHECK(answer("\x16\x03\x01\x02garbage that begins like TLS\r\n\r\n") == 400);
     CHECK(answer("GET /live HTTP/9.9\r\n\r\n") == 400);
     std::string many = "GET /live HTTP/1.1\r\n";
