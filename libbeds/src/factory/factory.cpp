@@ -942,9 +942,7 @@ struct factory::impl {
             step_result::done) {
             answer_known();
         }
-        if (session->usable()) {
-            session->rollback();
-        }
+        session->rollback();
     }
 
     void run_transaction(work_kind kind, lookup how, bool alone) {
@@ -1033,8 +1031,8 @@ struct factory::impl {
                     step = step_result::broken;
                     break;
                 }
-            } else if (session->usable()) {
-                session->rollback();
+            } else {
+                session->rollback(); // a broken one, too: it keeps views of this batch until then
             }
             if (!can.transactions) {
                 drop_answered(); // what ran is applied; only the rest is run again
