@@ -1,0 +1,119 @@
+#include "support/catch.hpp"
+
+#include <beds/adapters/adapter.hpp>
+#include <beds/factory/factory.hpp>
+#include <beds/wire/reply.hpp>
+#include <beds/wire/request.hpp>
+
+using namespace beds;
+using adapters::step_result;
+
+namespace {
+
+/// What happened to the units of work of its sessions.
+struct unit_book {
+    int begun = 0;
+    bool open = false;
+};
+
+/// Its connection breaks whenever a unit has begun, or while it begins.
+class breaking_session : public adapters::session {
+public:
+    breaking_session(unit_book& book, step_result beginning) : book_(book), beginning_(beginning) {}
+
+    void connect(core::deadline) override { connected_ = true; }
+    bool usable() const override { return connected_; }
+    bool alive(core::deadline) override { return connected_; }
+    step_result begin(adapters::work_kind, core::deadline,
+                      std::span<const adapters::operation_identity>, adapters::lookup, core::arena&,
+                      std::vector<adapters::stored_reply>&) override {
+        ++book_.begun;
+        book_.open = true;
+        connected_ = beginning_ == step_result::done;
+        return beginning_;
+    }
+    step_result run(const adapters::group&, core::row_sink&, adapters::outcomes,
+                    core::arena&) override {
+        connected_ = false;
+        return step_result::broken;
+    }
+    step_result seal(std::span<const adapters::sealed_reply>) override {
+        return step_result::broken;
+    }
+    adapters::commit_result commit() override {
+        book_.open = false;
+        return adapters::commit_result::none;
+    }
+    void rollback() override { book_.open = false; }
+
+private:
+    unit_book& book_;
+    step_result beginning_;
+    bool connected_ = false;
+};
+
+class breaking_adapter : public adapters::adapter {
+public:
+    breaking_adapter(unit_book& book, adapters::capabilities can, step_result beginning)
+        : book_(book), can_(can), beginning_(beginning) {}
+
+    std::string_view engine_name() const override { return "breaking"; }
+    const std::string& connection_name() const override { return name_; }
+    adapters::capabilities can() const override { return can_; }
+    std::unique_ptr<adapters::session> open_session(adapters::session_context) override {
+        return std::make_unique<breaking_session>(book_, beginning_);
+    }
+    std::vector<std::string> check(const templates::template_def&) const override { return {}; }
+    bool runs_alone(const templates::template_def&, core::verb,
+                    const templates::call*) const override {
+        return false;
+    }
+    void inspect(adapters::session&, std::span<const templates::template_def* const>,
+                 core::deadline) override {}
+
+private:
+    unit_book& book_;
+    adapters::capabilities can_;
+    step_result beginning_;
+    std::string name_ = "mem";
+};
+
+} // namespace
+
+TEST_CASE("every unit ends within its batch, also when its session broke") {
+    // A session may keep views of the batch until then.
+    const auto parsed = templates::parse(
+        "[template]\nname = \"items\"\nconnection = \"mem\"\nstore = \"rel\"\nobject = \"items\"\n"
+        "key = [\"id\"]\n[fields]\nid = { type = \"int64\", required = true }\n");
+    REQUIRE(parsed.parsed);
+    const auto registry = std::make_shared<const templates::registry>(std::vector{*parsed.parsed});
+    for (const bool transactions : {true, false}) {
+        for (const auto beginning : {step_result::done, step_result::broken}) {
+            INFO("transactions " << transactions << ", broken at its beginning "
+                                 << (beginning == step_result::broken));
+            unit_book book;
+            factory::factory work{
+                registry,
+                {std::make_shared<breaking_adapter>(
+                    book, adapters::capabilities{.transactions = transactions, .inbox = true},
+                    beginning)},
+                "mem",
+                {}};
+            wire::request_decoder decoder;
+            wire::reply_writer writer;
+            core::arena memory;
+            observe::live_counters counters;
+            std::vector<factory::message> messages(1);
+            REQUIRE_FALSE(
+                decoder.decode(R"({"v":1,"template":"items","op":"insert","data":{"id":1}})",
+                               memory, messages[0].request));
+            messages[0].request.principal = "tester";
+            messages[0].request.message_id = "message";
+            writer.start(factory::factory::count(messages));
+            work.run(messages, writer, memory, counters);
+            CHECK(book.begun > 0);
+            CHECK_FALSE(book.open);
+            CHECK(messages[0].results[0].code == core::code::backend_unavailable);
+        }
+    }
+}
