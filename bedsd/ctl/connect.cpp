@@ -2,6 +2,7 @@
 
 #include <beds/config/load.hpp>
 #include <beds/core/error.hpp>
+#include <beds/node/topology.hpp>
 
 #include <mutex>
 #include <utility>
@@ -29,22 +30,7 @@ amqp_client_settings from_config(const connection_options& given) {
     }
     const auto& from = chosen->second;
     amqp_client_settings made;
-    made.amqp.host = from.host;
-    made.amqp.port = from.port;
-    made.amqp.vhost = from.vhost;
-    made.amqp.user = from.user;
-    made.amqp.password = from.pass;
-    if (from.tls.enabled) {
-        made.amqp.tls.mode = beds::amqp::tls_mode::on;
-        made.amqp.tls.ca_file = from.tls.ca.string();
-        made.amqp.tls.cert_file = from.tls.cert.string();
-        made.amqp.tls.key_file = from.tls.key.string();
-        if (!from.tls.verify) {
-            made.amqp.tls.verification = beds::amqp::tls_verification::dangerously_off;
-        }
-    }
-    made.amqp.heartbeat = from.heartbeat;
-    made.amqp.connect_timeout = from.connect_timeout;
+    made.amqp = beds::node::connection_settings_of(from);
     made.queue_tag = given.queue_tag.value_or(from.queue_tag);
     return made;
 }

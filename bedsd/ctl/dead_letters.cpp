@@ -223,6 +223,52 @@ void show(std::ostream& out, const taken& one, shown_values values, format outpu
                  {"body", body}});
 }
 
+exit_code replay(beds::amqp::consumer_connection& in, const std::vector<taken*>& chosen,
+                 const beds::amqp::connection_settings& amqp, std::string_view queue_tag,
+                 letter_ids ids, std::ostream& out, std::ostream& err, beds::core::deadline until) {
+    beds::amqp::publisher_connection through{amqp, until};
+    beds::brokers::resender again{amqp.user, "bedsctl"};
+    auto result = exit_code::ok;
+    std::size_t replayed = 0;
+    for (auto* one : chosen) {
+        const auto& sender = one->message.properties().user_id;
+        if (one->message.properties().find("beds-principal") != nullptr && sender != amqp.user) {
+            err << "bedsctl: '" << one->about.id << "' was kept by the account '" << sender
+                << "': only that one can send it again as its first sender (use the node's "
+                   "configuration)\n";
+            result = exit_code::refused;
+            continue;
+        }
+        std::string new_id;
+        if (ids == letter_ids::renewed) {
+            if (!may_renew(one->about, one->message.body())) {
+                err << "bedsctl: '" << one->about.id
+                    << "' keeps its id: a part of it may have been applied\n";
+                result = exit_code::refused;
+                continue;
+            }
+            new_id = one->about.event; // of this letter: sent twice it is still one
+        }
+        again.send(one->message,
+                   {.exchange = beds::amqp::events_exchange(queue_tag).str(),
+                    .key = one->about.routing_key,
+                    .message_id = new_id,
+                    .told = "replayed"},
+                   through, std::chrono::system_clock::now(), until);
+        if (!through.wait_confirms(until) || !through.take_undelivered().empty()) {
+            err << "bedsctl: RabbitMQ did not take '" << one->about.id
+                << "' again; it stays a dead letter\n";
+            result = exit_code::refused;
+            continue;
+        }
+        one->message.ack();
+        in.pump(); // acknowledged now, and its heartbeats go on
+        ++replayed;
+    }
+    out << replayed << " dead letter(s) sent again\n";
+    return result;
+}
+
 } // namespace
 
 letter read_letter(const delivery& from, std::string_view own_user) {
@@ -289,74 +335,26 @@ exit_code handle_dead_letters(const beds::amqp::connection_settings& amqp,
             chosen.push_back(&one);
         }
     }
+    auto result = exit_code::ok;
     if (chosen.empty()) {
         err << "bedsctl: "
             << (held.letters.empty() ? "there are no dead letters" : "no dead letter is meant")
             << '\n';
-        give_back(in, held, queue, until);
-        return asked.ids.empty() ? exit_code::ok : exit_code::refused;
-    }
-    auto result = exit_code::ok;
-    switch (asked.task) {
-    case letter_task::list:
+        result = asked.ids.empty() ? exit_code::ok : exit_code::refused;
+    } else if (asked.task == letter_task::list) {
         list(out, {chosen.begin(), chosen.end()}, asked.each, output);
-        break;
-    case letter_task::show:
+    } else if (asked.task == letter_task::show) {
         for (const auto* one : chosen) {
             show(out, *one, asked.values, output);
         }
-        break;
-    case letter_task::drop:
+    } else if (asked.task == letter_task::drop) {
         for (auto* one : chosen) {
             one->message.ack();
         }
         out << chosen.size() << " dead letter(s) dropped\n";
-        break;
-    case letter_task::replay: {
-        beds::amqp::publisher_connection through{amqp, until};
-        beds::brokers::resender again{amqp.user, "bedsctl"};
-        std::size_t replayed = 0;
-        for (auto* one : chosen) {
-            const auto& sender = one->message.properties().user_id;
-            if (one->message.properties().find("beds-principal") != nullptr &&
-                sender != amqp.user) {
-                err << "bedsctl: '" << one->about.id << "' was kept by the account '" << sender
-                    << "': only that one can send it again as its first sender (use the node's "
-                       "configuration)\n";
-                result = exit_code::refused;
-                continue;
-            }
-            std::string new_id;
-            if (asked.replay_ids == letter_ids::renewed) {
-                if (!may_renew(one->about, one->message.body())) {
-                    err << "bedsctl: '" << one->about.id
-                        << "' keeps its id: a part of it may have been applied\n";
-                    result = exit_code::refused;
-                    continue;
-                }
-                new_id = one->about.event; // of this letter: sent twice it is still one
-            }
-            again.send(one->message,
-                       {.exchange = beds::amqp::events_exchange(queue_tag).str(),
-                        .key = one->about.routing_key,
-                        .message_id = new_id,
-                        .told = "replayed"},
-                       through, std::chrono::system_clock::now(), until);
-            if (!through.wait_confirms(until) || !through.take_undelivered().empty()) {
-                err << "bedsctl: RabbitMQ did not take '" << one->about.id
-                    << "' again; it stays a dead letter\n";
-                result = exit_code::refused;
-                continue;
-            }
-            one->message.ack();
-            in.pump(); // acknowledged now, and its heartbeats go on
-            ++replayed;
-        }
-        out << replayed << " dead letter(s) sent again\n";
-        break;
+    } else {
+        result = replay(in, chosen, amqp, queue_tag, asked.replay_ids, out, err, until);
     }
-    }
-    chosen.clear();
     give_back(in, held, queue, until);
     in.close(until);
     return result;

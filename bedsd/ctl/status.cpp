@@ -1,5 +1,6 @@
 #include "status.hpp"
 
+#include "connect.hpp"
 #include "print.hpp"
 
 #include <beds/config/load.hpp>
@@ -92,11 +93,7 @@ void print_queues(std::ostream& out, const datum& page) {
 std::string admin_address(const options& given) {
     std::string address = given.admin;
     if (address.empty() && !given.connection.config.empty()) {
-        const auto loaded = beds::config::load({.base = given.connection.config});
-        if (!loaded.ok()) {
-            throw usage_error(beds::config::to_string(loaded.problems));
-        }
-        address = loaded.settings.admin.listen;
+        address = load(given.connection.config).admin.listen;
         if (address.empty()) {
             throw usage_error(given.connection.config.string() +
                               ": admin.listen is not set, so the node serves no pages");

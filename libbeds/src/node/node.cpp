@@ -15,31 +15,8 @@
 #include <thread>
 
 namespace beds::node {
-namespace {
 
 using namespace std::chrono_literals;
-
-amqp::connection_settings amqp_settings(const config::broker_service_settings& from) {
-    amqp::connection_settings made;
-    made.host = from.host;
-    made.port = from.port;
-    made.vhost = from.vhost;
-    made.user = from.user;
-    made.password = from.pass;
-    made.heartbeat = from.heartbeat;
-    made.connect_timeout = from.connect_timeout;
-    if (from.tls.enabled) {
-        made.tls.mode = amqp::tls_mode::on;
-        made.tls.ca_file = from.tls.ca.string();
-        made.tls.cert_file = from.tls.cert.string();
-        made.tls.key_file = from.tls.key.string();
-        made.tls.verification = from.tls.verify ? amqp::tls_verification::full
-                                                : amqp::tls_verification::dangerously_off;
-    }
-    return made;
-}
-
-} // namespace
 
 std::string to_string(const ipl_step& step) {
     const auto* result = step.state == step_state::done      ? "ok"
@@ -230,44 +207,34 @@ struct node::impl {
         const bool reads =
             std::any_of(service.instances.begin(), service.instances.end(),
                         [](const auto& instance) { return instance.second.read > 0; });
-        for (const auto& [connection, counts] : service.instances) {
-            const std::pair<core::op_class, std::uint32_t> classes[] = {
-                {core::op_class::read, counts.read},
-                {core::op_class::write, counts.write},
-                {core::op_class::bulk, counts.bulk}};
-            for (const auto& [op_class, size] : classes) {
-                if (size == 0) {
-                    continue;
-                }
-                brokers::broker_settings each;
-                each.name =
-                    node_name + " " + connection + "." + std::string{core::to_string(op_class)};
-                each.connection = connection;
-                each.op_class = op_class;
-                each.catalog = op_class == core::op_class::read || !reads;
-                each.amqp = amqp_settings(service);
-                each.queue_tag = service.queue_tag;
-                each.topology = broker_topology(service, *own, connection, op_class);
-                each.declare = service.declare == config::declare_mode::passive
-                                   ? amqp::declare_mode::passive
-                                   : amqp::declare_mode::active;
-                each.prefetch = service.prefetch;
-                each.max_batch = service.max_batch;
-                each.max_attempts = service.max_attempts;
-                each.factory.clock_skew = service.clock_skew;
-                each.max_request = service.max_request_bytes;
-                each.max_reply = service.max_reply_bytes;
-                each.reply_part = service.reply_part_bytes;
-                each.strict_route = service.strict_route;
-                each.event_prefix =
-                    (given.id.wbid.empty() ? "" : given.id.wbid + ".") + given.id.env_name + ".";
-                adapters::session_context context;
-                context.supervisor = supervisor.get();
-                context.log = log;
-                made.pools.push_back(
-                    std::make_unique<brokers::broker_pool>(each, size, own, adapters, context));
-                count += size;
-            }
+        for (const auto& [connection, op_class, size] : broker_groups(service)) {
+            brokers::broker_settings each;
+            each.name = node_name + " " + connection + "." + std::string{core::to_string(op_class)};
+            each.connection = connection;
+            each.op_class = op_class;
+            each.catalog = op_class == core::op_class::read || !reads;
+            each.amqp = connection_settings_of(service);
+            each.queue_tag = service.queue_tag;
+            each.topology = broker_topology(service, *own, connection, op_class);
+            each.declare = service.declare == config::declare_mode::passive
+                               ? amqp::declare_mode::passive
+                               : amqp::declare_mode::active;
+            each.prefetch = service.prefetch;
+            each.max_batch = service.max_batch;
+            each.max_attempts = service.max_attempts;
+            each.factory.clock_skew = service.clock_skew;
+            each.max_request = service.max_request_bytes;
+            each.max_reply = service.max_reply_bytes;
+            each.reply_part = service.reply_part_bytes;
+            each.strict_route = service.strict_route;
+            each.event_prefix =
+                (given.id.wbid.empty() ? "" : given.id.wbid + ".") + given.id.env_name + ".";
+            adapters::session_context context;
+            context.supervisor = supervisor.get();
+            context.log = log;
+            made.pools.push_back(
+                std::make_unique<brokers::broker_pool>(each, size, own, adapters, context));
+            count += size;
         }
         for (const auto& pool : made.pools) {
             pool->start();
@@ -385,7 +352,7 @@ struct node::impl {
         const auto& service = given.broker_services.at(role.role);
         auto found = inspectors.find(role.role);
         if (found == inspectors.end()) {
-            auto settings = amqp_settings(service);
+            auto settings = connection_settings_of(service);
             settings.connection_name =
                 (given.id.node.empty() ? config::host_name() : given.id.node) + " queue lengths";
             found = inspectors

@@ -21,6 +21,40 @@ void keep_each_once(std::vector<Value>& values) {
 
 } // namespace
 
+amqp::connection_settings connection_settings_of(const config::broker_service_settings& service) {
+    amqp::connection_settings made;
+    made.host = service.host;
+    made.port = service.port;
+    made.vhost = service.vhost;
+    made.user = service.user;
+    made.password = service.pass;
+    made.heartbeat = service.heartbeat;
+    made.connect_timeout = service.connect_timeout;
+    if (service.tls.enabled) {
+        made.tls.mode = amqp::tls_mode::on;
+        made.tls.ca_file = service.tls.ca.string();
+        made.tls.cert_file = service.tls.cert.string();
+        made.tls.key_file = service.tls.key.string();
+        made.tls.verification = service.tls.verify ? amqp::tls_verification::full
+                                                   : amqp::tls_verification::dangerously_off;
+    }
+    return made;
+}
+
+std::vector<broker_group> broker_groups(const config::broker_service_settings& service) {
+    std::vector<broker_group> made;
+    for (const auto& [connection, counts] : service.instances) {
+        for (const auto& [op_class, size] : {std::pair{core::op_class::read, counts.read},
+                                             std::pair{core::op_class::write, counts.write},
+                                             std::pair{core::op_class::bulk, counts.bulk}}) {
+            if (size > 0) {
+                made.push_back({connection, op_class, size});
+            }
+        }
+    }
+    return made;
+}
+
 amqp::topology broker_topology(const config::broker_service_settings& service,
                                const templates::registry& templates, const std::string& connection,
                                core::op_class op_class) {
@@ -70,16 +104,8 @@ std::map<std::string, amqp::topology> topologies(const config::settings& setting
         }
         const auto own = templates_of(*loaded.templates, role);
         amqp::topology all;
-        for (const auto& [connection, counts] : service.instances) {
-            const std::pair<core::op_class, std::uint32_t> classes[] = {
-                {core::op_class::read, counts.read},
-                {core::op_class::write, counts.write},
-                {core::op_class::bulk, counts.bulk}};
-            for (const auto& [op_class, brokers] : classes) {
-                if (brokers > 0) {
-                    all += broker_topology(service, *own, connection, op_class);
-                }
-            }
+        for (const auto& group : broker_groups(service)) {
+            all += broker_topology(service, *own, group.connection, group.op_class);
         }
         keep_each_once(all.exchanges);
         keep_each_once(all.queues);

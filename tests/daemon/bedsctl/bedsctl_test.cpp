@@ -46,12 +46,6 @@ CREATE PROCEDURE sp_take(IN p_item BIGINT, IN p_amount BIGINT, OUT p_remaining B
     END IF
 )";
 
-struct answer {
-    int code = 0;
-    std::string out;
-    std::string err;
-};
-
 /// bedsd over a database of its own.
 class service {
 public:
@@ -104,11 +98,8 @@ public:
     }
     [[nodiscard]] answer run(std::vector<std::string> arguments,
                              const std::vector<std::string>& environment) const {
-        const folder output;
         arguments.insert(arguments.begin(), BEDSCTL_PROGRAM);
-        process bedsctl{output, std::move(arguments), environment};
-        const int code = bedsctl.wait(soon);
-        return {code, output.read("out"), output.read("err")};
+        return run_program(std::move(arguments), environment, soon);
     }
     void stop() {
         bedsd_->signal(SIGTERM);

@@ -63,18 +63,10 @@ public:
     prepared_rabbitmq(const prepared_rabbitmq&) = delete;
     prepared_rabbitmq& operator=(const prepared_rabbitmq&) = delete;
 
-    struct answer {
-        int code = 0;
-        std::string out;
-        std::string err;
-    };
     answer ask(std::vector<std::string> arguments,
                const std::vector<std::string>& environment = {}) const {
-        const folder output;
         arguments.insert(arguments.begin(), BEDSCTL_PROGRAM);
-        process bedsctl{output, std::move(arguments), environment};
-        const int code = bedsctl.wait(soon);
-        return {code, output.read("out"), output.read("err")};
+        return run_program(std::move(arguments), environment, soon);
     }
     amqp::connection_settings app() const {
         amqp::connection_settings made;

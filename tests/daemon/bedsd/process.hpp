@@ -1,5 +1,7 @@
 #pragma once
 
+#include "support/folder.hpp"
+
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
@@ -21,47 +23,13 @@
 
 namespace daemon_test {
 
-inline bool contains(std::string_view text, std::string_view part) {
-    return text.find(part) != std::string_view::npos;
-}
+using beds::test::contains;
+using beds::test::folder;
 
 /// As a TOML string.
 inline std::string in_quotes(const std::string& text) {
     return '"' + text + '"';
 }
-
-/// A folder that is gone with the test.
-class folder {
-public:
-    folder() {
-        std::string pattern = (std::filesystem::temp_directory_path() / "bedsd-XXXXXX").string();
-        if (::mkdtemp(pattern.data()) == nullptr) {
-            throw std::runtime_error{"mkdtemp"};
-        }
-        root_ = pattern;
-    }
-    ~folder() {
-        std::error_code ignored;
-        std::filesystem::remove_all(root_, ignored);
-    }
-    folder(const folder&) = delete;
-    folder& operator=(const folder&) = delete;
-
-    [[nodiscard]] std::filesystem::path path(const std::string& name) const { return root_ / name; }
-    std::filesystem::path write(const std::string& name, std::string_view text) const {
-        const auto file = root_ / name;
-        std::filesystem::create_directories(file.parent_path());
-        std::ofstream{file, std::ios::binary} << text;
-        return file;
-    }
-    [[nodiscard]] std::string read(const std::string& name) const {
-        std::ifstream stream{root_ / name, std::ios::binary};
-        return {std::istreambuf_iterator<char>{stream}, {}};
-    }
-
-private:
-    std::filesystem::path root_;
-};
 
 /// A child process; killed when it is still there at the end.
 class process {
@@ -167,5 +135,21 @@ private:
     std::filesystem::path path_;
     int descriptor_ = -1;
 };
+
+struct answer {
+    int code = 0;
+    std::string out;
+    std::string err;
+};
+
+/// A program that ends by itself, and what it said; killed after `longest`.
+inline answer run_program(std::vector<std::string> arguments,
+                          const std::vector<std::string>& environment,
+                          std::chrono::milliseconds longest) {
+    const folder output;
+    process program{output, std::move(arguments), environment};
+    const int code = program.wait(longest);
+    return {code, output.read("out"), output.read("err")};
+}
 
 } // namespace daemon_test

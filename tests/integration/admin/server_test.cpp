@@ -1,4 +1,5 @@
 #include "support/catch.hpp"
+#include "support/folder.hpp"
 #include "support/http.hpp"
 
 #include <beds/adapters/memory.hpp>
@@ -14,14 +15,11 @@
 using namespace beds;
 using namespace std::chrono_literals;
 using namespace std::string_literals;
+using test::contains;
 using test::http_get;
 using test::tcp_client;
 
 namespace {
-
-bool contains(std::string_view text, std::string_view part) {
-    return text.find(part) != std::string_view::npos;
-}
 
 /// A node without brokers: it has pages like any other.
 struct lonely_node {

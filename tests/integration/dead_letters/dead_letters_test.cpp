@@ -2,6 +2,7 @@
 #include "options.hpp"
 #include "support/catch.hpp"
 #include "support/counters.hpp"
+#include "support/folder.hpp"
 
 #include <sstream>
 #include <thread>
@@ -10,6 +11,7 @@ using namespace beds;
 using namespace std::chrono_literals;
 using bedsctl::exit_code;
 using bedsctl::letter_task;
+using test::contains;
 
 namespace {
 
@@ -76,10 +78,6 @@ struct world {
     std::unique_ptr<test::running_node> running;
     std::unique_ptr<test::raw_client> raw;
 };
-
-bool contains(std::string_view text, std::string_view part) {
-    return text.find(part) != std::string_view::npos;
-}
 
 } // namespace
 

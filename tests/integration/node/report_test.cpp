@@ -1,5 +1,6 @@
 #include "fixture.hpp"
 #include "support/catch.hpp"
+#include "support/folder.hpp"
 
 #include <beds/brokers/broker.hpp>
 
@@ -10,6 +11,7 @@
 
 using namespace beds;
 using namespace std::chrono_literals;
+using test::contains;
 
 namespace {
 
@@ -37,10 +39,6 @@ const node::dependency& dependency(const node::node_status& status, std::string_
     INFO("dependency " << name);
     REQUIRE(found != status.dependencies.end());
     return *found;
-}
-
-bool contains(std::string_view text, std::string_view part) {
-    return text.find(part) != std::string_view::npos;
 }
 
 } // namespace

@@ -1,5 +1,6 @@
 #include "fixture.hpp"
 #include "support/catch.hpp"
+#include "support/folder.hpp"
 #include "support/running_node.hpp"
 
 #include <thread>
@@ -7,6 +8,7 @@
 using namespace beds;
 using namespace std::chrono_literals;
 using beds::client::members;
+using test::contains;
 
 namespace {
 
@@ -96,10 +98,6 @@ const node::dependency& dependency(const node::node_status& status, std::string_
     }
     FAIL("there is no dependency " << name);
     throw std::logic_error{"not reached"};
-}
-
-bool contains(std::string_view text, std::string_view part) {
-    return text.find(part) != std::string_view::npos;
 }
 
 /// What is answered to this body under this key.

@@ -1,29 +1,26 @@
 #include "arguments.hpp"
 #include "support/catch.hpp"
+#include "support/folder.hpp"
 #include "topology.hpp"
 
 #include <beds/core/arena.hpp>
 #include <beds/core/json.hpp>
 #include <beds/node/topology.hpp>
 
-#include <filesystem>
-#include <fstream>
 #include <regex>
 #include <set>
 #include <sstream>
 
 using namespace bedsctl;
+using beds::test::contains;
 
 namespace {
 
-/// A configuration with one template over one database, and a folder that is gone with it.
+/// A configuration with one template over one database.
 class world {
 public:
-    world() : root_(std::filesystem::temp_directory_path() / "beds-topology-XXXXXX") {
-        auto pattern = root_.string();
-        REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-        root_ = pattern;
-        std::ofstream{root_ / "items.toml"} << R"([template]
+    world() {
+        files_.write("items.toml", R"([template]
 name = "items"
 version = 1
 service = "app_server"
@@ -32,9 +29,9 @@ object = "items"
 key = ["id"]
 [fields]
 id = { type = "int64" }
-)";
-        std::ofstream{root_ / "shop.password"} << "correct horse\n";
-        settings.templates.directory = root_;
+)");
+        files_.write("shop.password", "correct horse\n");
+        settings.templates.directory = files_.root();
         auto& service = settings.broker_services["app_server"];
         service.user = "node";
         service.pass = beds::core::secret{"c4n4ry"};
@@ -43,12 +40,6 @@ id = { type = "int64" }
         service.instances["rel"] = {.read = 2, .write = 1, .bulk = 0};
         settings.rel_services["rel"] = {};
     }
-    ~world() {
-        std::error_code ignored;
-        std::filesystem::remove_all(root_, ignored);
-    }
-    world(const world&) = delete;
-    world& operator=(const world&) = delete;
 
     std::string print(const topology_options& how, const std::string& role = {}) {
         std::ostringstream out;
@@ -58,18 +49,14 @@ id = { type = "int64" }
         complaint = err.str();
         return out.str();
     }
-    [[nodiscard]] std::string file(const char* name) const { return (root_ / name).string(); }
+    [[nodiscard]] std::string file(const char* name) const { return files_.path(name).string(); }
 
     beds::config::settings settings;
     std::string complaint;
 
 private:
-    std::filesystem::path root_;
+    beds::test::folder files_;
 };
-
-bool contains(std::string_view text, std::string_view part) {
-    return text.find(part) != std::string_view::npos;
-}
 
 bool matches(const std::string& pattern, const std::string& name) {
     return std::regex_match(name, std::regex{pattern});

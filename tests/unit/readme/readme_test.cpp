@@ -1,5 +1,6 @@
 // What the README shows is what BEDS takes. Its C++ is built and run by tests/consume.
 #include "support/catch.hpp"
+#include "support/folder.hpp"
 
 #include <beds/config/load.hpp>
 #include <beds/core/json.hpp>
@@ -7,10 +8,8 @@
 #include <beds/wire/reply.hpp>
 #include <beds/wire/request.hpp>
 
-#include <cstdlib>
 #include <fstream>
 #include <sstream>
-#include <stdexcept>
 
 using namespace beds;
 
@@ -37,38 +36,19 @@ std::vector<std::string> blocks(const std::string& language) {
     return found;
 }
 
-/// A folder that is gone after the test.
-struct folder {
-    std::filesystem::path path;
-    folder() {
-        auto pattern = (std::filesystem::temp_directory_path() / "beds_readme_XXXXXX").string();
-        if (::mkdtemp(pattern.data()) == nullptr) {
-            throw std::runtime_error("no folder for the test");
-        }
-        path = pattern;
-    }
-    ~folder() { std::filesystem::remove_all(path); }
-    folder(const folder&) = delete;
-    folder& operator=(const folder&) = delete;
-    void write(const std::string& name, const std::string& text) const {
-        std::filesystem::create_directories((path / name).parent_path());
-        std::ofstream{path / name} << text;
-    }
-};
-
 } // namespace
 
 TEST_CASE("the README's configuration and template load, together") {
     const auto shown = blocks("toml");
     REQUIRE(shown.size() == 2);
-    const folder there;
+    const test::folder there;
     there.write("templates/countries.toml", shown[0]);
     there.write("beds.toml", shown[1]);
     there.write("secrets/rabbitmq", "one");
     there.write("secrets/mariadb", "two");
 
     config::load_options options;
-    options.base = there.path / "beds.toml";
+    options.base = there.root() / "beds.toml";
     options.environment = [](const std::string&) { return std::nullopt; };
     const auto loaded = config::load(options);
     for (const auto& problem : loaded.problems) {

@@ -1,13 +1,11 @@
 #include "support/catch.hpp"
+#include "support/folder.hpp"
 
 #include <beds/templates/registry.hpp>
 
-#include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <string>
 #include <string_view>
-#include <unistd.h>
 
 using namespace beds;
 
@@ -15,45 +13,22 @@ namespace {
 
 namespace fs = std::filesystem;
 
-class scratch_directory {
-public:
-    scratch_directory() {
-        std::string pattern = (fs::temp_directory_path() / "beds-templates-XXXXXX").string();
-        REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-        path_ = pattern;
-    }
-    ~scratch_directory() {
-        std::error_code ignored;
-        fs::remove_all(path_, ignored);
-    }
-    scratch_directory(const scratch_directory&) = delete;
-    scratch_directory& operator=(const scratch_directory&) = delete;
-
-    [[nodiscard]] const fs::path& path() const { return path_; }
-    void write(std::string_view name, std::string_view text) const {
-        std::ofstream{path_ / name, std::ios::binary} << text;
-    }
-
-private:
-    fs::path path_;
-};
-
 std::string simple(std::string_view name, std::string_view service = "app_server") {
     return "[template]\nname = \"" + std::string{name} + "\"\nservice = \"" + std::string{service} +
            "\"\nstore = \"rel\"\nobject = \"t\"\nkey = [\"id\"]\n[fields]\nid = { type = \"int64\" "
            "}\n";
 }
 
-templates::load_settings from(const scratch_directory& directory) {
+templates::load_settings from(const test::folder& directory) {
     templates::load_settings settings;
-    settings.directory = directory.path();
+    settings.directory = directory.root();
     return settings;
 }
 
 } // namespace
 
 TEST_CASE("all good templates of a directory stand in the registry, whatever the others are") {
-    const scratch_directory directory;
+    const test::folder directory;
     directory.write("b.toml", simple("beta"));
     directory.write("a.toml", simple("alpha"));
     directory.write("notes.txt", "not a template");
@@ -64,30 +39,30 @@ TEST_CASE("all good templates of a directory stand in the registry, whatever the
     REQUIRE(loaded.templates);
     CHECK(loaded.templates->all().size() == 2);
     REQUIRE(loaded.templates->find("alpha") != nullptr);
-    CHECK(loaded.templates->find("alpha")->file == directory.path() / "a.toml");
+    CHECK(loaded.templates->find("alpha")->file == directory.root() / "a.toml");
     CHECK(loaded.templates->find("beta") != nullptr);
     REQUIRE(loaded.problems.size() > 2);
-    CHECK(loaded.problems.front().file == directory.path() / "x.toml");
-    CHECK(loaded.problems.back().file == directory.path() / "y.toml");
+    CHECK(loaded.problems.front().file == directory.root() / "x.toml");
+    CHECK(loaded.problems.back().file == directory.root() / "y.toml");
     CHECK(loaded.problems.back().line == 1);
 }
 
 TEST_CASE("a name that two files have is refused, and both files are named") {
-    const scratch_directory directory;
+    const test::folder directory;
     directory.write("a.toml", simple("same"));
     directory.write("b.toml", simple("same"));
     const auto loaded = templates::load(from(directory));
     REQUIRE(loaded.problems.size() == 1);
     CHECK(templates::to_string(loaded.problems[0]) ==
-          (directory.path() / "b.toml").string() +
+          (directory.root() / "b.toml").string() +
               ":2: template.name: template 'same' is already in " +
-              (directory.path() / "a.toml").string());
+              (directory.root() / "a.toml").string());
     REQUIRE(loaded.templates->find("same") != nullptr);
-    CHECK(loaded.templates->find("same")->file == directory.path() / "a.toml");
+    CHECK(loaded.templates->find("same")->file == directory.root() / "a.toml");
 }
 
 TEST_CASE("a node keeps the templates of its service and does not judge the others") {
-    const scratch_directory directory;
+    const test::folder directory;
     directory.write("a.toml", simple("mine"));
     directory.write("b.toml", simple("theirs", "admin") + "[zzz]\n");
     auto settings = from(directory);
@@ -101,7 +76,7 @@ TEST_CASE("a node keeps the templates of its service and does not judge the othe
 }
 
 TEST_CASE("a directory that is missing or empty is a problem, not an exception") {
-    const scratch_directory directory;
+    const test::folder directory;
     auto settings = from(directory);
     const auto empty = templates::load(settings);
     REQUIRE(empty.problems.size() == 1);
@@ -115,9 +90,9 @@ TEST_CASE("a directory that is missing or empty is a problem, not an exception")
 }
 
 TEST_CASE("a file that cannot be a template is not read") {
-    const scratch_directory directory;
+    const test::folder directory;
     directory.write("big.toml", std::string((std::size_t{1} << 20) + 1, '#'));
-    fs::create_directory(directory.path() / "folder.toml");
+    fs::create_directory(directory.root() / "folder.toml");
     const auto loaded = templates::load(from(directory));
     REQUIRE(loaded.problems.size() == 2);
     CHECK(loaded.problems[0].message == "larger than 1 MiB, which no template is");

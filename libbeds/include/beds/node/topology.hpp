@@ -1,13 +1,29 @@
 #pragma once
 
+#include <beds/amqp/settings.hpp>
 #include <beds/amqp/topology.hpp>
 #include <beds/config/settings.hpp>
 #include <beds/templates/registry.hpp>
 
+#include <cstdint>
 #include <map>
 #include <string>
+#include <vector>
 
 namespace beds::node {
+
+/// How this service's RabbitMQ is reached.
+amqp::connection_settings connection_settings_of(const config::broker_service_settings& service);
+
+/// Brokers that serve one queue.
+struct broker_group {
+    std::string connection{};
+    core::op_class op_class{};
+    std::uint32_t size = 0;
+};
+
+/// Those that the node runs for this service; none of them is empty.
+std::vector<broker_group> broker_groups(const config::broker_service_settings& service);
 
 /// What the brokers of one connection and class declare whenever they connect: the service's own
 /// exchanges and queues too, so that whatever an operator deletes comes back. `templates` are those
