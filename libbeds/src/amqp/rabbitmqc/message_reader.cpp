@@ -44,7 +44,7 @@ header to_header(const amqp_table_entry_t& from) {
     return {name, header::kind::other, {}, 0};
 }
 
-[[noreturn]] void refuse(const char* what) {
+[[noreturn]] void refuse_delivery(const char* what) {
     throw core::error{
         core::errc::protocol,
         what,
@@ -88,7 +88,7 @@ void decoded_properties::decode(const amqp_basic_properties_t& from) {
 
 void message_reader::begin(const message_parts& parts) {
     if (busy()) {
-        refuse("RabbitMQ started a message in the middle of another");
+        refuse_delivery("RabbitMQ started a message in the middle of another");
     }
     parts_ = parts;
     state_ = state::header;
@@ -97,7 +97,8 @@ void message_reader::begin(const message_parts& parts) {
 bool message_reader::take(const amqp_frame_t& frame) {
     if (frame.frame_type == AMQP_FRAME_HEADER && state_ == state::header) {
         if (frame.payload.properties.class_id != AMQP_BASIC_CLASS) {
-            refuse("RabbitMQ sent properties that are not a message's"); // decoded as another type
+            // Decoded as another type.
+            refuse_delivery("RabbitMQ sent properties that are not a message's");
         }
         decoded_.decode(
             *static_cast<const amqp_basic_properties_t*>(frame.payload.properties.decoded));
@@ -109,10 +110,10 @@ bool message_reader::take(const amqp_frame_t& frame) {
         state_ = state::body;
     } else if (frame.frame_type == AMQP_FRAME_BODY && state_ == state::body) {
         if (!append_body(*message_, filled_, to_view(frame.payload.body_fragment))) {
-            refuse("RabbitMQ sent a body that is longer than it said");
+            refuse_delivery("RabbitMQ sent a body that is longer than it said");
         }
     } else {
-        refuse("RabbitMQ sent the frames of a message in a wrong order");
+        refuse_delivery("RabbitMQ sent the frames of a message in a wrong order");
     }
     return filled_ == message_->body_size;
 }

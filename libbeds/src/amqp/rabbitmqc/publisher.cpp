@@ -25,7 +25,7 @@ std::uint64_t fingerprint(std::string_view exchange, std::string_view routing_ke
     return mixed;
 }
 
-[[noreturn]] void refuse(const char* what) {
+[[noreturn]] void refuse_message(const char* what) {
     throw core::error{core::errc::unsupported,
                       std::string{"publish: "} + what + " is longer than AMQP can carry",
                       {.origin = core::error_origin::beds}};
@@ -53,7 +53,7 @@ std::uint64_t publisher::publish(std::string_view exchange, std::string_view rou
         encode_publish(buffer_, link::data_channel, link_.frame_max(), exchange, routing_key, with,
                        mandatory == amqp::mandatory::yes, body.size());
     if (too_long != nullptr) {
-        refuse(too_long);
+        refuse_message(too_long);
     }
     if (link_.uses_tls()) {
         // The bytes cannot be handed to OpenSSL past rabbitmq-c; encoding has checked the lengths.
