@@ -214,9 +214,10 @@ TEST_CASE("a heartbeat that RabbitMQ does not take ends the connection") {
     amqp::publisher_connection out{fast, soon()};
     // Blocked by an alarm, it is not read from, and yet gets RabbitMQ's own heartbeats.
     servers().rabbitmqctl({"set_vm_memory_high_watermark", "0"});
-    out.publish("", "nowhere", {}, "x", amqp::mandatory::no, soon());
-    out.flush(soon());
+    // It blocks who publishes while the alarm is on, and notices it only after a while.
     for (const auto until = soon(); !out.blocked() && !until.expired();) {
+        out.publish("", "nowhere", {}, "x", amqp::mandatory::no, soon());
+        out.flush(soon());
         amqp::wait(nullptr, &out, -1, 200ms);
     }
     CHECK(out.blocked());
