@@ -1,9 +1,10 @@
 # beds_precompile(TARGET KIND): the target's sources begin with the standard headers that most of them
 # include anyway, parsed once. Only with BEDS_PRECOMPILE: other builds prove that every source names what it
-# needs. KIND is library or test (with Catch2); all targets of a kind must have the same compile options.
+# needs. KIND is library, bench or test (with Catch2); all targets of a kind must have the same compile options.
 set(BEDS_PRECOMPILED_library
     <algorithm> <array> <atomic> <charconv> <chrono> <condition_variable> <cstdint> <functional> <map> <memory>
     <mutex> <optional> <span> <string> <string_view> <thread> <unordered_map> <utility> <variant> <vector>)
+set(BEDS_PRECOMPILED_bench ${BEDS_PRECOMPILED_library})
 set(BEDS_PRECOMPILED_test
     ${BEDS_PRECOMPILED_library} <filesystem> <fstream> <sstream> [["support/catch.hpp"]])
 

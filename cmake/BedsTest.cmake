@@ -12,13 +12,13 @@ function(beds_test_needs)
     endforeach()
 endfunction()
 
-# beds_add_test(NAME name SOURCES ... LINK ... LABELS ... [TIMEOUT seconds] [HEAVY | SERIAL])
+# beds_add_test(NAME name SOURCES ... LINK ... LABELS ... [TIMEOUT seconds] [TIMED])
 #
-# HEAVY: it measures under load, and takes the place of two. SERIAL: it measures time, and runs alone.
+# TIMED: it waits and measures times; what computes goes before it.
 # One test program (Catch2) and its CTest entry. A program that needs a server which is not there
 # exits with 77: a visible skip, or a failure when BEDS_REQUIRE_SERVERS=1 (tests/support/servers.hpp).
 function(beds_add_test)
-    cmake_parse_arguments(arg "HEAVY;SERIAL" "NAME;TIMEOUT" "SOURCES;LINK;LABELS;ARGS" ${ARGN})
+    cmake_parse_arguments(arg "TIMED" "NAME;TIMEOUT" "SOURCES;LINK;LABELS;ARGS" ${ARGN})
     if(arg_UNPARSED_ARGUMENTS)
         message(FATAL_ERROR "beds_add_test(${arg_NAME}): unknown arguments ${arg_UNPARSED_ARGUMENTS}")
     endif()
@@ -35,11 +35,8 @@ function(beds_add_test)
     endif()
     set_tests_properties(${arg_NAME} PROPERTIES
         LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT} SKIP_RETURN_CODE 77)
-    if(arg_HEAVY)
-        set_tests_properties(${arg_NAME} PROPERTIES PROCESSORS 2)
-    endif()
-    if(arg_SERIAL)
-        set_tests_properties(${arg_NAME} PROPERTIES RUN_SERIAL TRUE)
+    if(arg_TIMED)
+        set_tests_properties(${arg_NAME} PROPERTIES COST -1)
     endif()
 endfunction()
 

@@ -18,7 +18,7 @@ import org.h2.mvstore.MVStore;
 /**
  * A MongoDB-speaking server for tests whose acknowledged writes survive kill -9: the store is
  * committed after every write command, before the reply. (The stock H2 backend commits once a
- * second.) Arguments: host, port, data file; for TLS also: port, PEM certificate, PKCS #8 RSA key.
+ * second.) Arguments: host, port, data file; for TLS also: port, PEM certificate, PKCS #8 EC key.
  */
 public final class DurableMongoServer {
     private static final Set<String> WRITES = Set.of("insert", "update", "delete", "findandmodify",
@@ -58,7 +58,7 @@ public final class DurableMongoServer {
             X509Certificate certificate = (X509Certificate) CertificateFactory.getInstance("X.509")
                 .generateCertificate(new ByteArrayInputStream(Files.readAllBytes(Path.of(args[4]))));
             String pem = Files.readString(Path.of(args[5])).replaceAll("-----[A-Z ]+-----|\\s", "");
-            PrivateKey key = KeyFactory.getInstance("RSA")
+            PrivateKey key = KeyFactory.getInstance("EC")
                 .generatePrivate(new PKCS8EncodedKeySpec(Base64.getDecoder().decode(pem)));
             MongoServer tls = new MongoServer(backend);
             tls.enableSsl(key, null, certificate);
