@@ -19,6 +19,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 
@@ -362,17 +363,24 @@ connect_timeout = "2s"
     def log(self):
         return (self.folder / "log").read_text()
 
+    def page(self, path):
+        """Status and text of one of its admin pages."""
+        url = re.findall(r"BEDS_ADMIN_LISTENING.*?(http://[0-9.:]+)", self.log())[-1] + path
+        try:
+            with urllib.request.urlopen(url, timeout=10) as page:
+                return page.status, page.read().decode()
+        except urllib.error.HTTPError as refused:
+            return refused.code, refused.read().decode()
+
     def write_books(self, recorder):
         """What became of everything that this process received, once nothing is under way."""
         if not self.has_books:
             return
-        url = re.findall(r"BEDS_ADMIN_LISTENING.*?(http://[0-9.:]+)", self.log())[-1] + "/metrics"
         for _ in range(100):
             books = collections.defaultdict(dict)
-            with urllib.request.urlopen(url, timeout=10) as page:
-                for name, template, count in re.findall(
-                        r'^beds_(\w+?)(?:_total)?\{template="([^"]*)"\} (\d+)', page.read().decode(), re.MULTILINE):
-                    books[template][name] = int(count)
+            for name, template, count in re.findall(
+                    r'^beds_(\w+?)(?:_total)?\{template="([^"]*)"\} (\d+)', self.page("/metrics")[1], re.MULTILINE):
+                books[template][name] = int(count)
             if not any(one["in_flight"] for one in books.values()):
                 break
             time.sleep(0.05)

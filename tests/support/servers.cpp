@@ -293,7 +293,7 @@ server_control shared_servers() {
     return server_control(required("BEDS_SERVERS_DIR", "shared servers"));
 }
 
-private_servers::private_servers(std::initializer_list<server> which)
+private_servers::private_servers(std::initializer_list<server> which, unsigned mariadb_space)
     : server_control(temporary_directory()) {
     std::vector<std::string> arguments{tool(),
                                        "start",
@@ -302,6 +302,10 @@ private_servers::private_servers(std::initializer_list<server> which)
                                        "--own",
                                        "--with",
                                        std::to_string(::getpid())};
+    if (mariadb_space != 0) {
+        arguments.emplace_back("--space");
+        arguments.push_back(std::to_string(mariadb_space));
+    }
     for (auto const one : which)
         arguments.emplace_back(name_of(one));
     auto const done = run(arguments);

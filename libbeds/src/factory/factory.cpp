@@ -637,7 +637,7 @@ struct factory::impl {
                 continue;
             }
             auto failed = outcome::failure(why, detail);
-            failed.retry_after = retry_after;
+            failed.retry_after = std::max(failed.retry_after, retry_after);
             give_up(index, failed);
             if (op->mode == core::envelope_mode::sequence) {
                 stopped[op->message] = 1; // its operations in later transactions are not run
@@ -1071,8 +1071,7 @@ struct factory::impl {
                 }
                 break;
             case step_result::full:
-                fail_open(code::backend_storage_full, "the database is out of space",
-                          std::chrono::seconds{1});
+                fail_open(code::backend_storage_full, "the database is out of space");
                 return;
             case step_result::broken:
                 if (expire(clock.steady_now()) == 0 && ++breaks > 2) {

@@ -1,9 +1,11 @@
 #!/usr/bin/python3
 """The life of a daemon: a message that ends every process which takes it harms no other, what a stop leaves behind is
-done by the next process, and two nodes that are restarted in turn lose their callers no request.
+done by the next process, and two nodes that are restarted in turn lose their callers no request. With BEDS_CHAOS_FULL
+also: a broker that stands still is told.
 
     life_cycle_test.py BEDSD
 """
+import os
 import pathlib
 import signal
 import sys
@@ -119,6 +121,31 @@ class LifeCycle(unittest.TestCase):
         self.assertEqual(node.stop(), 0, node.log())
         caller.close()
         self.verify([request])
+
+    if os.environ.get("BEDS_CHAOS_FULL"):  # two and a half minutes, by what the longest honest turn may take
+        def test_a_broker_that_stands_still_is_told_and_its_work_is_done_by_the_next_process(self):
+            request = self.prepare(1, 1)[0]
+            caller = rig.Caller(self.servers.amqp_url, self.tag, self.recorder, 300.0)
+            node = self.nodes[0]
+            node.start(f"after_deliver:if_message_id={request.id}:sleep=600000",
+                       ("--set", "broker_services.app_server.heartbeat=1s"))
+            caller.wait_ready(["rel.write"])
+            self.assertEqual(node.page("/live")[0], 200)
+            caller.send(request, deadline=300.0)
+            began = time.monotonic()
+            while node.page("/live")[0] == 200:
+                self.assertLess(time.monotonic() - began, 240)
+                caller.pump(1.0)
+            self.assertGreater(time.monotonic() - began, 60)
+            self.assertIn("rel.write/0", node.page("/live")[1])
+            self.assertIn("BEDSD_STUCK", node.log())
+            node.signal(signal.SIGKILL)  # as the service manager's watchdog
+            rig.wait_until(lambda: not node.alive(), 5, "the end of bedsd")
+            node.start()
+            self.assertTrue(caller.pump(30), node.log())
+            self.assertEqual(node.stop(), 0, node.log())
+            caller.close()
+            self.verify([request])
 
     def test_nodes_that_are_restarted_in_turn_lose_no_request(self):
         requests = self.prepare(3000, 2)

@@ -74,13 +74,17 @@ struct outcome {
     [[nodiscard]] bool ok() const { return status == core::status::ok; }
 
     static outcome applied() { return {.effect = core::effect::applied}; }
+    /// With `retry_after` for `backend_storage_full`, whichever engine says it: people make room,
+    /// not time, and nobody should ask without a pause meanwhile.
     static outcome failure(core::code code, std::string_view detail, std::string_view field = {},
                            core::effect effect = core::effect::none) {
         return {.status = core::status::error,
                 .code = code,
                 .effect = effect,
                 .detail = detail,
-                .field = field};
+                .field = field,
+                .retry_after =
+                    std::chrono::seconds{code == core::code::backend_storage_full ? 1 : 0}};
     }
     static outcome skip(std::string_view detail) {
         return {.status = core::status::skipped, .code = core::code::skipped, .detail = detail};
