@@ -1,10 +1,8 @@
 // bedsd: reads the configuration, builds a node, waits for a signal, stops the node.
 
 #include "log.hpp"
-#include "notify.hpp"
 #include "options.hpp"
-#include "signals.hpp"
-#include "status.hpp"
+#include "watch.hpp"
 
 #if BEDS_WITH_ADMIN
 #include <beds/admin/server.hpp>
@@ -20,7 +18,6 @@
 #include <beds/adapters/mongodb.hpp>
 #endif
 
-#include <csignal>
 #include <cstdlib>
 #include <exception>
 #include <iostream>
@@ -80,35 +77,7 @@ exit_code serve(beds::node::node& node, const beds::config::admin_settings& admi
         pages->start();
     }
 #endif
-    const auto give_up =
-        admin.start_timeout ? deadline::after(*admin.start_timeout) : deadline::never();
-    bool was_ready = false;
-    bool was_stuck = false;
-    auto result = exit_code::ok;
-    for (int taken = 0; taken != SIGTERM && taken != SIGINT;
-         taken = signals.next(std::chrono::milliseconds{250})) {
-        if (taken == SIGHUP) {
-            log.write(level::warning, "BEDSD_HANGUP", "bedsd",
-                      "SIGHUP is reserved; restart to read the configuration again");
-        }
-        const auto status = node.status();
-        notifier.status(bedsd::status_text(status));
-        if (status.stuck.empty()) {
-            notifier.alive();
-        } else if (!was_stuck) { // the service manager's watchdog takes it from here
-            log.write(level::error, "BEDSD_STUCK", "bedsd", bedsd::status_text(status));
-            was_stuck = true;
-        }
-        if (status.ready) {
-            notifier.ready();
-            was_ready = true;
-        } else if (!was_ready && give_up.expired()) {
-            log.write(level::error, "BEDSD_START_TIMEOUT", "bedsd",
-                      "admin.start_timeout is over, still missing: " + bedsd::missing_text(status));
-            result = exit_code::unreachable;
-            break;
-        }
-    }
+    const auto result = bedsd::watch(node, admin, log, signals, notifier);
     notifier.stopping();
     notifier.status("stopping");
     log.write(level::info, "BEDSD_STOP", "bedsd", "finishing what is at hand");

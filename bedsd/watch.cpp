@@ -1,0 +1,48 @@
+#include "watch.hpp"
+
+#include "status.hpp"
+
+#include <beds/core/deadline.hpp>
+
+#include <chrono>
+#include <csignal>
+
+namespace bedsd {
+
+using beds::core::deadline;
+using beds::observe::level;
+
+exit_code watch(const beds::node::node& node, const beds::config::admin_settings& admin,
+                const beds::observe::log_sink& log, const signal_queue& signals,
+                service_notifier& notifier) {
+    const auto give_up =
+        admin.start_timeout ? deadline::after(*admin.start_timeout) : deadline::never();
+    bool was_ready = false;
+    bool was_stuck = false;
+    for (int taken = 0; taken != SIGTERM && taken != SIGINT;
+         taken = signals.next(std::chrono::milliseconds{250})) {
+        if (taken == SIGHUP) {
+            log.write(level::warning, "BEDSD_HANGUP", "bedsd",
+                      "SIGHUP is reserved; restart to read the configuration again");
+        }
+        const auto status = node.status();
+        notifier.status(status_text(status));
+        if (status.stuck.empty()) {
+            notifier.alive();
+        } else if (!was_stuck) { // the service manager's watchdog takes it from here
+            log.write(level::error, "BEDSD_STUCK", "bedsd", status_text(status));
+            was_stuck = true;
+        }
+        if (status.ready) {
+            notifier.ready();
+            was_ready = true;
+        } else if (!was_ready && give_up.expired()) {
+            log.write(level::error, "BEDSD_START_TIMEOUT", "bedsd",
+                      "admin.start_timeout is over, still missing: " + missing_text(status));
+            return exit_code::unreachable;
+        }
+    }
+    return exit_code::ok;
+}
+
+} // namespace bedsd

@@ -1,0 +1,19 @@
+#pragma once
+
+#include "exit_code.hpp"
+#include "notify.hpp"
+#include "signals.hpp"
+
+#include <beds/config/settings.hpp>
+#include <beds/node/node.hpp>
+#include <beds/observe/log.hpp>
+
+namespace bedsd {
+
+/// Tells the service manager and the log how a started node is, until SIGTERM or SIGINT asks for
+/// the end (`ok`), or `start_timeout` is over and it was never ready (`unreachable`).
+exit_code watch(const beds::node::node& node, const beds::config::admin_settings& admin,
+                const beds::observe::log_sink& log, const signal_queue& signals,
+                service_notifier& notifier);
+
+} // namespace bedsd
