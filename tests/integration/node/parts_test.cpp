@@ -172,12 +172,13 @@ TEST_CASE("a caller that goes while its parts are sent harms nobody") {
     auto all = client::find("pages");
     all.limit = rows;
     {
-        const auto leaving = test::client_on(world.rabbitmq, world.tag);
-        client::request large{all};
-        large.in_parts = true;
         std::mutex mutex;
         std::condition_variable changed;
         int parts = 0;
+        // Goes first, and its thread with it, which calls back until then.
+        const auto leaving = test::client_on(world.rabbitmq, world.tag);
+        client::request large{all};
+        large.in_parts = true;
         for (int i = 0; i < 20; ++i) {
             leaving->submit(large, core::deadline::after(20s), [&](const reply&) {
                 const std::lock_guard lock{mutex};
