@@ -150,8 +150,9 @@ value::member parse_member(std::string_view word) {
     const bool json = equals != std::string_view::npos && equals > 0 && word[equals - 1] == ':';
     const auto name = word.substr(0, json ? equals - 1 : equals);
     if (equals == std::string_view::npos || name.empty()) {
-        throw usage_error("'" + std::string{word} +
-                          "' is neither name=text nor name:=json, for example key=MX or limit:=10");
+        throw usage_error(
+            "'" + std::string{word} +
+            "' is neither name=text nor name:=json, for example key=MX or amount:=10");
     }
     const auto text = word.substr(equals + 1);
     if (!json) {

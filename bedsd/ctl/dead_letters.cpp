@@ -223,6 +223,12 @@ void show(std::ostream& out, const taken& one, shown_values values, format outpu
                  {"body", body}});
 }
 
+/// By a node under an account that is not the one asking.
+bool kept_by_another(const taken& one, std::string_view own_user) {
+    const auto& properties = one.message.properties();
+    return properties.find("beds-principal") != nullptr && properties.user_id != own_user;
+}
+
 exit_code replay(beds::amqp::consumer_connection& in, const std::vector<taken*>& chosen,
                  const beds::amqp::connection_settings& amqp, std::string_view queue_tag,
                  letter_ids ids, std::ostream& out, std::ostream& err, beds::core::deadline until) {
@@ -231,9 +237,9 @@ exit_code replay(beds::amqp::consumer_connection& in, const std::vector<taken*>&
     auto result = exit_code::ok;
     std::size_t replayed = 0;
     for (auto* one : chosen) {
-        const auto& sender = one->message.properties().user_id;
-        if (one->message.properties().find("beds-principal") != nullptr && sender != amqp.user) {
-            err << "bedsctl: '" << one->about.id << "' was kept by the account '" << sender
+        if (kept_by_another(*one, amqp.user)) {
+            err << "bedsctl: '" << one->about.id << "' was kept by the account '"
+                << one->message.properties().user_id
                 << "': only that one can send it again as its first sender (use the node's "
                    "configuration)\n";
             result = exit_code::refused;
@@ -335,10 +341,19 @@ exit_code handle_dead_letters(const beds::amqp::connection_settings& amqp,
             chosen.push_back(&one);
         }
     }
+    const auto keeper = std::find_if(chosen.begin(), chosen.end(), [&](const taken* one) {
+        return kept_by_another(*one, amqp.user);
+    });
+    if (keeper != chosen.end()) {
+        err << "bedsctl: the account '" << (*keeper)->message.properties().user_id
+            << "' kept them, and what it wrote of their senders and history is believed to itself "
+               "only: use the node's configuration (--config) to see it\n";
+    }
     auto result = exit_code::ok;
     if (chosen.empty()) {
         err << "bedsctl: "
-            << (held.letters.empty() ? "there are no dead letters" : "no dead letter is meant")
+            << (held.letters.empty() ? "there are no dead letters"
+                                     : "none of the dead letters is meant by what was given")
             << '\n';
         result = asked.ids.empty() ? exit_code::ok : exit_code::refused;
     } else if (asked.task == letter_task::list) {

@@ -11,6 +11,7 @@
 #include <beds/core/error.hpp>
 
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <unistd.h>
@@ -84,7 +85,7 @@ exit_code run(const bedsctl::options& options) {
     std::ifstream file;
     if (options.task == task::stream && options.input != "-") {
         file.open(options.input);
-        if (!file) {
+        if (!file || std::filesystem::is_directory(options.input)) {
             throw bedsctl::usage_error("cannot read '" + options.input + "'");
         }
     }

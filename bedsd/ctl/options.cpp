@@ -135,6 +135,10 @@ void choose_connection(connection_options& chosen, const environment& variables)
                               "BEDS_CONFIG (see bedsctl --help)");
         }
     }
+    if (!chosen.url.empty() && !chosen.service.empty()) {
+        throw usage_error("--service chooses one of a configuration, and the service is at a URL "
+                          "(--url or AMQP_URL): name the configuration with --config");
+    }
     if (!chosen.url.empty() && !chosen.queue_tag) {
         chosen.queue_tag = variables("BEDS_QUEUE_TAG");
     }
@@ -212,7 +216,8 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
     call->add_option("MEMBERS", asked.members, "FIELD=TEXT or FIELD:=JSON");
     std::string fields;
     std::string sort;
-    call->add_option("--fields", fields, "Fields to return")->type_name("A,B,…");
+    auto* fields_option =
+        call->add_option("--fields", fields, "Fields to return")->type_name("A,B,…");
     call->add_option("--sort", sort, "Fields to sort by, descending with '-': --sort=-name")
         ->type_name("A,-B,…");
     std::uint32_t limit = 0;
@@ -223,7 +228,8 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
     add_members(*call, "--inc", asked.inc, "Number to add to a field (update); may be repeated");
     add_members(*call, "--if", asked.expect,
                 "Only when the row has this value (update, delete); may be repeated");
-    call->add_option("--id", chosen.id, "Idempotency key of the request")->type_name("ID");
+    auto* id_option =
+        call->add_option("--id", chosen.id, "Idempotency key of the request")->type_name("ID");
     call->add_option("--json", chosen.input, "Read requests from FILE, - is standard input")
         ->type_name("FILE");
 
@@ -304,6 +310,12 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
         chosen.connection.config = config;
         if (tag_option->count() != 0) {
             chosen.connection.queue_tag = tag;
+        }
+        // What a script's unset variable leaves: taken for "none", a write could happen twice.
+        for (const auto* option : {id_option, fields_option}) {
+            if (option->count() != 0 && option->as<std::string>().empty()) {
+                throw usage_error(option->get_name() + " is empty; leave it out, or say which");
+            }
         }
         asked.fields = split(fields);
         asked.sort = split(sort);

@@ -432,19 +432,20 @@ measurement mongodb_node::updates_by_hand(unsigned sessions, std::uint64_t opera
                                      std::chrono::system_clock::now().time_since_epoch())
                                      .count();
                 // The intents, the effects with the rings, the replies: the evidence of BEDS.
-                in_bulk(inbox.get(), size, "nInserted", [&](auto* bulk, auto i, auto& error) {
-                    bson_oid_init(&tokens[i], nullptr);
-                    names[i] = own + std::to_string(first + done + i);
-                    const bson intent{bson_new()};
-                    id_of(intent.get(), i);
-                    bson_append_binary(intent.get(), "c", 1, BSON_SUBTYPE_BINARY, content.data(),
-                                       content.size());
-                    bson_append_oid(intent.get(), "k", 1, &tokens[i]);
-                    bson_append_date_time(intent.get(), "t", 1, now);
-                    return mongoc_bulk_operation_insert_with_opts(bulk, intent.get(), nullptr,
-                                                                  &error);
-                });
-                in_bulk(users, size, "nMatched", [&](auto* bulk, auto i, auto& error) {
+                in_bulk(inbox.get(), size, "nInserted",
+                        [&](auto* bulk, auto i, bson_error_t& error) {
+                            bson_oid_init(&tokens[i], nullptr);
+                            names[i] = own + std::to_string(first + done + i);
+                            const bson intent{bson_new()};
+                            id_of(intent.get(), i);
+                            bson_append_binary(intent.get(), "c", 1, BSON_SUBTYPE_BINARY,
+                                               content.data(), content.size());
+                            bson_append_oid(intent.get(), "k", 1, &tokens[i]);
+                            bson_append_date_time(intent.get(), "t", 1, now);
+                            return mongoc_bulk_operation_insert_with_opts(bulk, intent.get(),
+                                                                          nullptr, &error);
+                        });
+                in_bulk(users, size, "nMatched", [&](auto* bulk, auto i, bson_error_t& error) {
                     const bson filter{BCON_NEW("_id", BCON_INT64(row_of(first + done + i)), "_beds",
                                                "{", "$ne", BCON_OID(&tokens[i]), "}")};
                     const bson change{BCON_NEW("$inc", "{", "balance", BCON_INT64(1), "}", "$push",
@@ -454,17 +455,18 @@ measurement mongodb_node::updates_by_hand(unsigned sessions, std::uint64_t opera
                     return mongoc_bulk_operation_update_one_with_opts(
                         bulk, filter.get(), change.get(), nullptr, &error);
                 });
-                in_bulk(inbox.get(), size, "nMatched", [&](auto* bulk, auto i, auto& error) {
-                    const bson filter{bson_new()};
-                    id_of(filter.get(), i);
-                    const bson change{BCON_NEW("$push", "{", "e", "{", "k", BCON_OID(&tokens[i]),
-                                               "r",
-                                               BCON_BIN(BSON_SUBTYPE_BINARY, bytes(reply),
-                                                        static_cast<std::uint32_t>(reply.size())),
-                                               "}", "}")};
-                    return mongoc_bulk_operation_update_one_with_opts(
-                        bulk, filter.get(), change.get(), nullptr, &error);
-                });
+                in_bulk(inbox.get(), size, "nMatched",
+                        [&](auto* bulk, auto i, bson_error_t& error) {
+                            const bson filter{bson_new()};
+                            id_of(filter.get(), i);
+                            const bson change{
+                                BCON_NEW("$push", "{", "e", "{", "k", BCON_OID(&tokens[i]), "r",
+                                         BCON_BIN(BSON_SUBTYPE_BINARY, bytes(reply),
+                                                  static_cast<std::uint32_t>(reply.size())),
+                                         "}", "}")};
+                            return mongoc_bulk_operation_update_one_with_opts(
+                                bulk, filter.get(), change.get(), nullptr, &error);
+                        });
             }
             return wrong;
         });

@@ -38,7 +38,8 @@ std::optional<outcome> read_properties(const amqp::delivery& from, std::string_v
                                 "content_type");
     }
     if (!acceptable_encoding(properties.content_encoding)) {
-        return outcome::failure(code::invalid_envelope, "content_encoding must be absent or utf-8",
+        return outcome::failure(code::invalid_envelope,
+                                "content_encoding must be absent, utf-8 or identity",
                                 "content_encoding");
     }
     if (properties.find("beds-deadline") != nullptr) {

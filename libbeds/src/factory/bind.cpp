@@ -388,7 +388,7 @@ failed binder::bind_condition(field_id id, std::string_view op, const datum& giv
     }
     if (found->op == comparison::in) {
         if (!given.is(datum::kind::array) || given.count == 0) {
-            return refuse(code::invalid_field, "operator 'in' takes an array of values",
+            return refuse(code::invalid_field, "operator 'in' takes an array of one value or more",
                           field.name);
         }
         if (given.count > target.limits.max_in) {

@@ -168,5 +168,6 @@ TEST_CASE("what another account kept is not sent again under this one's name") {
     INFO(err.str());
     CHECK(code == exit_code::refused);
     CHECK(contains(err.str(), "was kept by the account"));
+    CHECK(contains(err.str(), "use the node's configuration (--config) to see it"));
     here.wait_for_letters(1);
 }

@@ -158,7 +158,7 @@ TEST_CASE("together: how many commands there are") {
         bool collation;
         std::size_t finds;
     };
-    const auto [coalesce, collation, finds] =
+    const auto expected =
         GENERATE(expectation{"auto", false, 1}, expectation{"off", false, 3},
                  expectation{"fetch insert", false, 3}, expectation{"find", false, 1},
                  // There `A` equals `a`: which find a row belongs to is the server's to say.
@@ -166,7 +166,7 @@ TEST_CASE("together: how many commands there are") {
     scripted_server server{[&](std::string_view name, const std::string&) {
         scripted_reply made;
         const std::string options =
-            collation ? R"({"collation": {"locale": "en", "strength": 2}})" : "{}";
+            expected.collation ? R"({"collation": {"locale": "en", "strength": 2}})" : "{}";
         made.json = R"({"ok": 1, "cursor": {"id": {"$numberLong": "0"}, "ns": "db.sheep",
                      "firstBatch": [)" +
                     (name == "listCollections" ? R"({"name": "sheep", "options": )" + options + "}"
@@ -175,7 +175,7 @@ TEST_CASE("together: how many commands there are") {
         return made;
     }};
     auto settings = settings_for(server.uri(), "db");
-    settings.coalesce = coalesce;
+    settings.coalesce = expected.coalesce;
     const auto adapter = adapters::make_mongodb("rec", settings);
     const auto session = adapter->open_session({"x", nullptr, {}});
     session->connect(core::deadline::after(std::chrono::seconds{5}));
@@ -191,7 +191,7 @@ TEST_CASE("together: how many commands there are") {
     CHECK(static_cast<std::size_t>(
               std::count_if(commands.begin(), commands.end(), [](const std::string& one) {
                   return one.find(R"("find" : )") != std::string::npos;
-              })) == finds);
+              })) == expected.finds);
 }
 
 // By hand: integration_mongodb "[figures]". What a find, or a count, of 20 of 10,000 rows takes in

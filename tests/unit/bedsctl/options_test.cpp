@@ -213,6 +213,13 @@ TEST_CASE("what is wrong is named") {
     CHECK(says({}).find("subcommand is required") != std::string::npos);
     CHECK(says({"call", "items", "find", "--limit", "0"}) ==
           "bedsctl: --limit is a number of rows, at least 1\n");
+    // What an unset variable of a script leaves must not be taken for "none".
+    CHECK(says({"call", "items", "insert", "name=a", "--id", ""}) ==
+          "bedsctl: --id is empty; leave it out, or say which\n");
+    CHECK(says({"call", "items", "find", "--fields", ""}) ==
+          "bedsctl: --fields is empty; leave it out, or say which\n");
+    CHECK(says({"--url", "amqp://h", "--service", "other", "describe"})
+              .find("name the configuration with --config") != std::string::npos);
     for (const auto* option : {"--fields", "--sort", "--limit", "--after", "--where", "--set",
                                "--inc", "--if", "--id"}) {
         INFO(option);

@@ -573,7 +573,7 @@ bool mongodb_session::look_at_window() {
     if (!ends && shared_->is_news("window of the inbox")) {
         log(observe::level::warning, "BEDS_MONGODB_WINDOW",
             "'beds_inbox' has no index that lets old entries go, so it only grows: run the "
-            "installed mongodb/inbox.js");
+            "installed sql/mongodb/inbox.js");
     }
     return true;
 }
