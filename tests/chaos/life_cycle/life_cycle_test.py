@@ -130,6 +130,7 @@ class LifeCycle(unittest.TestCase):
             node.start(f"after_deliver:if_message_id={request.id}:sleep=600000",
                        ("--set", "broker_services.app_server.heartbeat=1s"))
             caller.wait_ready(["rel.write"])
+            rig.wait_until(lambda: "BEDS_ADMIN_LISTENING" in node.log(), 10, "its pages")
             self.assertEqual(node.page("/live")[0], 200)
             caller.send(request, deadline=300.0)
             began = time.monotonic()
