@@ -290,6 +290,10 @@ letter read_letter(const delivery& from, std::string_view own_user) {
         made.code = "(RabbitMQ)";
         made.effect = "unknown";
         made.detail = text_of(properties, "x-first-death-reason");
+        if (made.detail == "rejected") { // by a node, which ran nothing of it
+            made.effect = "none";
+            made.detail += ": too large, or too many headers, for a node to take";
+        }
     }
     made.routing_key = origin.routing_key;
     made.principal = origin.principal;

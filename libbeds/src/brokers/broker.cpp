@@ -502,7 +502,7 @@ struct broker::impl {
                 }
                 reply();
                 BEDS_FAILPOINT(before_ack);
-                in->ack_up_to(*chunk.back().delivery);
+                acknowledge();
                 BEDS_FAILPOINT(after_ack);
             } catch (...) {
                 enter_as_requeued(books, chunk, messages);
@@ -526,8 +526,7 @@ struct broker::impl {
     /// nobody but itself.
     void set_suspects_aside() {
         const auto is_suspect = [this](const amqp::delivery& one) {
-            return one.redelivered() && one.consumer() != quarantine_consumer && !one.oversized() &&
-                   !one.headers_truncated();
+            return one.redelivered() && one.consumer() != quarantine_consumer && is_whole(one);
         };
         if (std::none_of(deliveries.begin(), deliveries.end(), is_suspect)) {
             return;
@@ -833,26 +832,43 @@ struct broker::impl {
     }
 
     /// Nobody can be told: the request goes to the dead queue, whole, with the reason in its
-    /// headers.
+    /// headers. What this node does not hold whole goes there by RabbitMQ alone: `acknowledge`.
     void bury(taken& entry, const outcome& why, core::deadline until) {
-        const amqp::header headers[] = {
-            amqp::header::of("beds-error-code", to_string(why.code)),
-            amqp::header::of("beds-error-detail", why.detail.substr(0, 512)),
-            amqp::header::of("beds-error-effect", to_string(why.effect)),
-            amqp::header::of("beds-event", entry.event),
-            amqp::header::of("beds-node", given.name),
-        };
-        again.send(*entry.delivery,
-                   {.exchange = amqp::dead_exchange(given.queue_tag).str(),
-                    .key = entry.from.routing_key,
-                    .more = headers,
-                    .failure = &why},
-                   sure(), std::chrono::system_clock::now(), until);
+        if (is_whole(*entry.delivery)) {
+            const amqp::header headers[] = {
+                amqp::header::of("beds-error-code", to_string(why.code)),
+                amqp::header::of("beds-error-detail", why.detail.substr(0, 512)),
+                amqp::header::of("beds-error-effect", to_string(why.effect)),
+                amqp::header::of("beds-event", entry.event),
+                amqp::header::of("beds-node", given.name),
+            };
+            again.send(*entry.delivery,
+                       {.exchange = amqp::dead_exchange(given.queue_tag).str(),
+                        .key = entry.from.routing_key,
+                        .more = headers,
+                        .failure = &why},
+                       sure(), std::chrono::system_clock::now(), until);
+        }
         live::add(counters.dead);
         entry.after = what_next::dead_letter;
         say(level::warning, "BEDS_DEAD_LETTER",
             std::string{"a request that nobody can be told about went to the dead queue: "} +
                 std::string{to_string(why.code)});
+    }
+
+    /// Once for the whole batch.
+    void acknowledge() {
+        amqp::delivery* last = nullptr;
+        for (auto& entry : chunk) {
+            if (entry.after == what_next::dead_letter && !is_whole(*entry.delivery)) {
+                entry.delivery->reject();
+            } else {
+                last = entry.delivery;
+            }
+        }
+        if (last != nullptr) {
+            in->ack_up_to(*last);
+        }
     }
 };
 

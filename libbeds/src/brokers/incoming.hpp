@@ -17,6 +17,11 @@ inline constexpr std::string_view direct_reply_to = "amq.rabbitmq.reply-to";
 std::optional<core::outcome> read_properties(const amqp::delivery& from, std::string_view own_user,
                                              core::request& into);
 
+/// Does the node hold all of it, and so can send it again? Not what exceeds its bounds.
+inline bool is_whole(const amqp::delivery& one) {
+    return !one.oversized() && !one.headers_truncated();
+}
+
 /// Its result may come in several messages.
 bool takes_parts(const amqp::delivery& from);
 

@@ -11,6 +11,9 @@ templates::load_settings load_settings_of(const config::settings& from) {
     how.wbid = from.id.wbid;
     for (const auto& [role, service] : from.broker_services) {
         how.services.push_back(role);
+        if (!service.is_local) {
+            how.elsewhere.push_back(role);
+        }
     }
     return how;
 }

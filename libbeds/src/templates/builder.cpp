@@ -1080,19 +1080,15 @@ private:
 
 } // namespace
 
-bool serves_other(const node& root, const load_settings& settings) {
-    if (settings.service.empty()) {
-        return false;
-    }
+bool is_served_elsewhere(const node& root, const load_settings& settings) {
     const node* about = root.find("template");
     const node* service = about == nullptr ? nullptr : about->find("service");
-    if (service == nullptr) {
-        return settings.service != default_service;
+    if (service != nullptr && !service->is(node::kind::text)) {
+        return false;
     }
-    const auto& known = settings.services;
-    return service->is(node::kind::text) && service->text != settings.service &&
-           is_name(service->text) &&
-           (known.empty() || std::find(known.begin(), known.end(), service->text) != known.end());
+    const std::string_view name = service == nullptr ? default_service : service->text;
+    return std::find(settings.elsewhere.begin(), settings.elsewhere.end(), name) !=
+           settings.elsewhere.end();
 }
 
 template_def build(const node& root, const load_settings& settings, complaints& out) {

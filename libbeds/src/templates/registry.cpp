@@ -83,7 +83,7 @@ located_result parse_located(std::string_view toml, const load_settings& setting
         return found;
     }
     const node& root = std::get<node>(text);
-    if (serves_other(root, settings)) {
+    if (is_served_elsewhere(root, settings)) {
         return found;
     }
     complaints out{file, problems};

@@ -68,7 +68,7 @@ public:
     }
 
     [[nodiscard]] node::node& node() { return *node_; }
-    [[nodiscard]] const std::string& tag() const { return tag_; }
+    [[nodiscard]] const std::string& tag() const { return tag_; } ///< of `app_server`
     [[nodiscard]] std::string log() const {
         const std::lock_guard lock{mutex_};
         return log_;
@@ -296,4 +296,49 @@ TEST_CASE("class bulk: its own broker serves it, the broker of writes sends it a
     INFO(answer.json());
     CHECK(answer.ok());
     CHECK(running.operations("mem.bulk/0") == 2);
+}
+
+TEST_CASE("each role that a node plays serves its own templates under its own tag") {
+    const auto rabbitmq = test::require_amqp();
+    const auto admin_tag = test::unique_name("t") + "_";
+    small_node running{rabbitmq, {.read = 1, .write = 1, .bulk = 0}, [&](config::settings& all) {
+                           auto admin = test::role_on(rabbitmq, admin_tag);
+                           admin.instances["mem"] = {.read = 1, .write = 1, .bulk = 0};
+                           all.broker_services["admin"] = admin;
+                       }};
+    std::string theirs{notes_template};
+    theirs.replace(theirs.find("store "), 0, "service = \"admin\"\n");
+    running.node().add_template(test::items_template, "items.toml");
+    running.node().add_template(theirs, "notes.toml");
+    running.start();
+
+    const auto app = test::client_on(rabbitmq, running.tag());
+    const auto admin = test::client_on(rabbitmq, admin_tag);
+    CHECK(app->call(within(client::count("items"), 5s)).ok());
+    CHECK(admin->call(within(client::count("notes"), 5s)).ok());
+    CHECK(app->call(within(client::count("notes"), 5s)).front().code() ==
+          core::code::unknown_template);
+    CHECK(admin->call(within(client::count("items"), 5s)).front().code() ==
+          core::code::unknown_template);
+}
+
+TEST_CASE("is_local = false: the role is somebody else's, with its templates and its RabbitMQ") {
+    const auto rabbitmq = test::require_amqp();
+    small_node running{rabbitmq, {.read = 1, .write = 1, .bulk = 0}, [&](config::settings& all) {
+                           config::broker_service_settings admin;
+                           admin.host = "127.0.0.1";
+                           admin.port = 1;
+                           admin.is_local = false;
+                           admin.instances["mem"] = {.read = 1, .write = 1, .bulk = 0};
+                           all.broker_services["admin"] = admin;
+                       }};
+    std::string theirs{notes_template};
+    theirs.replace(theirs.find("store "), 0, "service = \"admin\"\n");
+    theirs.replace(theirs.find("\"mem\""), 5, "\"theirs\"");
+    running.add_templates();
+    running.node().add_template(theirs, "theirs.toml"); // 'notes' once more
+    running.start();
+    CHECK(running.node().status().dependencies.size() == 2); // RabbitMQ and `mem`
+    const auto client = test::client_on(rabbitmq, running.tag());
+    CHECK(client->call(within(client::count("notes"), 5s)).ok());
 }

@@ -61,17 +61,19 @@ TEST_CASE("a name that two files have is refused, and both files are named") {
     CHECK(loaded.templates->find("same")->file == directory.root() / "a.toml");
 }
 
-TEST_CASE("a node keeps the templates of its service and does not judge the others") {
+TEST_CASE("a node keeps the templates of its services and does not judge those served elsewhere") {
     const test::folder directory;
     directory.write("a.toml", simple("mine"));
     directory.write("b.toml", simple("theirs", "admin") + "[zzz]\n");
     auto settings = from(directory);
-    settings.service = "app_server";
+    settings.elsewhere = {"admin"};
     const auto loaded = templates::load(settings);
     CHECK(loaded.problems.empty());
     CHECK(loaded.templates->all().size() == 1);
     CHECK(loaded.templates->find("mine") != nullptr);
-    settings.service.clear();
+    settings.elsewhere = {"app_server"}; // what a template without `service` is for
+    CHECK(templates::load(settings).templates->find("mine") == nullptr);
+    settings.elsewhere.clear();
     CHECK(templates::load(settings).problems.size() == 1);
 }
 

@@ -30,12 +30,11 @@ enum class direct_access : std::uint8_t { allow, deny };
 struct load_settings {
     std::filesystem::path directory; ///< every `*.toml` in it, in order of name
     direct_access direct = direct_access::allow;
-    std::string wbid; ///< `object` must begin with it and `_`; empty: not checked
-    /// Only templates of this service are kept; of the others' files nothing but the TOML syntax
-    /// and
-    /// `[template]`'s service is looked at. Empty: all.
-    std::string service;
+    std::string wbid;                  ///< `object` must begin with it and `_`; empty: not checked
     std::vector<std::string> services; ///< those that the configuration knows; empty: not checked
+    /// Services of other nodes. Their templates are not kept, and of their files nothing but the
+    /// TOML syntax and `[template]`'s service is looked at.
+    std::vector<std::string> elsewhere;
     /// Connections of the configuration with their engine; a template naming another one is
     /// refused. Empty: not checked.
     std::vector<std::pair<std::string, engine>> connections;
@@ -69,7 +68,7 @@ private:
 load_result load(const load_settings& settings);
 
 /// One template from TOML text, for embedding programs and tests; `file` is what messages name.
-/// `parsed` is empty exactly when there are problems, or when `settings.service` excludes it.
+/// `parsed` is empty exactly when there are problems, or when it is served elsewhere.
 struct parse_result {
     std::optional<template_def> parsed;
     std::vector<problem> problems;
