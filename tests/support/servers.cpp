@@ -1,5 +1,7 @@
 #include "support/servers.hpp"
 
+#include "support/failures.hpp"
+
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -212,12 +214,12 @@ std::optional<std::string> environment(std::string const& name) {
 
 void skip(std::string_view name, std::string_view reason) {
     auto const is_required = environment("BEDS_REQUIRE_SERVERS") == "1";
-    std::fprintf(stderr, "%s: %.*s (%.*s)\n", is_required ? "missing" : "skipped",
+    std::fprintf(stderr, "%s: %.*s (%.*s)%s\n", is_required ? "missing" : "skipped",
                  static_cast<int>(name.size()), name.data(), static_cast<int>(reason.size()),
-                 reason.data());
+                 reason.data(), has_failed ? ", and a case before it failed" : "");
     std::fflush(nullptr);
     // No destructors: the test framework is in the middle of a case.
-    std::_Exit(is_required ? 1 : 77);
+    std::_Exit(is_required || has_failed ? 1 : 77);
 }
 
 endpoint require_amqp() {

@@ -38,8 +38,8 @@ std::optional<std::string> environment(std::string const& name);
 
 /// The shared servers: AMQP_URL, BEDS_MARIADB_URI, BEDS_MONGODB_URI. Without the variable they
 /// print "skipped: NAME (VARIABLE is not set)" and end the program with 77, which CTest counts as a
-/// skip, or with 1 when BEDS_REQUIRE_SERVERS=1. Call them first in a test case: a failure before
-/// them would be hidden by the skip.
+/// skip, or with 1 when BEDS_REQUIRE_SERVERS=1 or a case before this one failed. Call them first in
+/// a test case: a failure before them in the same case would be hidden by the skip.
 endpoint require_amqp();
 endpoint require_mariadb();
 endpoint require_mongodb();
