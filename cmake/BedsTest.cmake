@@ -12,11 +12,19 @@ function(beds_test_needs)
     endforeach()
 endfunction()
 
+function(beds_test_may_skip name)
+    get_test_property(${name} LABELS labels)
+    if(NOT labels MATCHES "(^|;)(unit|contract|headers|lint)(;|$)")
+        set_tests_properties(${name} PROPERTIES SKIP_RETURN_CODE 77)
+    endif()
+endfunction()
+
 # beds_add_test(NAME name SOURCES ... LINK ... LABELS ... [TIMEOUT seconds] [TIMED])
 #
 # TIMED: it waits and measures times; what computes goes before it.
 # One test program (Catch2) and its CTest entry. A program that needs a server which is not there
 # exits with 77: a visible skip, or a failure when BEDS_REQUIRE_SERVERS=1 (tests/support/servers.hpp).
+# A failure, too, with the labels of `tests/run --quick`, which starts no server.
 function(beds_add_test)
     cmake_parse_arguments(arg "TIMED" "NAME;TIMEOUT" "SOURCES;LINK;LABELS;ARGS" ${ARGN})
     if(arg_UNPARSED_ARGUMENTS)
@@ -34,7 +42,8 @@ function(beds_add_test)
         set(arg_TIMEOUT 120)
     endif()
     set_tests_properties(${arg_NAME} PROPERTIES
-        LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT} SKIP_RETURN_CODE 77)
+        LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT})
+    beds_test_may_skip(${arg_NAME})
     if(arg_TIMED)
         set_tests_properties(${arg_NAME} PROPERTIES COST -1)
     endif()
@@ -54,5 +63,6 @@ function(beds_add_test_again)
         set(arg_TIMEOUT 120)
     endif()
     set_tests_properties(${arg_NAME} PROPERTIES
-        LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT} SKIP_RETURN_CODE 77 ENVIRONMENT "${arg_ENVIRONMENT}")
+        LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT} ENVIRONMENT "${arg_ENVIRONMENT}")
+    beds_test_may_skip(${arg_NAME})
 endfunction()
