@@ -205,7 +205,7 @@ esac""")
         self.assertIn(" -L ^(unit|contract|headers|lint)$", self.ran)
         self.assertEqual(self.calls("servers"), [])
         self.assertNotIn("== servers", done.stderr)
-        self.assertEqual(self.calls("install-packages"), ["build tests"])
+        self.assertEqual(self.calls("install-packages"), ["build tests lint"])
         self.assertIn("--build build/dev --target beds_tests_unit beds_tests_contract beds_tests_headers "
                       "beds_tests_lint", self.calls("cmake"))
 
@@ -282,12 +282,12 @@ esac""")
         done = self.passed("--list", "integration")
         self.assertEqual(done.stdout, "  Test #1: one\nLabels: unit\n")
         self.assertEqual(self.calls("servers"), [])
-        self.assertEqual(self.calls("install-packages"), ["build tests"])
+        self.assertEqual(self.calls("install-packages"), ["build tests lint"])
         self.assertEqual([call for call in self.calls("cmake") if call.startswith("--build")], [])
 
     def test_only_the_stand_in_for_mongodb_may_be_missing(self):
         done = self.passed("integration", UNAVAILABLE="mongodb")
-        self.assertEqual(self.calls("install-packages"), ["build tests servers mongodb", "build tests servers"])
+        self.assertEqual(self.calls("install-packages"), ["build tests lint servers mongodb", "build tests lint servers"])
         self.assertIn("without", done.stderr)
         done = self.start("integration", UNAVAILABLE="mongodb", BEDS_REQUIRE_SERVERS="1")
         self.assertEqual(done.returncode, 2)
@@ -298,7 +298,7 @@ esac""")
         self.passed("integration", BEDS_MONGODB_URI="mongodb://own/")
         self.assertEqual(self.calls("uri"), ["mongodb://own/"])
         # The tests' own servers need the stand-in all the same.
-        self.assertEqual(self.calls("install-packages"), ["build tests servers mongodb"])
+        self.assertEqual(self.calls("install-packages"), ["build tests lint servers mongodb"])
         self.passed("integration", BEDS_MONGODB_URI="mongodb://left/", BEDS_MONGODB_PRIVATE_URI="mongodb://left/")
         self.assertEqual(self.calls("uri"), ["none"])
 
