@@ -5,8 +5,10 @@
 #include <beds/client/async.hpp>
 
 #include <filesystem>
+#include <fstream>
 #include <set>
 #include <string>
+#include <string_view>
 
 TEST_CASE("the public folder holds the registered headers and nothing else") {
     namespace fs = std::filesystem;
@@ -33,4 +35,31 @@ TEST_CASE("the public folder holds the registered headers and nothing else") {
 #endif
         CHECK(registered.count(name) == 1);
     }
+}
+
+TEST_CASE("bedsd is a thin program over the public headers") {
+    namespace fs = std::filesystem;
+    int sources = 0;
+    for (const auto& entry : fs::directory_iterator{BEDSD_DIR}) {
+        const auto name = entry.path().filename().string();
+        if (entry.path().extension() != ".cpp" && entry.path().extension() != ".hpp") {
+            continue;
+        }
+        ++sources;
+        std::ifstream file{entry.path()};
+        int lines = 0;
+        for (std::string line; std::getline(file, line); ++lines) {
+            const std::string_view include = "#include \"";
+            if (line.rfind(include, 0) == 0) {
+                INFO(name << ": " << line);
+                const auto used = line.substr(include.size(), line.rfind('"') - include.size());
+                CHECK(fs::exists(fs::path{BEDSD_DIR} / used));
+                CHECK(used.find("..") == std::string::npos);
+            }
+        }
+        if (name == "main.cpp") {
+            CHECK(lines < 150);
+        }
+    }
+    CHECK(sources > 5);
 }

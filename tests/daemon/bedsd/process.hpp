@@ -3,6 +3,7 @@
 #include "support/folder.hpp"
 
 #include <chrono>
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
@@ -11,7 +12,6 @@
 #include <iterator>
 #include <optional>
 #include <poll.h>
-#include <signal.h>
 #include <stdexcept>
 #include <string>
 #include <string_view>

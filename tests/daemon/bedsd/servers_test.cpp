@@ -18,6 +18,21 @@ key = ["alpha2"]
 alpha2 = { type = "string", max = 2 }
 )";
 
+std::string broker_service(const beds::test::endpoint& amqp, const std::string& instances) {
+    return "[broker_services.app_server]\nhost = " + in_quotes(amqp.host) +
+           "\nport = " + std::to_string(amqp.port) + "\nvhost = " + in_quotes(amqp.path) +
+           "\nuser = " + in_quotes(amqp.user) + "\npass_env = \"TEST_AMQP_PASS\"\nqueue_tag = " +
+           in_quotes(beds::test::unique_name("t") + "_") + "\ninstances.rel = " + instances + "\n";
+}
+
+constexpr const char* nobody_there = R"([rel_services.rel]
+host = "127.0.0.1"
+port = 1
+user = "u"
+pass = "p"
+database = "d"
+)";
+
 } // namespace
 
 TEST_CASE("with its servers the node becomes ready, tells systemd, and stops in order") {
@@ -25,18 +40,11 @@ TEST_CASE("with its servers the node becomes ready, tells systemd, and stops in 
     const auto mariadb = beds::test::require_mariadb();
     const folder node;
     const notify_socket manager{node.path("notify")};
-    const auto quoted = [](const std::string& text) { return '"' + text + '"'; };
-    node.write("beds.toml", "[broker_services.app_server]\nhost = " + quoted(amqp.host) +
-                                "\nport = " + std::to_string(amqp.port) +
-                                "\nvhost = " + quoted(amqp.path) + "\nuser = " + quoted(amqp.user) +
-                                "\npass_env = \"TEST_AMQP_PASS\"\nqueue_tag = " +
-                                quoted(beds::test::unique_name("t") + "_") +
-                                "\ninstances.rel = { read = 2, write = 1 }\n"
-                                "[rel_services.rel]\nhost = " +
-                                quoted(mariadb.host) + "\nport = " + std::to_string(mariadb.port) +
-                                "\nuser = " + quoted(mariadb.user) +
-                                "\npass_file = \"pass\"\ndatabase = " + quoted(mariadb.path) +
-                                "\n");
+    node.write("beds.toml",
+               broker_service(amqp, "{ read = 2, write = 1 }") + "[rel_services.rel]\nhost = " +
+                   in_quotes(mariadb.host) + "\nport = " + std::to_string(mariadb.port) +
+                   "\nuser = " + in_quotes(mariadb.user) +
+                   "\npass_file = \"pass\"\ndatabase = " + in_quotes(mariadb.path) + "\n");
     node.write("pass", mariadb.password + "\n");
     node.write("templates/countries.toml", countries);
     process bedsd{node,
@@ -63,15 +71,7 @@ TEST_CASE("an optional database that is away is named in a status that is ready"
     }
     const folder node;
     const notify_socket manager{node.path("notify")};
-    const auto quoted = [](const std::string& text) { return '"' + text + '"'; };
-    node.write("beds.toml", "[broker_services.app_server]\nhost = " + quoted(amqp.host) +
-                                "\nport = " + std::to_string(amqp.port) +
-                                "\nvhost = " + quoted(amqp.path) + "\nuser = " + quoted(amqp.user) +
-                                "\npass_env = \"TEST_AMQP_PASS\"\nqueue_tag = " +
-                                quoted(beds::test::unique_name("t") + "_") +
-                                "\ninstances.rel = { read = 1, write = 1 }\n"
-                                "[rel_services.rel]\nhost = \"127.0.0.1\"\nport = 1\n"
-                                "user = \"u\"\npass = \"p\"\ndatabase = \"d\"\n"
+    node.write("beds.toml", broker_service(amqp, "{ read = 1, write = 1 }") + nobody_there +
                                 "required = false\n");
     node.write("templates/countries.toml", countries);
     process bedsd{node,
@@ -84,4 +84,20 @@ TEST_CASE("an optional database that is away is named in a status that is ready"
     CHECK(manager.wait_for("READY=1", 5s) == "READY=1");
     bedsd.signal(SIGTERM);
     CHECK(bedsd.wait(20s) == 0);
+}
+
+TEST_CASE("with RabbitMQ there, start_timeout ends the wait for the database with 5") {
+    const auto amqp = beds::test::require_amqp();
+    const folder node;
+    node.write("beds.toml", broker_service(amqp, "{ read = 1 }") + nobody_there);
+    node.write("templates/countries.toml", countries);
+    process bedsd{node,
+                  {BEDSD_PROGRAM, "--config", node.path("beds.toml").string(), "--set",
+                   "admin.start_timeout=2s"},
+                  {"TEST_AMQP_PASS=" + amqp.password}};
+    CHECK(bedsd.wait(20s) == 5);
+    INFO(node.read("err"));
+    CHECK(contains(node.read("err"), "BEDSD_START_TIMEOUT"));
+    CHECK(contains(node.read("err"), "still missing: database rel: "));
+    CHECK_FALSE(contains(node.read("err"), "cannot connect to RabbitMQ"));
 }

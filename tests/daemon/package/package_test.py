@@ -19,6 +19,13 @@ def check(holds, what):
         wrong.append(what)
 
 
+def installed(program):
+    found = shutil.which(program)
+    if not found:
+        print(f"LEFT OUT: {program} is not installed")
+    return found
+
+
 def run(*command):
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
@@ -61,9 +68,9 @@ def main(folder):
     check("libc6" in fields["Depends"], f"bedsd's libraries are not among {fields['Depends']}")
 
     unit = (root / "usr/lib/systemd/system/bedsd.service").read_text(encoding="utf-8")
-    for line in ('ExecStart="/usr/bin/bedsd" --config "/etc/beds/beds.toml"', "User=beds"):
+    for line in ('ExecStart="/usr/bin/bedsd" --config "/etc/beds/beds.toml"', "User=beds",
+                 "Type=notify", "NotifyAccess=main", "WatchdogSec=30"):
         check(line in unit.splitlines(), f"the unit lacks {line}")
-    check("Type=notify" not in unit or "WatchdogSec=" in unit, "the unit has no watchdog")
     check(str(folder) not in unit and str(BUILD) not in unit, "the unit names where it was built")
     account = (root / "usr/lib/sysusers.d/beds.conf").read_text(encoding="utf-8")
     check(re.search(r"(?m)^u beds ", account), "sysusers.d makes no account beds")
@@ -75,19 +82,19 @@ def main(folder):
         packages["libbeds"][3].rglob("*.so*")) else f"bedsctl {version}"
     check(said.strip() == f"bedsctl {version}", f"bedsctl says it is {said}")
 
-    if shutil.which("systemd-analyze"):
+    if installed("systemd-analyze"):
         done = subprocess.run(["systemd-analyze", "verify", "--man=no", root / "usr/lib/systemd/system/bedsd.service"],
                               capture_output=True, text=True)
         bad = [line for line in done.stderr.splitlines() if "Unknown" in line or "Failed to parse" in line]
         check(not bad, "\n".join(bad))
-    if shutil.which("lintian"):
+    if installed("lintian"):
         done = subprocess.run(["lintian", "--allow-root", "--fail-on", "error", "--suppress-tags",
                                # Whoever gives the packages to others names himself and his changes.
                                "bogus-mail-host,no-changelog,syntax-error-in-debian-changelog",
                                *[each[0] for each in packages.values()]], capture_output=True, text=True)
         errors = [line for line in done.stdout.splitlines() if line.startswith("E:")]
         check(not errors, "lintian: " + "\n".join(errors))
-    if shutil.which("mandoc"):
+    if installed("mandoc"):
         for page in root.glob("usr/share/man/man*/*"):
             done = subprocess.run(["mandoc", "-Tlint", "-W", "warning", page], capture_output=True, text=True)
             check(done.returncode == 0, done.stdout)

@@ -179,4 +179,27 @@ class assembling(unittest.TestCase):
         self.assertRegex(got["versions"]["compiler"], r"\d")
 
 
+class the_readme(unittest.TestCase):
+    def setUp(self):
+        with open(os.path.join(BENCH, os.pardir, "README.md"), encoding="utf-8") as text:
+            self.measured = next(line for line in text if line.startswith("Measured on "))
+        self.named = re.search(r"`bench/run ((?:\w+ ?)+)`", self.measured)[1].split()
+        benches = results.load(os.path.join(BENCH, "results", "reference.json"))["benches"]
+        self.benches = {one["name"]: one for one in benches}
+
+    def test_its_figures_are_those_of_the_reference(self):
+        shown = [float(each.replace(",", "")) for each in re.findall(r"\*\*(\d[\d,]*)", self.measured)]
+        measured = [self.benches[name]["beds"] for name in self.named]
+        self.assertEqual(len(shown), len(measured))
+        for told, found in zip(sorted(shown), sorted(measured)):
+            self.assertAlmostEqual(told / found, 1, delta=0.02)
+        ratio = float(re.search(r"\((0\.\d+) of a raw", self.measured)[1])
+        self.assertAlmostEqual(ratio / self.benches["fetch"]["ratio"]["median"], 1, delta=0.02)
+
+    def test_the_benches_it_names_are_there(self):
+        self.assertGreater(len(self.named), 2)
+        for name in self.named:
+            self.assertTrue(os.path.isdir(os.path.join(BENCH, name)), name)
+
+
 unittest.main()

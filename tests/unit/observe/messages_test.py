@@ -1,4 +1,5 @@
-"""Log messages in the sources and in libbeds/doc/errors.md: the same ids, with the same levels.
+"""libbeds/doc/errors.md and the sources: the same log messages with the same levels, and the same codes that
+are retryable.
 
     messages_test.py SOURCE_DIR
 """
@@ -46,6 +47,16 @@ def in_document(path):
     return found, wrong
 
 
+def retryable(root):
+    """What the library and each document say."""
+    body = re.search(r"bool is_retryable\(.*?\n}\n", (root / "libbeds/src/core/outcome.cpp").read_text(), re.DOTALL)[0]
+    errors, protocol = ((root / "libbeds/doc" / name).read_text() for name in ("errors.md", "protocol.md"))
+    sentence = re.search(r"`retryable` is true for ([^.]*)\.", errors)[1]
+    return {"outcome.cpp": {code.upper() for code in re.findall(r"case code::(\w+):", body)},
+            "errors.md": set(re.findall(r"`(\w+)`", sentence)),
+            "protocol.md": set(re.findall(r"(?m)^\| `(\w+)` \| retryable\b", protocol))}
+
+
 def main(root):
     said, wrong = in_sources(root)
     told, more = in_document(root / "libbeds/doc/errors.md")
@@ -63,6 +74,9 @@ def main(root):
     for name in re.findall(r"`(BEDSD?_[A-Z0-9_]+)`", mentioned):
         if name not in said:
             wrong.append(f"log.hpp: {name} is no message")
+    codes = retryable(root)
+    if len(codes["outcome.cpp"]) < 2 or any(each != codes["outcome.cpp"] for each in codes.values()):
+        wrong.append(f"retryable: {codes}")
     if not said:
         wrong.append(f"{root}: no messages found")
     print("\n".join(wrong) or f"{len(said)} messages")

@@ -8,32 +8,80 @@
 #include <beds/wire/reply.hpp>
 #include <beds/wire/request.hpp>
 
+#include <algorithm>
+#include <cctype>
+#include <filesystem>
 #include <fstream>
+#include <iterator>
+#include <regex>
 #include <sstream>
 
 using namespace beds;
 
 namespace {
 
-/// The code blocks of this language, in their order.
-std::vector<std::string> blocks(const std::string& language) {
-    std::ifstream file{BEDS_REPOSITORY "/README.md"};
+const std::filesystem::path repository = BEDS_REPOSITORY;
+
+std::string text_of(const std::filesystem::path& path) {
+    std::ifstream file{path};
+    REQUIRE(file);
+    return {std::istreambuf_iterator<char>{file}, {}};
+}
+
+/// What `pattern` catches, wherever it matches.
+std::vector<std::string> matches(const std::string& text, const char* pattern) {
+    const std::regex wanted{pattern};
     std::vector<std::string> found;
+    for (std::sregex_iterator it{text.begin(), text.end(), wanted}, end; it != end; ++it) {
+        found.push_back((*it)[1]);
+    }
+    return found;
+}
+
+struct block {
+    std::string language;
+    std::string text;
+};
+
+/// The README's code blocks, in their order.
+std::vector<block> all_blocks() {
+    std::istringstream file{text_of(repository / "README.md")};
+    std::vector<block> found;
     std::string line;
     bool inside = false;
-    bool wanted = false;
     while (std::getline(file, line)) {
         if (line.rfind("```", 0) == 0) {
             inside = !inside;
-            wanted = inside && line == "```" + language;
-            if (wanted) {
-                found.emplace_back();
+            if (inside) {
+                found.push_back({line.substr(3), ""});
             }
-        } else if (wanted) {
-            found.back() += line + '\n';
+        } else if (inside) {
+            found.back().text += line + '\n';
         }
     }
     return found;
+}
+
+std::vector<std::string> blocks(const std::string& language) {
+    std::vector<std::string> found;
+    for (auto& each : all_blocks()) {
+        if (each.language == language) {
+            found.push_back(std::move(each.text));
+        }
+    }
+    return found;
+}
+
+/// The text between this heading and the next; of "" that above the first.
+std::string section(const std::string& heading) {
+    auto text = text_of(repository / "README.md");
+    if (!heading.empty()) {
+        const auto begin = text.find("\n## " + heading + '\n');
+        INFO(heading);
+        REQUIRE(begin != std::string::npos);
+        text.erase(0, begin + heading.size() + 5);
+    }
+    return text.substr(0, text.find("\n## "));
 }
 
 } // namespace
@@ -123,4 +171,80 @@ TEST_CASE("the README's table is the quickstart's") {
         }
     }
     CHECK(rows >= 8);
+}
+
+TEST_CASE("a newcomer finds on the first screen what BEDS is, for whom, and how fast") {
+    const auto first = section("");
+    for (const char* part : {"no SQL", "no column names", "no credentials of a database",
+                             "\nMeasured on ", "`bench/run fetch", "\nFor service developers"}) {
+        INFO(part);
+        CHECK(test::contains(first, part));
+    }
+    CHECK(std::count(first.begin(), first.end(), '\n') < 25);
+    const auto picture = blocks("").at(0);
+    for (const char* part : {"client", "AMQP", "factory", "adapter", "database"}) {
+        INFO(part);
+        CHECK(test::contains(picture, part));
+    }
+    CHECK(section("Two commands").find("tests/run") < section("Two commands").find("100% tests"));
+    CHECK(test::contains(section("Embedding"), "```cpp"));
+    CHECK(test::contains(section("What is not there yet"), "\n- "));
+}
+
+TEST_CASE("no block of the README is longer than 20 lines") {
+    const auto shown = all_blocks();
+    CHECK(shown.size() >= 9);
+    for (const auto& each : shown) {
+        INFO(each.text);
+        CHECK(std::count(each.text.begin(), each.text.end(), '\n') <= 20);
+    }
+}
+
+TEST_CASE("what the README and the documents point to is there") {
+    namespace fs = std::filesystem;
+    std::vector<fs::path> documents{repository / "README.md"};
+    for (const auto& entry : fs::recursive_directory_iterator{repository / "libbeds/doc"}) {
+        if (entry.path().extension() == ".md") {
+            documents.push_back(entry.path());
+        }
+    }
+    std::size_t links = 0;
+    for (const auto& document : documents) {
+        for (const auto& link : matches(text_of(document), R"(\]\(([^)#:]+)[#)])")) {
+            INFO(document << ": " << link);
+            CHECK(fs::exists(document.parent_path() / link));
+            ++links;
+        }
+    }
+    CHECK(links > 10);
+}
+
+TEST_CASE("the numbered examples start with find_package(beds) and run as tests") {
+    const auto tests = text_of(repository / "tests/consume/CMakeLists.txt");
+    const std::regex first{R"(\nproject\([^)]*\)\s+find_package\(beds )"};
+    int examples = 0;
+    for (const auto& entry : std::filesystem::directory_iterator{repository / "examples"}) {
+        const auto name = entry.path().filename().string();
+        if (std::isdigit(static_cast<unsigned char>(name[0])) != 0) {
+            ++examples;
+            INFO(name);
+            CHECK(std::regex_search(text_of(entry.path() / "CMakeLists.txt"), first));
+            CHECK(std::regex_search(tests,
+                                    std::regex{"beds_add_consume_test\\(run_[a-z0-9_]*" + name}));
+        }
+    }
+    CHECK(examples >= 4);
+}
+
+TEST_CASE("the README names every library that a build needs") {
+    const auto building = section("Building");
+    const auto installed =
+        matches(text_of(repository / "tests/support/install-packages"), R"(\[build\]="([^"]*))");
+    REQUIRE(installed.size() == 1);
+    const auto libraries = matches(installed[0], R"((\S+-dev)\b)");
+    CHECK(libraries.size() > 10);
+    for (const auto& library : libraries) {
+        INFO(library);
+        CHECK(std::regex_search(building, std::regex{"[` ]" + library + "[` ]"}));
+    }
 }
