@@ -221,6 +221,7 @@ struct raw_answer {
     std::string body;
     std::string correlation_id;
     std::string message_id;
+    std::string type;
     std::vector<std::pair<std::string, std::string>> headers;
 
     [[nodiscard]] std::string header(std::string_view name) const {
@@ -306,6 +307,7 @@ private:
                 made.body = one.body();
                 made.correlation_id = one.properties().correlation_id;
                 made.message_id = one.properties().message_id;
+                made.type = one.properties().type;
                 for (const auto& header : one.properties().headers) {
                     made.headers.emplace_back(header.name, header.text);
                 }

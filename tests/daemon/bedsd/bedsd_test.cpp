@@ -113,6 +113,15 @@ TEST_CASE("a bad template ends with 4 and names file and line") {
     }
 }
 
+TEST_CASE("what the configuration forbids a template ends with 4") {
+    const node_files node;
+    CHECK(node.run({"--check", "--set", "templates.direct=deny"}) == 4);
+    CHECK(contains(node.err(), "read.view"));
+    CHECK(node.run({"--check", "--set", "id.wbid=zz"}) == 4);
+    INFO(node.err());
+    CHECK(contains(node.err(), "a name that begins with 'zz_'"));
+}
+
 TEST_CASE("--check names every template that is left out, and why") {
     const node_files node;
     node.write("templates/bad.toml", "[template]\nname = \"bad\"\nversoin = 1\n");

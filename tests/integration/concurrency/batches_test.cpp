@@ -2,6 +2,7 @@
 #include "support/counters.hpp"
 #include "support/folder.hpp"
 
+#include <atomic>
 #include <future>
 
 using namespace beds;
@@ -100,18 +101,26 @@ TEST_CASE("operations of a batch lock rows and tables in one order, so none is r
         });
         CHECK(on.data.number("SELECT SUM(value) FROM counters") == 4 * envelopes * 8);
     }
-    SECTION("two tables, asked for in opposite orders") {
-        send_from_four(on, envelopes, [](int caller) {
+    SECTION("two tables, whatever is done to them and in which order it is asked for") {
+        send_from_four(on, envelopes, [number = std::atomic<int>{0}](int caller) mutable {
+            const int kind = number++;
+            auto counter = client::update("counters", 1, {});
             auto mark = client::update("marks", "a", {});
-            mark.inc = client::value::object({{"value", 1}});
-            std::vector<client::operation> made{test::raise(1), mark};
+            const auto value = client::value::object({{"value", kind}});
+            const auto note = client::value::object({{"note", std::to_string(kind)}});
+            (kind % 2 == 0 ? mark.inc : mark.set) = value;
+            if (kind % 3 != 0) {
+                counter.set = note;
+            }
+            if (kind % 3 != 1) {
+                counter.inc = value;
+            }
+            std::vector<client::operation> made{counter, mark};
             if (caller % 2 != 0) {
                 std::swap(made[0], made[1]);
             }
             return made;
         });
-        CHECK(on.data.number("SELECT value FROM counters WHERE id = 1") == 4 * envelopes);
-        CHECK(on.data.number("SELECT value FROM marks WHERE id = 'a'") == 4 * envelopes);
     }
     CHECK(on.running->sum(&observe::broker_counters::reruns) == 0);
 }

@@ -309,7 +309,7 @@ TEST_CASE("a procedure that swallows a deadlock does not lose its neighbours", "
 TEST_CASE("insert, update and delete by procedures", "[mariadb]") {
     world here;
     here.sql(
-        R"(CREATE TABLE people (id BIGINT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(20) UNIQUE, note VARCHAR(20), score INT NOT NULL DEFAULT 0);
+        R"(CREATE TABLE people (id BIGINT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(20) UNIQUE, note VARCHAR(20), score INT NOT NULL DEFAULT 0, visits INT NOT NULL DEFAULT 0);
 DELIMITER //
 CREATE PROCEDURE sp_people_insert(IN p_name VARCHAR(20), IN p_note VARCHAR(20), INOUT p_id BIGINT)
 BEGIN
@@ -319,11 +319,14 @@ BEGIN
 END//
 CREATE PROCEDURE sp_people_insert2(IN p_name VARCHAR(20), IN p_note VARCHAR(20))
 BEGIN INSERT INTO people (name, note) VALUES (p_name, p_note); END//
-CREATE PROCEDURE sp_people_update(IN p_id BIGINT, IN p_set TEXT, IN p_name VARCHAR(20), IN p_note VARCHAR(20), IN p_inc_score INT, OUT affected INT)
+CREATE PROCEDURE sp_people_insert3(IN p_name VARCHAR(20), OUT p_id BIGINT)
+BEGIN SET p_id = 4711; INSERT INTO people (id, name) VALUES (p_id, p_name); END//
+CREATE PROCEDURE sp_people_update(IN p_id BIGINT, IN p_set TEXT, IN p_name VARCHAR(20), IN p_note VARCHAR(20), IN p_inc_score INT, IN p_if_score INT, OUT affected INT)
 BEGIN
+  SELECT COUNT(*) INTO affected FROM people WHERE id = p_id AND score = COALESCE(p_if_score, score);
   UPDATE people SET name = IF(JSON_CONTAINS(p_set, '"name"'), p_name, name),
-    note = IF(JSON_CONTAINS(p_set, '"note"'), p_note, note), score = score + COALESCE(p_inc_score, 0) WHERE id = p_id;
-  SELECT COUNT(*) INTO affected FROM people WHERE id = p_id;
+    note = IF(JSON_CONTAINS(p_set, '"note"'), p_note, note), score = score + COALESCE(p_inc_score, 0)
+    WHERE id = p_id AND affected = 1;
 END//
 CREATE PROCEDURE sp_people_delete(IN p_id BIGINT) BEGIN DELETE FROM people WHERE id = p_id; END//
 DELIMITER ;
@@ -333,6 +336,7 @@ DELIMITER ;
                       .field("name", "string:20")
                       .field("note", "string:20")
                       .field("score", "int32")
+                      .field("visits", "int32")
                       .key({"id"})
                       .unique({"name"})
                       .build();
@@ -365,6 +369,11 @@ DELIMITER ;
     updates.update(target, {99}).set({{"note", "new"}});
     updates.update(target, {ada}).set({{"note", "new"}}).expect({{"name", "ada"}});
     updates.update(target, {ada}).set({{"note", nullptr}});
+    updates.update(target, {ada}).inc({{"score", 1}}).expect({{"score", 5}});
+    updates.update(target, {ada}).inc({{"score", 100}}).expect({{"score", 5}});
+    updates.update(target, {ada}).set({{"visits", 1}});
+    updates.update(target, {ada}).inc({{"visits", 1}});
+    updates.update(target).where("name", "ada").set({{"note", "new"}});
     got = write(*session, updates);
     CHECK(got[0].effect == effect::applied);
     CHECK(got.rows.of(0).count == 1U);
@@ -372,15 +381,25 @@ DELIMITER ;
     CHECK(got[2].code == code::unsupported);
     CHECK(got[2].field == "name");
     CHECK(got[3].effect == effect::applied);
-    CHECK(here.sql("SELECT name, COALESCE(note, 'null'), score FROM people WHERE id = " +
-                   std::to_string(ada)) == "ada\tnull\t5\n");
+    CHECK(got[4].effect == effect::applied); // as expected
+    CHECK(got[5].code == code::conflict);
+    for (const std::size_t no_parameter : {6U, 7U}) {
+        CHECK(got[no_parameter].code == code::unsupported);
+        CHECK(got[no_parameter].field == "visits");
+    }
+    CHECK(got[8].code == code::unsupported);
+    CHECK(got[8].detail.find("by key only") != std::string_view::npos);
+    CHECK(here.sql("SELECT name, COALESCE(note, 'null'), score, visits FROM people WHERE id = " +
+                   std::to_string(ada)) == "ada\tnull\t6\t0\n");
 
     operations removals;
     removals.remove(target, {ada});
     removals.remove(target, {98});
+    removals.remove(target).where("name", "bob");
     got = write(*session, removals);
     CHECK(got[0].effect == effect::applied);
     CHECK(got[1].code == code::not_found);
+    CHECK(got[2].code == code::unsupported);
     CHECK(here.sql("SELECT COUNT(*) FROM people WHERE id = " + std::to_string(ada)) == "0\n");
 
     auto by_last_id = target;
@@ -398,6 +417,17 @@ DELIMITER ;
     CHECK(got[1].code == code::duplicate_key);
     CHECK(got.rows.of(1).keys.empty());
     CHECK(here.sql("SELECT COUNT(*) FROM people WHERE name = 'e'") == "0\n");
+
+    auto by_out = target;
+    by_out.write.insert = "sp_people_insert3";
+    operations last;
+    last.insert(by_out, {{"name", "f"}, {"note", "z"}});
+    last.insert(by_out, {{"name", "f"}});
+    got = write(*session, last);
+    CHECK(got[0].code == code::unsupported);
+    CHECK(got[0].field == "note");
+    REQUIRE(got.rows.of(1).keys.size() == 1);
+    CHECK(testing::to_string(got.rows.of(1).keys[0][0]) == "4711");
 }
 
 TEST_CASE("atomic groups: all or nothing", "[mariadb]") {

@@ -329,6 +329,29 @@ TEST_CASE("who may not connect is told so", "[mariadb]") {
         settings.port = 1;
         CHECK(fails_as(settings) == core::errc::unreachable);
     }
+    SECTION("socket") {
+        const auto socket = environment("BEDS_MARIADB_SOCKET");
+        REQUIRE(socket);
+        settings.port = 1; // not used then
+        settings.socket = *socket;
+        CHECK_FALSE(fails_as(settings));
+        settings.socket += ".none";
+        CHECK(fails_as(settings) == core::errc::unreachable);
+    }
+    SECTION("a certificate of its own") {
+        settings.user = unique_name("u");
+        here.control().mariadb_root("CREATE USER " + settings.user + " IDENTIFIED BY '" +
+                                    settings.pass.reveal() + "' REQUIRE X509; GRANT ALL ON " +
+                                    here.database() + ".* TO " + settings.user);
+        settings.tls.enabled = true;
+        settings.tls.ca = require_tls_ca();
+        CHECK(fails_as(settings) == core::errc::refused);
+        // The server's serves as one.
+        settings.tls.cert = settings.tls.ca.parent_path() / "server.pem";
+        settings.tls.key = settings.tls.ca.parent_path() / "server.key";
+        CHECK_FALSE(fails_as(settings));
+        here.control().mariadb_root("DROP USER " + settings.user);
+    }
     SECTION("TLS") {
         settings.tls.enabled = true;
         settings.tls.ca = require_tls_ca();
@@ -338,6 +361,8 @@ TEST_CASE("who may not connect is told so", "[mariadb]") {
         settings.tls.ca.clear(); // the system's trust does not know this one
         CHECK(fails_as(settings) == core::errc::refused);
         settings.tls.verify = false;
+        CHECK_FALSE(fails_as(settings));
+        settings.tls.ca = require_tls_other_ca();
         CHECK_FALSE(fails_as(settings));
         settings.tls.verify = true;
         settings.tls.ca = require_tls_ca();

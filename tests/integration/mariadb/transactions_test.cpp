@@ -447,6 +447,24 @@ TEST_CASE("who cannot be named in the inbox writes nothing", "[mariadb]") {
     CHECK(here.sql("SELECT COUNT(*) FROM beds_inbox") == "2\n");
 }
 
+TEST_CASE("without an inbox a write that is sent twice happens twice", "[mariadb]") {
+    world here;
+    make_accounts(here, 10);
+    auto settings = here.settings();
+    settings.inbox = false;
+    here.make_adapter(settings);
+    CHECK_FALSE(here.adapter().can().inbox);
+    const auto target = accounts();
+    auto session = here.session();
+    operations work;
+    work.update(target, {1}).inc({{"balance", 1}});
+    const identities who{.ids = {"m1/0"}, .how = adapters::lookup::all};
+    CHECK(write(*session, work, who).commit == commit_result::applied);
+    CHECK(write(*session, work, who).commit == commit_result::applied);
+    CHECK(balance(here, 1) == "102.00\n");
+    CHECK(here.sql("SELECT COUNT(*) FROM beds_inbox") == "0\n");
+}
+
 TEST_CASE("what is no JSON fails its own operation", "[mariadb]") {
     world here;
     here.sql("CREATE TABLE notes (id INT PRIMARY KEY, j LONGTEXT);"

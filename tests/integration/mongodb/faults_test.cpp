@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <filesystem>
 #include <string>
 #include <thread>
 
@@ -162,9 +163,11 @@ TEST_CASE("faults: a server that stands still, is killed, and comes back") {
 }
 
 TEST_CASE("faults: TLS with the server's certificate checked") {
-    const auto where = test::require_mongodb_tls();
-    const auto ca = test::require_tls_ca();
-    const auto other = test::require_tls_other_ca();
+    const test::private_servers servers{
+        test::server::mongodb}; // one of the caller's may have no TLS
+    const auto where = test::parse_uri(servers.variable("BEDS_MONGODB_TLS_URI"));
+    const std::filesystem::path ca = servers.variable("BEDS_TLS_CA");
+    const std::filesystem::path other = servers.variable("BEDS_TLS_OTHER_CA");
     config::rec_service_settings settings;
     settings.host = where.host;
     settings.port = where.port;
@@ -193,6 +196,13 @@ TEST_CASE("faults: TLS with the server's certificate checked") {
     CHECK(connects().find("TLS") != std::string::npos);
     settings.tls.verify = false;
     CHECK(connects() == "yes");
+    settings.tls.ca = other;
+    settings.host = "127.1"; // the same machine, but no name of the certificate
+    CHECK(connects() == "yes");
+    settings.tls.verify = true;
+    settings.tls.ca = ca;
+    CHECK(connects().find("TLS") != std::string::npos);
+    settings.host = where.host;
     settings.tls = {};
     // Plain text to a TLS port.
     const auto plain = connects();
@@ -214,7 +224,7 @@ TEST_CASE("faults: TLS with the server's certificate checked") {
     CHECK(connects().find("TLS") != std::string::npos);
     // TLS to a port without it: no falling back.
     settings.uri = {};
-    const auto open = test::require_mongodb();
+    const auto open = servers.mongodb();
     settings.host = open.host;
     settings.port = open.port;
     settings.tls.enabled = true;

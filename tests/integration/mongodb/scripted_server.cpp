@@ -60,6 +60,7 @@ struct scripted_server::impl {
     std::atomic<bool> stopping{false};
     mutable std::mutex mutex;
     std::vector<std::string> seen;
+    std::vector<std::string> greeted;
     std::vector<int> open;
     std::vector<std::thread> connections;
     std::thread acceptor;
@@ -87,24 +88,23 @@ struct scripted_server::impl {
             bson_iter_init(&first, &command);
             bson_iter_next(&first);
             const std::string name = bson_iter_key(&first);
+            char* const text = bson_as_canonical_extended_json(&command, nullptr);
+            const std::string copy = text;
+            bson_free(text);
+            const bool greets = name == "isMaster" || name == "ismaster" || name == "hello";
+            {
+                const std::lock_guard lock{mutex};
+                (greets ? greeted : seen).push_back(copy);
+            }
             scripted_reply reply;
-            if (name == "isMaster" || name == "ismaster" || name == "hello") {
+            if (greets) {
                 reply.json =
                     R"({"ismaster": true, "helloOk": true, "isWritablePrimary": true, )"
                     R"("maxBsonObjectSize": 16777216, "maxMessageSizeBytes": 48000000, )"
                     R"("maxWriteBatchSize": 100000, "minWireVersion": 0, "maxWireVersion": )" +
                     std::to_string(wire_version) + R"(, "ok": 1})";
-            } else {
-                char* const text = bson_as_canonical_extended_json(&command, nullptr);
-                const std::string copy = text;
-                bson_free(text);
-                {
-                    const std::lock_guard lock{mutex};
-                    seen.push_back(copy);
-                }
-                if (name != "ping" && name != "endSessions") {
-                    reply = answers(name, copy);
-                }
+            } else if (name != "ping" && name != "endSessions") {
+                reply = answers(name, copy);
             }
             if (reply.what == scripted_reply::action::hang_up) {
                 break;
@@ -186,6 +186,11 @@ std::string scripted_server::uri() const {
 std::vector<std::string> scripted_server::commands() const {
     const std::lock_guard lock{impl_->mutex};
     return impl_->seen;
+}
+
+std::vector<std::string> scripted_server::greetings() const {
+    const std::lock_guard lock{impl_->mutex};
+    return impl_->greeted;
 }
 
 void scripted_server::drop_connections() {

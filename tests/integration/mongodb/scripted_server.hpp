@@ -37,6 +37,8 @@ public:
     [[nodiscard]] std::string uri() const;
     /// All commands so far but the driver's own greetings, as canonical Extended JSON.
     [[nodiscard]] std::vector<std::string> commands() const;
+    /// The driver's greetings alone.
+    [[nodiscard]] std::vector<std::string> greetings() const;
     /// Ends all connections that are open now; new ones are taken.
     void drop_connections();
 

@@ -379,6 +379,41 @@ TEST_CASE("trouble: a short count is settled by a look at the keys") {
     CHECK(text_of(clear.outcomes[2]) == "ok OK applied");
 }
 
+TEST_CASE("trouble: a server is told which broker a connection is of") {
+    const world on{always("")};
+    CHECK(contains(on.server.greetings(), R"("application" : { "name" : "rec.write/0" })"));
+}
+
+TEST_CASE("trouble: account and replica set are the settings'") {
+    scripted_server server{always(refusal(18))};
+    config::rec_service_settings settings;
+    settings.host = "127.0.0.1";
+    settings.port = test::parse_uri(server.uri()).port;
+    settings.database = "db";
+    settings.connect_timeout = std::chrono::milliseconds{300};
+    const auto connected = [&]() -> std::optional<core::errc> {
+        const auto engine = adapters::make_mongodb("rec", settings);
+        try {
+            engine->open_session({"x", nullptr, {}})
+                ->connect(core::deadline::after(std::chrono::seconds{5}));
+        } catch (const core::error& error) {
+            return static_cast<core::errc>(error.code().value());
+        }
+        return std::nullopt;
+    };
+    CHECK_FALSE(connected());
+    CHECK_FALSE(contains(server.commands(), "saslStart"));
+    settings.user = "ana";
+    settings.pass = core::secret{"any"};
+    settings.auth_source = "elsewhere";
+    CHECK(connected() == core::errc::refused);
+    CHECK(contains(server.commands(), R"("$db" : "elsewhere")"));
+    CHECK(contains(server.commands(), "biwsbj1hbmEs")); // n,,n=ana, in base64
+    settings.user.clear();
+    settings.replica_set = "rs0"; // of which this server is none
+    CHECK(connected() == core::errc::unreachable);
+}
+
 TEST_CASE("trouble: credentials that are refused") {
     scripted_server server{always(refusal(18, "Authentication failed."))};
     auto settings = settings_for("mongodb://ana:wrong@" + server.uri().substr(10), "db");

@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -19,7 +20,7 @@ inline constexpr std::string_view items_template = R"toml(
 name       = "items"
 store      = "rel"
 connection = "mem"
-object     = "items"
+object     = "ms_items"
 key        = ["id"]
 [fields]
 id    = { type = "int64", required = true }
@@ -135,14 +136,18 @@ inline std::unique_ptr<client::client> client_on(const endpoint& rabbitmq, const
 /// and a client of it.
 class memory_node {
 public:
-    explicit memory_node(const endpoint& rabbitmq, std::string tag = unique_name("t") + "_")
-        : tag_(std::move(tag)) {
+    using change = std::function<void(config::settings&)>;
+    explicit memory_node(const endpoint& rabbitmq, const change& changed = {})
+        : tag_(unique_name("t") + "_") {
         config::settings settings;
         settings.id.node = "test";
         settings.templates.directory.clear();
         auto service = role_on(rabbitmq, tag_);
         service.instances["mem"] = {.read = 2, .write = 2, .bulk = 0};
         settings.broker_services["app_server"] = service;
+        if (changed) {
+            changed(settings);
+        }
         node_ = std::make_unique<node::node>(std::move(settings));
         node_->add_connection(adapters::make_memory("mem"));
         node_->add_template(items_template, "items.toml");

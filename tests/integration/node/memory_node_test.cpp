@@ -1,10 +1,13 @@
 #include "fixture.hpp"
 #include "support/catch.hpp"
+#include "support/folder.hpp"
+#include "support/running_node.hpp"
 
 using namespace beds;
 using namespace std::chrono_literals;
 using beds::client::members;
 using beds::client::value;
+using test::contains;
 
 TEST_CASE("a request goes from the client through RabbitMQ to the engine and back") {
     const auto rabbitmq = test::require_amqp();
@@ -131,4 +134,64 @@ TEST_CASE("an orderly stop answers what was taken") {
     REQUIRE(running.node().wait_ready(core::deadline::after(10s)));
     CHECK(running.node().stop(core::deadline::after(5s)));
     CHECK_FALSE(running.node().status().live);
+}
+
+TEST_CASE("the settings of the node decide about each message") {
+    const auto rabbitmq = test::require_amqp();
+    test::memory_node running{rabbitmq, [](config::settings& all) {
+                                  all.id.wbid = "ms";
+                                  all.id.env_name = "qa";
+                                  auto& service = all.broker_services["app_server"];
+                                  service.max_request_bytes = 4 * 1024;
+                                  service.clock_skew = 20s;
+                              }};
+    test::raw_client raw{rabbitmq, running.tag()};
+    const auto ask = [&](const std::string& more, std::chrono::milliseconds late) {
+        const auto now = std::chrono::system_clock::now().time_since_epoch();
+        raw.publish(
+            {.key = "items.read",
+             .body = R"({"v":1,"template":"items","op":"fetch","key":1)" + more + '}',
+             .correlation_id = "7",
+             .reply_to = raw.reply_queue(),
+             .integer_headers = {
+                 {"beds-deadline",
+                  std::chrono::duration_cast<std::chrono::milliseconds>(now - late).count()}}});
+        REQUIRE(raw.settle());
+        const auto got = raw.reply();
+        REQUIRE(got);
+        return *got;
+    };
+    const auto served = ask("", 5s); // its clock is behind
+    INFO(served.body);
+    CHECK(contains(served.body, R"("status":"ok")"));
+    CHECK(contains(served.body, R"("event":"ms.qa.)"));
+    CHECK(served.type == "beds.reply");
+    CHECK(contains(ask("", 60s).body, "DEADLINE_EXCEEDED"));
+    const auto large = ask(std::string(5 * 1024, ' '), 0s);
+    INFO(large.body);
+    CHECK(contains(large.body, "LIMIT_EXCEEDED"));
+}
+
+TEST_CASE("where no node ever was, a read is told so and does not wait for its deadline") {
+    const auto client = test::client_on(test::require_amqp(), test::unique_name("t") + "_");
+    const auto began = std::chrono::steady_clock::now();
+    client::request read{client::fetch("items", 1)};
+    const auto got = client->call(read, core::deadline::after(60s));
+    INFO(got.json());
+    CHECK(got.front().code() == core::code::backend_unavailable);
+    CHECK(contains(got.front().detail(), "no BEDS node has declared"));
+    CHECK(std::chrono::steady_clock::now() - began < 30s);
+}
+
+TEST_CASE("RabbitMQ shows which broker of which node a connection is of") {
+    const auto rabbitmq = test::require_amqp();
+    const auto control = test::shared_servers();
+    const auto name = test::unique_name("node");
+    const test::memory_node running{rabbitmq, [&](config::settings& all) { all.id.node = name; }};
+    const auto shown = control.rabbitmqctl({"list_connections", "client_properties"});
+    INFO(shown);
+    for (const auto* broker : {"mem.read/0", "mem.read/1", "mem.write/0", "mem.write/1"}) {
+        CHECK(contains(shown, name + ' ' + broker + " consume"));
+        CHECK(contains(shown, name + ' ' + broker + " publish"));
+    }
 }

@@ -143,3 +143,39 @@ TEST_CASE("the log is written without a lock that the status needs") {
     broker.join();
     late.wait();
 }
+
+TEST_CASE("what is registered twice, or not at all, is told") {
+    const auto refused = [](const auto& step) -> std::pair<core::errc, std::string> {
+        try {
+            step();
+        } catch (const core::error& why) {
+            return {static_cast<core::errc>(why.code().value()), why.message()};
+        }
+        return {core::errc::internal, "it was taken"};
+    };
+    config::settings settings;
+    settings.templates.directory.clear();
+    settings.rel_services["rel"] = {.user = "u", .database = "d"};
+    node::node node{settings};
+    const auto [code, text] = refused([&] { node.check(); });
+    CHECK(code == core::errc::unsupported);
+    CHECK(contains(text, "connection 'rel' needs an engine for store 'rel'"));
+
+    const auto add_engine = [&] {
+        node.register_engine(templates::engine::rel,
+                             [](const std::string& name, const config::settings&) {
+                                 return adapters::make_memory(name);
+                             });
+    };
+    add_engine();
+    const auto second_engine = refused(add_engine);
+    CHECK(second_engine.first == core::errc::duplicate_name);
+    CHECK(contains(second_engine.second, "store 'rel'"));
+    node.add_connection(adapters::make_memory("mem"));
+    const auto second_connection =
+        refused([&] { node.add_connection(adapters::make_memory("mem")); });
+    CHECK(second_connection.first == core::errc::duplicate_name);
+    CHECK(contains(second_connection.second, "connection 'mem'"));
+    node.add_template(test::items_template, "items.toml");
+    CHECK_NOTHROW(node.check());
+}

@@ -7,6 +7,7 @@
 #include <beds/core/json.hpp>
 #include <beds/node/topology.hpp>
 
+#include <algorithm>
 #include <regex>
 #include <set>
 #include <sstream>
@@ -102,6 +103,41 @@ TEST_CASE("definitions hold each object once, and no password") {
     const auto table = here.print({});
     CHECK(contains(table, "p.rel.read"));
     CHECK_FALSE(contains(table, "password"));
+}
+
+TEST_CASE("the configuration says of what kinds queues and exchanges are") {
+    using beds::amqp::argument;
+    using beds::amqp::exchange_kind;
+    world here;
+    auto& service = here.settings.broker_services["app_server"];
+    const auto named = [](const auto& all, const char* name) {
+        const auto found = std::find_if(all.begin(), all.end(),
+                                        [&](const auto& one) { return one.name.str() == name; });
+        INFO(name);
+        REQUIRE(found != all.end());
+        return *found;
+    };
+    const auto made = [&] { return beds::node::topologies(here.settings).at("app_server"); };
+    const auto exchange = [&](const char* name) { return named(made().exchanges, name).kind; };
+    const auto has = [&](const char* queue, const argument& wanted) {
+        const auto given = named(made().queues, queue).arguments;
+        return std::count(given.begin(), given.end(), wanted) == 1;
+    };
+    CHECK(has("p.rel.write", {"x-queue-type", "quorum"}));
+    CHECK(has("p.rel.read", {"x-queue-type", "classic"}));
+    service.delivery_limit = 3;
+    service.max_queue_length = 7;
+    CHECK(has("p.rel.write", {"x-delivery-limit", std::int64_t{3}}));
+    CHECK(has("p.rel.write", {"x-max-length", std::int64_t{7}}));
+    service.write_queues = beds::config::queue_kind::classic;
+    CHECK(has("p.rel.write", {"x-queue-type", "classic"}));
+
+    CHECK(exchange("p.beds.events") == exchange_kind::direct);
+    service.strict_route = true; // RabbitMQ's topic permissions know topic exchanges alone
+    CHECK(exchange("p.beds.events") == exchange_kind::topic);
+    CHECK(exchange("p.beds.logs") == exchange_kind::topic);
+    CHECK(exchange("p.beds.dead") == exchange_kind::topic);
+    CHECK(exchange("p.beds.unrouted") == exchange_kind::fanout);
 }
 
 TEST_CASE("who may do what") {

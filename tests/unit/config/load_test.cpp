@@ -1,3 +1,4 @@
+#include "config/schema.hpp"
 #include "support/catch.hpp"
 #include "unit/config/files.hpp"
 
@@ -9,6 +10,7 @@ using config_test::contains;
 using config_test::files;
 using config_test::minimal;
 using config_test::problem_of;
+namespace schema = beds::config::schema;
 
 TEST_CASE("a minimal file gives settings with defaults") {
     const files room;
@@ -29,10 +31,11 @@ TEST_CASE("a minimal file gives settings with defaults") {
     CHECK_FALSE(result.settings.admin.start_timeout.has_value());
 }
 
-TEST_CASE("every kind of value is read") {
-    const files room;
-    const auto result = room.load(R"(
-[id]
+namespace {
+
+/// Every key there is, with a value that is neither its default nor another key's of its section.
+/// Of two flags one keeps its default, so that they differ.
+constexpr std::string_view everything = R"([id]
 env_name = "qa"
 version = "2026-11 Ñ"
 wbid = "ms"
@@ -41,8 +44,8 @@ node = "node-1"
 host = "rabbit"
 port = 5673
 vhost = "admin"
-user = "u"
-pass = "p"
+user = "ann"
+pass = "p1"
 is_local = false
 queue_tag = "qa_"
 declare = "passive"
@@ -59,22 +62,36 @@ max_queue_length = 7
 delivery_limit = 3
 max_attempts = 9
 write_queues = "classic"
+tls = { enabled = true, ca = "ca1", cert = "cert1", key = "key1", verify = false }
+instances.rel = { read = 4, write = 2, bulk = 1 }
 [rel_services.rel]
+host = "maria"
+port = 3307
 socket = "/run/mysqld/mysqld.sock"
-user = "u"
-database = "d"
+user = "bob"
+pass = "p2"
+database = "d2"
+connect_timeout = "3s"
 inbox = false
-required = false
+inbox_window = "36h"
+create_tables = true
+coalesce = "fetch find"
+required = true
+tls = { enabled = true, ca = "ca2", cert = "cert2", key = "key2", verify = false }
 [rec_services.rec]
+uri = "mongodb://mongo"
 host = "mongo"
 port = 27018
-user = "u"
-pass = "p"
+user = "eve"
+pass = "p3"
 auth_source = "other"
 replica_set = "rs0"
-database = "d"
+database = "d3"
 connect_timeout = "1s"
+inbox = true
+coalesce = "off"
 required = false
+tls = { enabled = true, ca = "ca3", cert = "cert3", key = "key3", verify = false }
 [templates]
 directory = "contracts"
 direct = "deny"
@@ -83,42 +100,136 @@ on_mismatch = "leave_out"
 level = "debug"
 target = "journald"
 [admin]
-listen = ""
+listen = "0.0.0.0:9464"
+remote = "allow"
 start_timeout = "90s"
 drain_timeout = "0s"
-)");
+)";
+
+/// With the files that it names.
+config::load_result load_everything(const files& room) {
+    for (const auto* number : {"1", "2", "3"}) {
+        for (const auto* kind : {"ca", "cert", "key"}) {
+            room.write(std::string{kind} + number, "x");
+        }
+    }
+    auto result = room.load(everything);
     INFO(config::to_string(result.problems));
     REQUIRE(result.ok());
+    return result;
+}
+
+} // namespace
+
+TEST_CASE("every key is read, into its own place") {
+    const files room;
+    const auto result = load_everything(room);
+    const auto tls = [&](const std::string& number) {
+        return config::tls_settings{.enabled = true,
+                                    .ca = room.path("ca" + number),
+                                    .cert = room.path("cert" + number),
+                                    .key = room.path("key" + number),
+                                    .verify = false};
+    };
     const auto& all = result.settings;
     CHECK(all.id == config::id_settings{"qa", "2026-11 Ñ", "ms", "node-1"});
-    const auto& admin = all.broker_services.at("admin");
-    CHECK(admin.port == 5673);
-    CHECK_FALSE(admin.is_local);
-    CHECK(admin.declare == config::declare_mode::passive);
-    CHECK(admin.strict_route);
-    CHECK(admin.prefetch == 65535);
-    CHECK(admin.max_batch == 1);
-    CHECK(admin.heartbeat == 2min);
-    CHECK(admin.connect_timeout == 250ms);
-    CHECK(admin.max_request_bytes == 65536);
-    CHECK(admin.max_reply_bytes == 2048);
-    CHECK(admin.reply_part_bytes == 4096);
-    CHECK(admin.max_queue_length == 7);
-    CHECK(admin.delivery_limit == 3);
-    CHECK(admin.max_attempts == 9);
-    CHECK(admin.clock_skew == 5s);
-    CHECK(admin.write_queues == config::queue_kind::classic);
-    CHECK(all.rel_services.at("rel").socket == "/run/mysqld/mysqld.sock");
-    CHECK_FALSE(all.rel_services.at("rel").inbox);
-    CHECK(all.rec_services.at("rec").replica_set == "rs0");
-    CHECK_FALSE(all.rec_services.at("rec").required);
-    CHECK(all.templates.directory == room.root() / "contracts");
-    CHECK(all.templates.direct == config::direct_access::deny);
-    CHECK(all.templates.on_mismatch == config::mismatch_action::leave_out);
+    CHECK(all.broker_services.at("admin") ==
+          config::broker_service_settings{.host = "rabbit",
+                                          .port = 5673,
+                                          .vhost = "admin",
+                                          .user = "ann",
+                                          .pass = core::secret{"p1"},
+                                          .tls = tls("1"),
+                                          .is_local = false,
+                                          .queue_tag = "qa_",
+                                          .declare = config::declare_mode::passive,
+                                          .strict_route = true,
+                                          .prefetch = 65535,
+                                          .max_batch = 1,
+                                          .heartbeat = 2min,
+                                          .connect_timeout = 250ms,
+                                          .max_request_bytes = 65536,
+                                          .max_reply_bytes = 2048,
+                                          .reply_part_bytes = 4096,
+                                          .max_queue_length = 7,
+                                          .delivery_limit = 3,
+                                          .clock_skew = 5s,
+                                          .max_attempts = 9,
+                                          .write_queues = config::queue_kind::classic,
+                                          .instances = {{"rel", {4, 2, 1}}}});
+    CHECK(all.rel_services.at("rel") ==
+          config::rel_service_settings{.host = "maria",
+                                       .port = 3307,
+                                       .socket = "/run/mysqld/mysqld.sock",
+                                       .user = "bob",
+                                       .pass = core::secret{"p2"},
+                                       .database = "d2",
+                                       .tls = tls("2"),
+                                       .connect_timeout = 3s,
+                                       .inbox = false,
+                                       .inbox_window = 36h,
+                                       .create_tables = true,
+                                       .coalesce = "fetch find",
+                                       .required = true});
+    CHECK(all.rec_services.at("rec") ==
+          config::rec_service_settings{.uri = core::secret{"mongodb://mongo"},
+                                       .host = "mongo",
+                                       .port = 27018,
+                                       .user = "eve",
+                                       .pass = core::secret{"p3"},
+                                       .auth_source = "other",
+                                       .replica_set = "rs0",
+                                       .database = "d3",
+                                       .tls = tls("3"),
+                                       .connect_timeout = 1s,
+                                       .inbox = true,
+                                       .coalesce = "off",
+                                       .required = false});
+    CHECK(all.templates ==
+          config::templates_settings{.directory = room.path("contracts"),
+                                     .direct = config::direct_access::deny,
+                                     .on_mismatch = config::mismatch_action::leave_out});
     CHECK(all.log == config::log_settings{config::log_level::debug, config::log_target::journald});
-    CHECK(all.admin.listen.empty());
-    CHECK(all.admin.start_timeout == std::optional<std::chrono::milliseconds>{90s});
-    CHECK(all.admin.drain_timeout == 0ms);
+    CHECK(all.admin == config::admin_settings{.listen = "0.0.0.0:9464",
+                                              .remote = config::remote_access::allow,
+                                              .start_timeout = 90s,
+                                              .drain_timeout = 0ms});
+    for (const auto& section : schema::sections()) {
+        for (const auto& where : section.list(all)) {
+            for (const auto& key : section.keys) {
+                INFO(schema::join(where, key.name));
+                CHECK(result.origins.count(schema::join(where, key.name)) == 1);
+            }
+        }
+    }
+}
+
+TEST_CASE("every key can be set on the command line, a secret one by its twins") {
+    files room;
+    auto wanted = load_everything(room).settings;
+    const std::string twin = GENERATE("_env", "_file");
+    std::vector<std::string> overrides;
+    for (const auto& section : schema::sections()) {
+        for (const auto& where : section.list(wanted)) {
+            for (const auto& key : section.keys) {
+                const auto name = schema::join(where, key.name);
+                const auto value = key.at(section.at(wanted, where));
+                if (const auto* hidden = std::get_if<core::secret*>(&value)) {
+                    const auto& text = (*hidden)->reveal();
+                    room.environment[name] = text;
+                    const auto file = room.write(name, text).string();
+                    overrides.push_back(name + twin + '=' + (twin == "_env" ? name : file));
+                } else {
+                    overrides.push_back(name + '=' + schema::format(key, value).value());
+                }
+            }
+        }
+    }
+    const auto result = room.load("", overrides);
+    INFO(config::to_string(result.problems));
+    CHECK(result.ok());
+    CHECK(result.settings == wanted);
+    CHECK_FALSE(contains(config::print(result), "# default"));
 }
 
 TEST_CASE("every problem is reported at once, with its line") {
@@ -360,7 +471,7 @@ user = "lonely"
     CHECK(result.problems.size() == 5);
 }
 
-TEST_CASE("overrides set any key that is not secret") {
+TEST_CASE("overrides need no quotes") {
     const files room;
     const auto result = room.load(
         minimal, {"broker_services.app_server.port=5999", "log.level=debug",

@@ -40,6 +40,24 @@ TEST_CASE("text is quoted as TOML wants it") {
                         "Ñ") == "\"a\\\"b\\\\c\\u000A\\u007FÑ\"");
 }
 
+namespace {
+
+const void* place(const schema::value_ref& of) {
+    if (const auto* choice = std::get_if<schema::choice_ref>(&of)) {
+        return choice->target;
+    }
+    return std::visit(
+        [](const auto& target) -> const void* {
+            if constexpr (std::is_pointer_v<std::decay_t<decltype(target)>>) {
+                return target;
+            }
+            return nullptr;
+        },
+        of);
+}
+
+} // namespace
+
 TEST_CASE("the table is sound") {
     config::settings scratch;
     std::set<std::string> seen;
@@ -51,10 +69,12 @@ TEST_CASE("the table is sound") {
         CHECK_FALSE(section.doc.empty());
         void* owner = section.at(scratch, where);
         CHECK(section.at(scratch, where) == owner);
+        std::set<const void*> places;
         for (const auto& key : section.keys) {
             const auto full = schema::join(where, key.name);
             INFO(full);
             CHECK(seen.insert(full).second);
+            CHECK(places.insert(place(key.at(owner))).second);
             CHECK_FALSE(key.doc.empty());
             CHECK(key.low <= key.high);
             CHECK_FALSE(schema::expected(key).empty());

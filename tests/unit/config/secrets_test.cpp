@@ -1,3 +1,4 @@
+#include "config/schema.hpp"
 #include "support/catch.hpp"
 #include "unit/config/files.hpp"
 
@@ -9,6 +10,7 @@ using namespace beds;
 using config_test::contains;
 using config_test::files;
 using config_test::problem_of;
+namespace schema = beds::config::schema;
 
 namespace {
 
@@ -108,14 +110,26 @@ TEST_CASE("--set refuses secrets and takes their twins") {
     files room;
     room.environment["APP_PASS"] = "s3";
     const auto base = with_pass("pass = \"x\"");
-    for (const auto* key : {"broker_services.app_server.pass=", "rel_services.rel.pass=",
-                            "rec_services.rec.pass=", "rec_services.rec.uri="}) {
-        const auto result = room.load(base, {key + std::string{canary}});
-        REQUIRE(result.problems.size() == 1);
-        const auto text = config::to_string(result.problems);
-        CHECK(contains(text, "is secret"));
-        CHECK_FALSE(contains(text, canary));
+    std::size_t secrets = 0;
+    for (const auto& section : schema::sections()) {
+        schema::path where;
+        for (const auto part : section.pattern) {
+            where.emplace_back(part == "*" ? "app_server" : part);
+        }
+        for (const auto& key : section.keys) {
+            if (!schema::is_secret(key)) {
+                continue;
+            }
+            ++secrets;
+            const auto name = schema::join(where, key.name);
+            const auto result = room.load(base, {name + '=' + std::string{canary}});
+            REQUIRE(result.problems.size() == 1);
+            const auto text = config::to_string(result.problems);
+            CHECK(contains(text, name + ": is secret"));
+            CHECK_FALSE(contains(text, canary));
+        }
     }
+    CHECK(secrets == 4);
     const auto result = room.load(base, {"broker_services.app_server.pass_env=APP_PASS"});
     INFO(config::to_string(result.problems));
     REQUIRE(result.ok());

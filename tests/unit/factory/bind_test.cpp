@@ -2,6 +2,7 @@
 #include "support/catch.hpp"
 
 #include <beds/templates/registry.hpp>
+#include <beds/wire/cursor.hpp>
 #include <beds/wire/request.hpp>
 
 using namespace beds;
@@ -64,6 +65,9 @@ struct bench {
             REQUIRE(parsed.parsed);
             all.push_back(std::move(*parsed.parsed));
         }
+        auto twin = all.back(); // of `lines`, in all but its name
+        twin.name = "twins";
+        all.push_back(std::move(twin));
         return all;
     }
 
@@ -179,6 +183,10 @@ TEST_CASE("what a template does not allow is refused with the field and a reason
          "every row"},
         {R"("template":"orders","op":"update","key":1,"inc":{"owner":1})", code::invalid_field,
          "owner", "not a number"},
+        {R"("template":"orders","op":"update","key":1,"inc":{"id":1})", code::invalid_field, "id",
+         "part of the key"},
+        {R"("template":"orders","op":"update","key":1,"inc":{"secret":1})", code::invalid_field,
+         "secret", "protected"},
         {R"("template":"orders","op":"update","key":1,"set":{"amount":"1"},"inc":{"amount":"1"})",
          code::invalid_field, "amount", "'set' and in 'inc'"},
         {R"("template":"orders","op":"call","name":"close","args":{"order":1})",
@@ -241,4 +249,79 @@ TEST_CASE("sort always ends in the key; one projection has one layout") {
     CHECK(bind.bound.layout == layout);
     CHECK(bind.bound.layout->size() == 1);
     CHECK(bind.bound.key[0].integer == 7);
+}
+
+TEST_CASE("what one operation may hold is bounded") {
+    bench bind;
+    using core::code;
+    const auto rows = [](int count) {
+        std::string text = R"("template":"orders","op":"insert","data":[)";
+        for (int id = 1; id <= count; ++id) {
+            text += (id == 1 ? "" : ",") + (R"({"owner":"a","id":)" + std::to_string(id) + '}');
+        }
+        return text + ']';
+    };
+    CHECK_FALSE(bind(rows(50)));
+    const auto too_many = bind(rows(51));
+    REQUIRE(too_many);
+    CHECK(too_many->code == code::limit_exceeded);
+    CHECK(too_many->field == "data");
+    CHECK(too_many->detail.find("at most 50") != std::string_view::npos);
+
+    // So many operators are not known; each of them counts.
+    const auto conditions = [](int count) {
+        std::string text = R"("template":"orders","op":"find","where":{"owner":{)";
+        for (int i = 1; i <= count; ++i) {
+            text += (i == 1 ? "" : ",") + ("\"no" + std::to_string(i) + "\":1");
+        }
+        return text + "}}";
+    };
+    const auto most = bind(conditions(64));
+    REQUIRE(most);
+    CHECK(most->code == code::invalid_field);
+    const auto more = bind(conditions(65));
+    REQUIRE(more);
+    CHECK(more->code == code::limit_exceeded);
+    CHECK(more->field == "where");
+}
+
+TEST_CASE("a cursor goes on with the template, filter and sort that it was made for alone") {
+    bench bind;
+    const std::string made_for =
+        R"("template":"lines","op":"find","where":{"order":7},"sort":["-position"])";
+    REQUIRE_FALSE(bind(made_for));
+    const core::value position[]{core::value::of_number(core::value::kind::integer, 3),
+                                 core::value::of_number(core::value::kind::integer, 7)};
+    std::string cursor;
+    wire::append_cursor(cursor, bind.bound.cursor_tag, position);
+    const auto after = [&](const std::string& json) {
+        return bind(json + R"(,"after":")" + cursor + '"');
+    };
+    CHECK_FALSE(after(made_for));
+    REQUIRE(bind.bound.after.size() == 2);
+    CHECK(bind.bound.after[0].integer == 3);
+    CHECK_FALSE(after(made_for + R"(,"fields":["text"],"limit":1)"));
+    for (const auto* other : {
+             R"("template":"lines","op":"find","where":{"order":8},"sort":["-position"])",
+             R"("template":"lines","op":"find","sort":["-position"])",
+             R"("template":"lines","op":"find","where":{"order":7},"sort":["position"])",
+             R"("template":"lines","op":"find","where":{"order":7})",
+             R"("template":"twins","op":"find","where":{"order":7},"sort":["-position"])",
+         }) {
+        INFO(other);
+        const auto failure = after(other);
+        REQUIRE(failure);
+        CHECK(failure->code == core::code::invalid_field);
+        CHECK(failure->field == "after");
+    }
+    // The right tag, and a position of other kinds or of another length.
+    REQUIRE_FALSE(bind(made_for));
+    const auto tag = bind.bound.cursor_tag;
+    const core::value text[]{position[0], core::value::of_text(core::value::kind::string, "7")};
+    for (const std::span<const core::value> wrong :
+         {std::span<const core::value>{text}, std::span{position}.first(1)}) {
+        cursor.clear();
+        wire::append_cursor(cursor, tag, wrong);
+        CHECK(after(made_for));
+    }
 }

@@ -85,7 +85,7 @@ struct broker_service_settings {
     std::chrono::milliseconds connect_timeout{5000};
     /// Body of one message, 1 KiB to 128 MiB.
     std::size_t max_request_bytes = std::size_t{16} << 20;
-    /// Above it: LIMIT_EXCEEDED; 1 KiB to 128 MiB.
+    /// Above it: LIMIT_EXCEEDED; 1 KiB to 127 MiB.
     std::size_t max_reply_bytes = std::size_t{31} << 19;
     /// Rows of one message where the caller takes the reply in several, 1 KiB to 64 MiB.
     std::size_t reply_part_bytes = std::size_t{1} << 20;

@@ -47,7 +47,9 @@ void set_tls(MYSQL* handle, const config::tls_settings& tls) {
     if (!tls.enabled) {
         return;
     }
-    set_text(handle, MYSQL_OPT_SSL_CA, tls.ca.string());
+    if (tls.verify) { // with an authority the library verifies, whatever the flag says
+        set_text(handle, MYSQL_OPT_SSL_CA, tls.ca.string());
+    }
     set_text(handle, MYSQL_OPT_SSL_CERT, tls.cert.string());
     set_text(handle, MYSQL_OPT_SSL_KEY, tls.key.string());
     mysql_optionsv(handle, MARIADB_OPT_TLS_VERSION, "TLSv1.2,TLSv1.3");
