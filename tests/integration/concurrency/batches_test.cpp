@@ -109,11 +109,21 @@ TEST_CASE("operations of a batch lock rows and tables in one order, so none is r
             const auto value = client::value::object({{"value", kind}});
             const auto note = client::value::object({{"note", std::to_string(kind)}});
             (kind % 2 == 0 ? mark.inc : mark.set) = value;
-            if (kind % 3 != 0) {
-                counter.set = note;
-            }
-            if (kind % 3 != 1) {
+            switch (kind % 5) {
+            case 0:
+                counter.set = value;
+                break;
+            case 1:
+                counter.set = client::value::object({{"value", kind}, {"note", "both"}});
+                break;
+            case 2:
                 counter.inc = value;
+                break;
+            case 3:
+                counter.inc = value;
+                [[fallthrough]];
+            default:
+                counter.set = note;
             }
             std::vector<client::operation> made{counter, mark};
             if (caller % 2 != 0) {
