@@ -25,13 +25,20 @@ ratio  = { type = "double" }
 due    = { type = "datetime" }
 ok     = { type = "bool" }
 doc    = { type = "json" }
+day    = { type = "date" }
+code   = { type = "uuid" }
+color  = { type = "enum", values = ["red", "green"] }
+image  = { type = "bytes", max = 16000 }
 [[index]]
 fields = ["title"]
-)toml";
+)toml" + (connection != "rel" ? "" : R"toml([calls.erase]
+procedure = "erase"
+class = "write"
+)toml");
 }
 
-/// One node with the same template on MariaDB (`notes`) and in memory (`mnotes`), each with a
-/// row 1.
+/// One node with the same template on MariaDB (`notes`, with a call besides) and in memory
+/// (`mnotes`), each with a row 1.
 class notes_world {
 public:
     explicit notes_world(node_options options = {})
@@ -39,8 +46,10 @@ public:
           data(where, control) {
         data.sql("CREATE TABLE notes (id BIGINT PRIMARY KEY, title VARCHAR(16000), small TINYINT, "
                  "big BIGINT UNSIGNED, amount DECIMAL(10,2), ratio DOUBLE, due DATETIME(6), "
-                 "ok BOOLEAN, doc LONGTEXT, KEY title (title(100))) ENGINE=InnoDB");
-        options.mem = {.read = 1, .write = 1, .bulk = 0};
+                 "ok BOOLEAN, doc LONGTEXT, day DATE, code CHAR(36), color ENUM('red', 'green'), "
+                 "image BLOB, KEY title (title(100))) ENGINE=InnoDB;"
+                 "CREATE PROCEDURE erase() MODIFIES SQL DATA DELETE FROM notes");
+        options.mem = options.rel;
         options.templates = {notes_template("notes", "rel"), notes_template("mnotes", "mem")};
         const auto rel = data.settings();
         running = std::make_unique<running_node>(rabbitmq, &rel, options);

@@ -9,16 +9,21 @@ namespace beds::test {
 
 namespace {
 
-/// The first result of a reply; checks that it is one.
 struct decoded {
     explicit decoded(const std::string& body) : text(body) {
         core::json_parser parser;
-        understood = wire::decode_reply(text, parser, memory, reply) && !reply.results.empty();
+        if (wire::decode_reply(text, parser, memory, reply)) {
+            for (const auto& one : reply.results) {
+                if (failed == nullptr && !one.outcome.ok()) {
+                    failed = &one;
+                }
+            }
+        }
     }
     std::string text;
     core::arena memory;
     wire::reply_view reply;
-    bool understood = false;
+    const wire::result_view* failed = nullptr; ///< the first result that is a failure
 };
 
 } // namespace
@@ -41,6 +46,7 @@ std::vector<bad_message> bad_messages() {
         // The bytes
         {"not JSON", "%.read", "hello", "INVALID_ENVELOPE"},
         {"not JSON on the write queue", "%.write", "<xml/>", "INVALID_ENVELOPE"},
+        {"not JSON on the bulk queue", "%.bulk", "v=1", "INVALID_ENVELOPE"},
         {"0 bytes", "%.read", "", "INVALID_ENVELOPE"},
         {"0 bytes on the write queue", "%.write", "", "INVALID_ENVELOPE"},
         {"truncated", "%.read", fetch_one.substr(0, fetch_one.size() - 3), "INVALID_ENVELOPE"},
@@ -164,6 +170,12 @@ std::vector<bad_message> bad_messages() {
          no_id, "message_id"},
         {"no message_id with delete", "%.write", R"({"v":1,"template":"%","op":"delete","key":1})",
          "INVALID_ENVELOPE", no_id, "message_id"},
+        {"no message_id with a write behind a read", "%.write",
+         R"({"v":1,"ops":[{"template":"%","op":"fetch","key":1},)"
+         R"({"template":"%","op":"delete","key":1}]})",
+         "INVALID_ENVELOPE", no_id, "message_id"},
+        {"no message_id on the bulk queue", "%.bulk", insert_row, "INVALID_ENVELOPE", no_id,
+         "message_id"},
         {"a message_id too long to carry a position", "%.write", insert_row, "INVALID_ENVELOPE",
          [](raw_message& m) { m.message_id.assign(255, 'm'); }, "message_id"},
         {"another content_type", "%.write", insert_row, "INVALID_ENVELOPE",
@@ -282,6 +294,12 @@ std::vector<bad_message> bad_messages() {
          "INVALID_FIELD",
          {},
          "ok"},
+        {"unknown field on the bulk queue",
+         "%.bulk",
+         insert_with(R"("titel":"x")"),
+         "INVALID_FIELD",
+         {},
+         "titel"},
         {"a name that begins with $", "%.write", insert_with(R"("$where":"1")"), "INVALID_FIELD"},
         {"a name with a dot", "%.write", insert_with(R"("doc.a":1)"), "INVALID_FIELD"},
         {"a name with NUL", "%.write", insert_with(R"("title\u0000":"x")"), "INVALID_FIELD"},
@@ -442,13 +460,13 @@ void check_bad_messages(raw_client& raw, const std::string& name,
         CHECK(answer->correlation_id == message.correlation_id);
         const decoded got{answer->body};
         INFO(got.text.substr(0, 300));
-        REQUIRE(got.understood);
-        CHECK(got.reply.results.front().code_text == one.code);
-        CHECK(got.reply.results.front().outcome.effect == core::effect::none);
-        CHECK_FALSE(got.reply.results.front().retryable);
+        REQUIRE(got.failed != nullptr);
+        CHECK(got.failed->code_text == one.code);
+        CHECK(got.failed->outcome.effect == core::effect::none);
+        CHECK_FALSE(got.failed->retryable);
         CHECK(got.text.size() < 1024); // nothing long is echoed
         if (!one.field.empty()) {
-            CHECK(got.reply.results.front().outcome.field == one.field);
+            CHECK(got.failed->outcome.field == one.field);
         }
 
         // 2. No reply_to. 3. A reply_to that does not exist. Both end among the dead.
@@ -459,19 +477,21 @@ void check_bad_messages(raw_client& raw, const std::string& name,
             REQUIRE(raw.settle());
             const auto letter = raw.dead();
             REQUIRE(letter);
+            CHECK((letter->body == message.body)); // not shown: it may be 16 MiB
+            CHECK(letter->correlation_id == message.correlation_id);
+            CHECK(letter->message_id == message.message_id);
+            if (message.body.size() > 16 * 1024 * 1024) { // RabbitMQ moved it
+                CHECK(letter->header("x-first-death-reason") == "rejected");
+                continue;
+            }
             CHECK(letter->header("beds-error-code") == one.code);
             CHECK(letter->header("beds-error-effect") == "none");
             CHECK(letter->header("beds-routing-key") == message.key);
             CHECK_FALSE(letter->header("beds-event").empty());
-            CHECK(letter->correlation_id == message.correlation_id);
-            CHECK(letter->message_id == message.message_id);
-            if (message.body.size() <= 16 * 1024 * 1024) {
-                CHECK(letter->body == message.body);
-            }
         }
         // The next good message is served.
         raw_message good;
-        good.key = name + (one.key.ends_with(".write") ? ".write" : ".read");
+        good.key = one.key.starts_with('%') ? message.key : name + ".read";
         good.body = filled(fetch_one, name);
         good.reply_to = raw.reply_queue();
         raw.publish(good);

@@ -9,17 +9,20 @@ using test::nested;
 using test::raw_message;
 
 TEST_CASE("a bad message gets its code, changes nothing, and the next good one is served") {
-    test::notes_world world;
+    test::notes_world world{{.rel = {.read = 1, .write = 1, .bulk = 1}}};
     auto& raw = *world.raw;
     auto client = world.running->new_client();
     const auto inbox_before = world.data.sql("SELECT COUNT(*) FROM beds_inbox");
     const auto before = client->call(client::find("mnotes"));
     const auto rows_before = world.data.sql("SELECT * FROM notes");
 
-    const auto messages = test::bad_messages();
-    for (const char* name : {"notes", "mnotes"}) {
-        test::check_bad_messages(raw, name, messages);
-    }
+    auto messages = test::bad_messages();
+    test::check_bad_messages(raw, "mnotes", messages);
+    messages.push_back({"no message_id with a call that writes", "%.write",
+                        R"({"v":1,"template":"%","op":"call","name":"erase"})", "INVALID_ENVELOPE",
+                        [](raw_message& m) { m.message_id.clear(); }, "message_id"});
+    test::check_bad_messages(raw, "notes", messages);
+    const auto bad = 2 * messages.size() - 1;
     CHECK_FALSE(raw.reply(50ms));
     CHECK_FALSE(raw.dead(50ms));
 
@@ -30,10 +33,15 @@ TEST_CASE("a bad message gets its code, changes nothing, and the next good one i
     CHECK(after.front()[0].text("title") == "one");
 
     // Nothing was delivered twice, nothing is left: 2 reads and 2 writes are the client's own.
-    CHECK(world.running->sum(&observe::broker_counters::messages) ==
-          2 * test::sent_for_each * messages.size() + 4);
     REQUIRE(world.running->node().stop(core::deadline::after(10s)));
-    for (const auto op_class : {core::op_class::read, core::op_class::write}) {
+    using counters = observe::broker_counters;
+    CHECK(world.running->sum(&counters::messages) == test::sent_for_each * bad + 4);
+    CHECK(world.running->sum(&counters::dead) == 2 * bad);
+    CHECK(world.running->sum(&counters::replies_returned) == bad);
+    CHECK(world.running->sum(&counters::requeued) == 0);
+    CHECK(world.running->sum(&counters::quarantined) == 0);
+    for (const auto op_class :
+         {core::op_class::read, core::op_class::write, core::op_class::bulk}) {
         for (const char* connection : {"rel", "mem"}) {
             CHECK(raw.ready_messages(
                       amqp::request_queue_name(world.running->tag(), connection, op_class)) == 0);

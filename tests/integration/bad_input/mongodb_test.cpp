@@ -35,6 +35,7 @@ public:
         test::node_options options;
         options.mongodb =
             test::mongodb::settings_for(test::require_mongodb().uri, std::string{data.name()});
+        options.rec.bulk = 1;
         options.templates = {test::notes_template("notes", "rec"), std::string{tags_template}};
         running = std::make_unique<test::running_node>(rabbitmq, nullptr, options);
         REQUIRE(running->node().wait_ready(core::deadline::after(15s)));
@@ -116,7 +117,8 @@ TEST_CASE(
     CHECK(world.running->sum(&observe::broker_counters::messages) ==
           test::sent_for_each * messages.size() + 1);
     REQUIRE(world.running->node().stop(core::deadline::after(10s)));
-    for (const auto op_class : {core::op_class::read, core::op_class::write}) {
+    for (const auto op_class :
+         {core::op_class::read, core::op_class::write, core::op_class::bulk}) {
         CHECK(world.raw->ready_messages(
                   amqp::request_queue_name(world.running->tag(), "rec", op_class)) == 0);
     }
@@ -166,6 +168,7 @@ TEST_CASE("MongoDB: hostile text comes back byte for byte, and the database stay
         REQUIRE(rows->count == 1);
         return std::string{rows->items()[0].find("again")->text};
     });
+    test::check_texts(*world.running, *world.raw);
     CHECK(world.notes().size() == 1 + test::texts().size());
     CHECK(world.data.documents("tags").size() == 1);
     CHECK(collections() == before);

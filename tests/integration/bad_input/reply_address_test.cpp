@@ -3,6 +3,43 @@
 using namespace beds;
 using namespace std::chrono_literals;
 
+TEST_CASE("a good request whose reply queue is gone is served once and is no dead letter") {
+    test::notes_world world;
+    auto& raw = *world.raw;
+    for (const std::string name : {"notes", "mnotes"}) {
+        INFO(name);
+        const auto of = R"({"v":1,"template":")" + name;
+        const auto fetch = of + R"(","op":"fetch","key":)";
+        raw.publish({.key = name + ".write",
+                     .body = of + R"(","op":"insert","data":{"id":70,"title":"kept"}})",
+                     .message_id = name,
+                     .reply_to = "nobody-has-this-queue"});
+        raw.publish(
+            {.key = name + ".read", .body = fetch + "1}", .reply_to = "nobody-has-this-queue"});
+        // The next ones are served; the first may be of one batch with the insert.
+        for (const auto& [key, body, title] :
+             {std::tuple{".write", "1}", "one"}, std::tuple{".read", "70}", "kept"}}) {
+            raw.publish({.key = name + key, .body = fetch + body, .reply_to = raw.reply_queue()});
+            REQUIRE(raw.settle());
+            const auto served = raw.reply();
+            REQUIRE(served);
+            CHECK(served->body.find(title) != std::string::npos);
+        }
+    }
+    CHECK_FALSE(raw.reply(50ms));
+    CHECK_FALSE(raw.dead(50ms));
+    CHECK(world.data.number("SELECT COUNT(*) FROM notes WHERE id = 70 AND title = 'kept'") == 1);
+
+    // Of these eight two wrote; two more are the rows that were there.
+    REQUIRE(world.running->node().stop(core::deadline::after(10s)));
+    using counters = observe::broker_counters;
+    CHECK(world.running->sum(&counters::messages) == 8 + 2);
+    CHECK(world.running->sum(&counters::replies_returned) == 2);
+    CHECK(world.running->sum(&counters::dead) == 0);
+    CHECK(world.running->sum(&counters::requeued) == 0);
+    CHECK_FALSE(raw.dead(50ms));
+}
+
 TEST_CASE("a made-up direct reply-to harms nobody: RabbitMQ ends a connection over it") {
     test::notes_world world;
     auto& raw = *world.raw;

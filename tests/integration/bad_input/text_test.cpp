@@ -56,6 +56,9 @@ out = [["again", "string"]]
         REQUIRE(got.front().out() != nullptr);
         return std::string{got.front().out()->find("again")->text};
     });
+    test::raw_client raw{world.rabbitmq, running.tag()};
+    raw.listen_to_the_dead();
+    test::check_texts(running, raw);
     CHECK(world.data.number("SELECT COUNT(*) FROM tags") == 0);
     CHECK(world.data.number("SELECT COUNT(*) FROM notes") ==
           1 + static_cast<long long>(test::texts().size()));
