@@ -196,6 +196,11 @@ class the_readme(unittest.TestCase):
         ratio = float(re.search(r"\((0\.\d+) of a raw", self.measured)[1])
         self.assertAlmostEqual(ratio / self.benches["fetch"]["ratio"]["median"], 1, delta=0.02)
 
+    def test_the_reference_is_not_below_what_must_show(self):
+        for name, least in {"fetch": 0.75, "fetch_envelope": 4, "write_envelope": 1.5}.items():
+            self.assertGreaterEqual(self.benches[name]["ratio"]["median"], least, name)
+            self.assertEqual(self.benches[name]["wrong"], "", name)
+
     def test_the_benches_it_names_are_there(self):
         self.assertGreater(len(self.named), 2)
         for name in self.named:
