@@ -1,43 +1,17 @@
-#include "support/catch.hpp"
-#include "support/counters.hpp"
+#include "integration/concurrency/world.hpp"
 #include "support/folder.hpp"
 
 #include <atomic>
 #include <future>
 
 using namespace beds;
-using namespace std::chrono_literals;
 using test::contains;
 
 namespace {
 
-struct world {
-    explicit world(test::node_options given)
-        : rabbitmq(test::require_amqp()), where(test::require_mariadb()),
-          control(test::shared_servers()), data(where, control), options(std::move(given)) {
-        test::make_counters(data, 8);
-        options.tag = test::unique_name("t") + "_";
-        if (options.templates.empty()) {
-            options.templates = test::counter_templates();
-        }
-    }
-    void start() {
-        const auto rel = data.settings();
-        running = std::make_unique<test::running_node>(rabbitmq, &rel, options);
-        REQUIRE(running->node().wait_ready(core::deadline::after(15s)));
-    }
-
-    test::endpoint rabbitmq;
-    test::endpoint where;
-    test::server_control control;
-    test::database data;
-    test::node_options options;
-    std::unique_ptr<test::running_node> running;
-};
-
 /// Four callers at once, each with envelopes of its own order; all must be applied.
 template <typename Envelope>
-void send_from_four(const world& in, int envelopes, Envelope&& envelope) {
+void send_from_four(const test::counters_world& in, int envelopes, Envelope&& envelope) {
     std::vector<std::future<std::string>> callers;
     for (int caller = 0; caller < 4; ++caller) {
         callers.push_back(std::async(std::launch::async, [&, caller] {
@@ -61,7 +35,7 @@ void send_from_four(const world& in, int envelopes, Envelope&& envelope) {
 } // namespace
 
 TEST_CASE("a broker takes what is there as one batch") {
-    world on{{.rel = {.read = 1, .write = 1, .bulk = 0}}};
+    test::counters_world on{8, {.rel = {.read = 1, .write = 1, .bulk = 0}}};
     on.start();
     on.running.reset(); // its queues stay
     test::raw_client raw{on.rabbitmq, on.options.tag};
@@ -87,7 +61,7 @@ TEST_CASE("a broker takes what is there as one batch") {
 
 TEST_CASE("operations of a batch lock rows and tables in one order, so none is run again") {
     // Every envelope is a batch.
-    world on{{.rel = {.read = 0, .write = 4, .bulk = 0}, .max_batch = 1}};
+    test::counters_world on{8, {.rel = {.read = 0, .write = 4, .bulk = 0}, .max_batch = 1}};
     on.data.sql("INSERT INTO marks VALUES ('a', 0)");
     on.start();
     constexpr int envelopes = 60;
@@ -143,8 +117,9 @@ procedure = "commits"
 class = "write"
 args = [["id", "int64"]]
 )";
-    world on{{.rel = {.read = 1, .write = 1, .bulk = 0},
-              .templates = {counters, std::string{test::marks_template}}}};
+    test::counters_world on{8,
+                            {.rel = {.read = 1, .write = 1, .bulk = 0},
+                             .templates = {counters, std::string{test::marks_template}}}};
     on.data.sql("DELIMITER //\nCREATE PROCEDURE commits(IN p_id BIGINT) MODIFIES SQL DATA\nBEGIN\n"
                 "UPDATE counters SET value = value + 100 WHERE id = p_id;\nCOMMIT;\nEND //\n"
                 "DELIMITER ;\n");

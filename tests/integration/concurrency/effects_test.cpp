@@ -1,5 +1,4 @@
-#include "support/catch.hpp"
-#include "support/counters.hpp"
+#include "integration/concurrency/world.hpp"
 
 #include <atomic>
 #include <future>
@@ -12,23 +11,6 @@ using namespace beds;
 using namespace std::chrono_literals;
 
 namespace {
-
-struct counters_world {
-    explicit counters_world(int rows, test::node_options options)
-        : rabbitmq(test::require_amqp()), where(test::require_mariadb()),
-          control(test::shared_servers()), data(where, control) {
-        test::make_counters(data, rows);
-        options.templates = test::counter_templates();
-        const auto rel = data.settings();
-        running = std::make_unique<test::running_node>(rabbitmq, &rel, options);
-        REQUIRE(running->node().wait_ready(core::deadline::after(15s)));
-    }
-    test::endpoint rabbitmq;
-    test::endpoint where;
-    test::server_control control;
-    test::database data;
-    std::unique_ptr<test::running_node> running;
-};
 
 /// What the callers were told, to be compared with what is in the tables.
 struct account {
@@ -151,7 +133,8 @@ TEST_CASE("four write brokers on overlapping keys: what was acknowledged is what
     constexpr int rows = 12;
     constexpr int envelopes = 150;
     constexpr int size = 6;
-    counters_world world{rows, {.rel = {.read = 1, .write = 4, .bulk = 0}, .max_batch = 32}};
+    test::counters_world world{rows, {.rel = {.read = 1, .write = 4, .bulk = 0}, .max_batch = 32}};
+    world.start();
     const auto seed = std::random_device{}() % 1'000'000U;
     INFO("seed " << seed);
 
@@ -188,7 +171,8 @@ TEST_CASE("four write brokers on overlapping keys: what was acknowledged is what
 TEST_CASE("every message three times at once: one effect, three identical replies") {
     constexpr int messages = 200;
     constexpr int copies = 3;
-    counters_world world{4, {.rel = {.read = 1, .write = 4, .bulk = 0}, .max_batch = 32}};
+    test::counters_world world{4, {.rel = {.read = 1, .write = 4, .bulk = 0}, .max_batch = 32}};
+    world.start();
 
     std::mutex mutex;
     std::map<std::string, std::vector<std::string>> answers;
