@@ -295,7 +295,8 @@ server_control shared_servers() {
     return server_control(required("BEDS_SERVERS_DIR", "shared servers"));
 }
 
-private_servers::private_servers(std::initializer_list<server> which, unsigned mariadb_space)
+private_servers::private_servers(std::initializer_list<server> which,
+                                 std::filesystem::path const& data)
     : server_control(temporary_directory()) {
     std::vector<std::string> arguments{tool(),
                                        "start",
@@ -304,9 +305,9 @@ private_servers::private_servers(std::initializer_list<server> which, unsigned m
                                        "--own",
                                        "--with",
                                        std::to_string(::getpid())};
-    if (mariadb_space != 0) {
-        arguments.emplace_back("--space");
-        arguments.push_back(std::to_string(mariadb_space));
+    if (!data.empty()) {
+        arguments.emplace_back("--data");
+        arguments.push_back(data.string());
     }
     for (auto const one : which)
         arguments.emplace_back(name_of(one));

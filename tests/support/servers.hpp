@@ -104,9 +104,9 @@ inline std::string mariadb_coalesce() {
 /// RabbitMQ and 1 s without. Skips when a server is not installed.
 class private_servers : public server_control {
 public:
-    explicit private_servers(std::initializer_list<server> which) : private_servers(which, 0) {}
-    /// MariaDB with its data on a file system of `mib` MiB, in memory, gone when the server ends.
-    static private_servers mariadb_with_space(unsigned mib) { return {{server::mariadb}, mib}; }
+    /// `data`: a folder for their data elsewhere; empty: beside the rest.
+    explicit private_servers(std::initializer_list<server> which,
+                             std::filesystem::path const& data = {});
     ~private_servers();
     private_servers(private_servers const&) = delete;
     private_servers& operator=(private_servers const&) = delete;
@@ -119,8 +119,6 @@ public:
     std::string const& variable(std::string const& name) const { return variables_.at(name); }
 
 private:
-    private_servers(std::initializer_list<server> which, unsigned mariadb_space);
-
     std::map<std::string, std::string> variables_;
 };
 

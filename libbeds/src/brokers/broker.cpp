@@ -1,6 +1,7 @@
 #include "brokers/arrival.hpp"
 #include "brokers/bookkeeping.hpp"
 #include "brokers/event_id.hpp"
+#include "brokers/failure_log.hpp"
 #include "brokers/incoming.hpp"
 #include "brokers/resend.hpp"
 #include "brokers/taken.hpp"
@@ -49,7 +50,8 @@ struct broker::impl {
          adapters::session_context context)
         : given(std::move(settings)), log(context.log), decoder(limits(given)),
           writer(wire::reply_limits{.max_reply = given.max_reply}), events(given.event_prefix),
-          books(registry->all().size()), reconnect(amqp::reconnect_policy{}, amqp::system_random()),
+          failures(log, given.name), books(registry->all().size()),
+          reconnect(amqp::reconnect_policy{}, amqp::system_random()),
           catalog_queue(amqp::catalog_queue(given.queue_tag)), again(given.amqp.user, given.name),
           random(std::random_device{}()) {
         context.name = given.name;
@@ -62,7 +64,7 @@ struct broker::impl {
                 std::max<decltype(given.amqp.heartbeat)>(given.amqp.heartbeat, 900s);
         }
         options.longest_work =
-            std::min<std::chrono::milliseconds>(options.longest_work, given.amqp.heartbeat * 2 / 3);
+            std::min(options.longest_work, std::chrono::milliseconds{given.amqp.heartbeat} * 2 / 3);
         work.emplace(std::move(registry), std::move(adapters), given.connection, std::move(context),
                      options);
         confirmed = given.op_class != core::op_class::read;
@@ -80,6 +82,7 @@ struct broker::impl {
     wire::request_decoder decoder;
     wire::reply_writer writer;
     event_ids events;
+    failure_log failures;
     observe::ledger books;
     amqp::reconnect_fsm reconnect;
     std::optional<factory::factory> work;
@@ -135,7 +138,7 @@ struct broker::impl {
     /// Longest time that one call to RabbitMQ may take; below the heartbeat, which would end it.
     [[nodiscard]] core::deadline amqp_limit() const {
         return core::deadline::after(
-            std::clamp<std::chrono::milliseconds>(given.amqp.heartbeat * 3 / 4, 1'000ms, 30'000ms));
+            std::clamp(std::chrono::milliseconds{given.amqp.heartbeat} * 3 / 4, 1'000ms, 30'000ms));
     }
 
     [[nodiscard]] core::deadline drain_limit() const {
@@ -401,13 +404,14 @@ struct broker::impl {
             say(level::error, "BEDS_BROKER_FAILED", failed.what());
             note_amqp("begins anew after a failure of its own");
             disconnect();
-            reconnect.attempt_failed(amqp::connect_failure::refused,
+            reconnect.attempt_failed(amqp::connect_failure::unreachable,
                                      std::chrono::steady_clock::now());
         }
     }
 
     void idle() {
         const auto now = std::chrono::steady_clock::now();
+        failures.sum_up(now);
         if (now < next_idle) {
             return;
         }
@@ -510,6 +514,7 @@ struct broker::impl {
             }
             enter_as_settled(books, chunk, messages);
             const auto now = std::chrono::steady_clock::now();
+            failures.enter(chunk, messages, now);
             counters.note_turn(now);
             counters.message_time.add(
                 static_cast<std::uint64_t>(
@@ -852,8 +857,8 @@ struct broker::impl {
         live::add(counters.dead);
         entry.after = what_next::dead_letter;
         say(level::warning, "BEDS_DEAD_LETTER",
-            std::string{"a request that nobody can be told about went to the dead queue: "} +
-                std::string{to_string(why.code)});
+            "a request that nobody can be told about went to the dead queue: code=" +
+                std::string{to_string(why.code)} + " event=" + std::string{entry.event});
     }
 
     /// Once for the whole batch.

@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <optional>
+#include <stdexcept>
 #include <thread>
 #include <utility>
 
@@ -71,7 +72,8 @@ std::optional<order> action_of(std::string_view word, std::string_view value,
     }
     for (const auto& [name, what] : {std::pair{std::string_view{"kill"}, action::kill},
                                      std::pair{std::string_view{"abort"}, action::abort},
-                                     std::pair{std::string_view{"stop"}, action::stop}}) {
+                                     std::pair{std::string_view{"stop"}, action::stop},
+                                     std::pair{std::string_view{"throw"}, action::defect}}) {
         if (part == name) {
             return order{.what = what};
         }
@@ -164,6 +166,8 @@ void hit(std::string_view name, std::string_view message_id) {
         case action::sleep:
             std::this_thread::sleep_for(each.pause);
             break;
+        case action::defect:
+            throw std::runtime_error{"the fail point " + std::string{name}};
         case action::error:
             throw error(each.code, "the fail point " + std::string{name},
                         {.handle = handle_state::broken});

@@ -8,11 +8,13 @@
 /// is read from the environment when the program starts; text that is not understood ends it. Each
 /// entry is the name of a point, conditions and one action, with colons between them:
 ///
-///     hit=N             only the Nth time (of those that meet the other condition); else every
-///     time if_message_id=ID  only for the message with this id, at points that know it:
-///     after_deliver kill, abort       SIGKILL, std::abort() stop              SIGSTOP: the test
-///     does what it wants meanwhile and sends SIGCONT sleep=MS          milliseconds error=CODE
-///     throws core::error with this code of core::errc
+/// - hit=N: only the Nth time (of those that meet the other condition); else every time
+/// - if_message_id=ID: only for the message with this id, at points that know it: after_deliver
+/// - kill, abort: SIGKILL, std::abort()
+/// - stop: SIGSTOP; the test does what it wants meanwhile and sends SIGCONT
+/// - sleep=MS: milliseconds
+/// - error=CODE: throws core::error with this code of core::errc
+/// - throw: throws std::runtime_error, as a defect would
 ///
 /// The points, in the order in which a message meets them: after_deliver, after_validate, db_begin,
 /// effect_done, inbox_written, before_commit, after_commit, reply_published, reply_confirmed,

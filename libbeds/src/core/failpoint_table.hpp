@@ -11,7 +11,7 @@
 
 namespace beds::core::failpoint {
 
-enum class action { kill, abort, stop, sleep, error };
+enum class action { kill, abort, stop, sleep, error, defect };
 
 /// What is to be done at a point.
 struct order {

@@ -45,6 +45,7 @@ TEST_CASE("the actions of fail points") {
     CHECK(only("db_begin:error=unreachable").what == action::error);
     CHECK(only("db_begin:error=unreachable").code == errc::unreachable);
     CHECK(only("db_begin:error=outcome_unknown").code == errc::outcome_unknown);
+    CHECK(only("db_begin:throw").what == action::defect);
 }
 
 TEST_CASE("fail points that are not understood are refused") {

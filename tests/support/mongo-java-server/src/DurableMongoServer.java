@@ -14,6 +14,7 @@ import java.util.Base64;
 import java.util.Locale;
 import java.util.Set;
 import org.h2.mvstore.MVStore;
+import org.h2.mvstore.MVStoreException;
 
 /**
  * A MongoDB-speaking server for tests whose acknowledged writes survive kill -9: the store is
@@ -42,8 +43,18 @@ public final class DurableMongoServer {
                 try {
                     return super.handleMessage(message);
                 } finally {
-                    commit();
+                    commitOrEnd();
                 }
+            }
+        }
+
+        /** As mongod does: what cannot be written must not be answered, now or later. */
+        private void commitOrEnd() {
+            try {
+                commit();
+            } catch (MVStoreException unwritable) {
+                unwritable.printStackTrace();
+                Runtime.getRuntime().halt(1);
             }
         }
     }
