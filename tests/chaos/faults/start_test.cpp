@@ -87,6 +87,22 @@ TEST_CASE("the node comes first, then RabbitMQ, then MariaDB") {
     CHECK(world.data.number("SELECT value FROM counters WHERE id = 1") == 1);
 }
 
+TEST_CASE("RabbitMQ comes after MariaDB and the node") {
+    chaos_world world;
+    servers().stop(server::rabbitmq);
+    world.start();
+    const auto until = core::deadline::after(10s);
+    while (!is_ready(world, "database rel") && !until.expired()) {
+        std::this_thread::sleep_for(20ms);
+    }
+    CHECK(is_ready(world, "database rel"));
+    CHECK_FALSE(is_ready(world, "rabbitmq"));
+    CHECK(world.running->node().status().live);
+    servers().start(server::rabbitmq);
+    CHECK(world.ready());
+    CHECK(world.running->new_client()->call(raise(1), 5s).ok());
+}
+
 TEST_CASE("the node comes first, then MariaDB, then RabbitMQ") {
     chaos_world world;
     servers().stop(server::rabbitmq);

@@ -35,21 +35,24 @@ database = "d"
 
 } // namespace
 
-TEST_CASE("with its servers the node becomes ready, tells systemd, and stops in order") {
+TEST_CASE("with its servers and a credential of systemd the node becomes ready, tells it, and "
+          "stops in order") {
     const auto amqp = beds::test::require_amqp();
     const auto mariadb = beds::test::require_mariadb();
     const folder node;
     const notify_socket manager{node.path("notify")};
-    node.write("beds.toml",
-               broker_service(amqp, "{ read = 2, write = 1 }") + "[rel_services.rel]\nhost = " +
-                   in_quotes(mariadb.host) + "\nport = " + std::to_string(mariadb.port) +
-                   "\nuser = " + in_quotes(mariadb.user) +
-                   "\npass_file = \"pass\"\ndatabase = " + in_quotes(mariadb.path) + "\n");
-    node.write("pass", mariadb.password + "\n");
+    node.write("beds.toml", broker_service(amqp, "{ read = 2, write = 1 }") +
+                                "[rel_services.rel]\nhost = " + in_quotes(mariadb.host) +
+                                "\nport = " + std::to_string(mariadb.port) +
+                                "\nuser = " + in_quotes(mariadb.user) +
+                                "\npass_file = \"${CREDENTIALS_DIRECTORY}/mariadb\"\ndatabase = " +
+                                in_quotes(mariadb.path) + "\n");
+    node.write("credentials/mariadb", mariadb.password + "\n");
     node.write("templates/countries.toml", countries);
     process bedsd{node,
                   {BEDSD_PROGRAM, "--config", node.path("beds.toml").string()},
-                  {manager.variable(), "TEST_AMQP_PASS=" + amqp.password}};
+                  {manager.variable(), "TEST_AMQP_PASS=" + amqp.password,
+                   "CREDENTIALS_DIRECTORY=" + node.path("credentials").string()}};
     if (BEDSD_WITH_SYSTEMD != 0) {
         const auto ready = manager.wait_for("READY=1", 20s);
         INFO(node.read("err"));
