@@ -27,10 +27,10 @@ key = ["id"]
 id = { type = "int64" }
 )";
 
-/// A virtual host and accounts that do not exist before they are imported, gone with the test.
-class prepared_rabbitmq {
+/// A RabbitMQ of this test alone, in which there is nothing yet but its administrator.
+class fresh_rabbitmq {
 public:
-    prepared_rabbitmq() : amqp(test::require_amqp()), control(test::shared_servers()) {
+    fresh_rabbitmq() : control{test::server::rabbitmq}, amqp(control.amqp()) {
         files.write("node.pass", "Kn0ten\n");
         files.write("app.pass", "4nwendung\n");
         files.write("templates/items.toml", items_template);
@@ -48,20 +48,6 @@ public:
                                         "user = \"u\"\npass = \"p\"\ndatabase = \"d\"\n")
                 .string();
     }
-    ~prepared_rabbitmq() {
-        const auto undo = [&](std::string what, std::string of) {
-            try {
-                control.rabbitmqctl({what, of});
-            } catch (const std::exception&) {
-                // It was not made.
-            }
-        };
-        undo("delete_vhost", name);
-        undo("delete_user", name + "_node");
-        undo("delete_user", name + "_app");
-    }
-    prepared_rabbitmq(const prepared_rabbitmq&) = delete;
-    prepared_rabbitmq& operator=(const prepared_rabbitmq&) = delete;
 
     answer ask(std::vector<std::string> arguments,
                const std::vector<std::string>& environment = {}) const {
@@ -82,8 +68,8 @@ public:
                "/" + name;
     }
 
+    test::private_servers control;
     test::endpoint amqp;
-    test::server_control control;
     std::string name = test::unique_name();
     folder files;
     std::string config;
@@ -92,7 +78,7 @@ public:
 } // namespace
 
 TEST_CASE("what topology prints is imported, and a node that declares nothing serves with it") {
-    prepared_rabbitmq here;
+    fresh_rabbitmq here;
     const auto definitions =
         here.ask({"topology", "--config", here.config, "--definitions", "--application",
                   here.name + "_app=" + here.files.path("app.pass").string()});

@@ -103,3 +103,23 @@ TEST_CASE("a queue of another kind is named with the argument that differs, unti
     CHECK(node->wait_ready(soon()));
     CHECK(client->call(put(1), soon()).ok());
 }
+
+TEST_CASE("a virtual host that is not there is named, and waited for") {
+    auto rabbitmq = test::require_amqp();
+    const auto control = test::shared_servers();
+    rabbitmq.path = test::unique_name("v");
+    const auto tag = test::unique_name("t") + "_";
+    const auto node = node_on(rabbitmq, tag);
+    CHECK_FALSE(node->wait_ready(core::deadline::after(1s)));
+    const auto status = node->status();
+    CHECK(status.live);
+    const auto& trouble = status.dependencies.front().trouble;
+    INFO(trouble);
+    CHECK(trouble.find(rabbitmq.path) != std::string::npos);
+    control.rabbitmqctl({"add_vhost", rabbitmq.path});
+    control.rabbitmqctl({"set_permissions", "-p", rabbitmq.path, rabbitmq.user, ".*", ".*", ".*"});
+    CHECK(node->wait_ready(soon()));
+    CHECK(test::client_on(rabbitmq, tag)->call(put(1), soon()).ok());
+    node->stop(soon());
+    control.rabbitmqctl({"delete_vhost", rabbitmq.path});
+}
