@@ -9,7 +9,7 @@ namespace bedsd {
 
 signal_queue::signal_queue() {
     sigemptyset(&taken_);
-    for (const int each : {SIGTERM, SIGINT, SIGHUP}) {
+    for (const int each : {SIGTERM, SIGINT, SIGHUP, SIGUSR1}) {
         sigaddset(&taken_, each);
     }
     ::pthread_sigmask(SIG_BLOCK, &taken_, nullptr);

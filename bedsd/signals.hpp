@@ -5,8 +5,9 @@
 
 namespace bedsd {
 
-/// SIGTERM, SIGINT and SIGHUP, taken one after the other by one thread instead of interrupting any.
-/// Make it before threads are started: they inherit that these signals are blocked.
+/// SIGTERM, SIGINT, SIGHUP and SIGUSR1, taken one after the other by one thread instead of
+/// interrupting any. Make it before threads are started: they inherit that these signals are
+/// blocked.
 class signal_queue {
 public:
     signal_queue();

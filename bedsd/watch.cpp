@@ -12,7 +12,7 @@ namespace bedsd {
 using beds::core::deadline;
 using beds::observe::level;
 
-exit_code watch(const beds::node::node& node, const beds::config::admin_settings& admin,
+exit_code watch(beds::node::node& node, const beds::config::admin_settings& admin,
                 const beds::observe::log_sink& log, const signal_queue& signals,
                 service_notifier& notifier) {
     const auto give_up =
@@ -24,6 +24,8 @@ exit_code watch(const beds::node::node& node, const beds::config::admin_settings
         if (taken == SIGHUP) {
             log.write(level::warning, "BEDSD_HANGUP", "bedsd",
                       "SIGHUP is reserved; restart to read the configuration again");
+        } else if (taken == SIGUSR1) {
+            node.replace_brokers(); // returns at once, and says in the log what comes of it
         }
         const auto status = node.status();
         notifier.status(status_text(status));

@@ -10,9 +10,10 @@
 
 namespace bedsd {
 
-/// Tells the service manager and the log how a started node is, until SIGTERM or SIGINT asks for
-/// the end (`ok`), or `start_timeout` is over and it was never ready (`unreachable`).
-exit_code watch(const beds::node::node& node, const beds::config::admin_settings& admin,
+/// Tells the service manager and the log how a started node is, and replaces its brokers on
+/// SIGUSR1, until SIGTERM or SIGINT asks for the end (`ok`), or `start_timeout` is over and it was
+/// never ready (`unreachable`).
+exit_code watch(beds::node::node& node, const beds::config::admin_settings& admin,
                 const beds::observe::log_sink& log, const signal_queue& signals,
                 service_notifier& notifier);
 

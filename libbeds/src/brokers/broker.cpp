@@ -19,6 +19,7 @@
 #include <algorithm>
 #include <atomic>
 #include <exception>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <pthread.h>
@@ -54,8 +55,7 @@ struct broker::impl {
           reconnect(amqp::reconnect_policy{}, amqp::system_random()),
           catalog_queue(amqp::catalog_queue(given.queue_tag)), again(given.amqp.user, given.name),
           random(std::random_device{}()) {
-        context.name = given.name;
-        auto options = given.factory;
+        auto& options = given.factory;
         options.highest_class = given.op_class;
         options.strict_route = given.strict_route;
         if (given.op_class == core::op_class::bulk) {
@@ -65,8 +65,11 @@ struct broker::impl {
         }
         options.longest_work =
             std::min(options.longest_work, std::chrono::milliseconds{given.amqp.heartbeat} * 2 / 3);
-        work.emplace(std::move(registry), std::move(adapters), given.connection, std::move(context),
-                     options);
+        context.name = given.name;
+        make_work = [this, registry, adapters = std::move(adapters), context = std::move(context)] {
+            work.emplace(registry, adapters, given.connection, context, given.factory);
+        };
+        make_work();
         confirmed = given.op_class != core::op_class::read;
         counters.books = &books;
     }
@@ -85,7 +88,8 @@ struct broker::impl {
     failure_log failures;
     observe::ledger books;
     amqp::reconnect_fsm reconnect;
-    std::optional<factory::factory> work;
+    std::optional<factory::factory> work; ///< not while the broker is stopped
+    std::function<void()> make_work;
     bool confirmed = false; ///< replies are waited for before the request is acknowledged
 
     std::optional<amqp::consumer_connection> in;
@@ -118,6 +122,7 @@ struct broker::impl {
     std::atomic<broker_state> state{broker_state::starting};
     std::atomic<bool> stopping{false};
     std::atomic<bool> abandon{false};
+    std::atomic<bool> being_replaced{false};
     mutable std::mutex mutex; // guards what other threads ask rarely
     core::deadline stop_until = core::deadline::never();
     static constexpr const char* amqp_unseen = "not connected to RabbitMQ yet";
@@ -320,8 +325,10 @@ struct broker::impl {
             amqp_arrival.note();
             counters.amqp_connected.store(true, std::memory_order_relaxed);
             note_amqp({});
+            being_replaced = false;
             return true;
         } catch (const core::error& failed) {
+            being_replaced = false;
             disconnect();
             const bool refused = failed.code() == core::errc::refused ||
                                  failed.code() == core::errc::topology_conflict;
@@ -352,7 +359,28 @@ struct broker::impl {
         }
         counters.turn.store(0, std::memory_order_relaxed);
         disconnect();
+        given.factory.connects_before = work->connects();
+        counters.backend_connected.store(false, std::memory_order_relaxed);
+        work.reset(); // with its session, on the session's own thread
         state = broker_state::stopped;
+    }
+
+    /// After `run` has ended: as new, but for what it counted.
+    void begin_anew() {
+        stopping = false;
+        state = broker_state::starting;
+        reconnect = amqp::reconnect_fsm{amqp::reconnect_policy{}, amqp::system_random()};
+        memory.reset(0);
+        body = {};
+        next_idle = {};
+        {
+            const std::lock_guard lock{mutex};
+            stop_until = core::deadline::never();
+        }
+        note(amqp_trouble, amqp_noted = amqp_unseen);
+        note(backend_trouble, backend_noted = backend_unseen);
+        wake.clear();
+        make_work();
     }
 
     /// One turn. Nothing that happens in it ends the thread.
@@ -425,14 +453,13 @@ struct broker::impl {
             if (!in || !out || !in->is_open() || !out->is_open()) {
                 return;
             }
-            const auto until = drain_limit();
             for (const auto consumer :
                  {request_consumer, catalog_consumer, quarantine_consumer, again_consumer}) {
                 if (consumer != no_consumer) {
-                    in->cancel(consumer, until);
+                    in->cancel(consumer, batch_limit());
                 }
             }
-            while (!until.expired() && !abandon) {
+            while (!out_of_time()) {
                 deliveries.clear();
                 if (in->drain(deliveries, given.prefetch, 0ms) == 0) {
                     break;
@@ -440,6 +467,7 @@ struct broker::impl {
                 work_on_deliveries();
             }
             deliveries.clear();
+            const auto until = batch_limit();
             out->close(until);
             // RabbitMQ does not answer acknowledgements, and a quorum queue may hold the last ones
             // back for a moment: what it has not worked through when the connection ends comes
@@ -891,8 +919,13 @@ broker::~broker() {
 }
 
 void broker::start() {
-    impl_->amqp_arrival.start();
-    impl_->backend_arrival.start();
+    if (impl_->state == broker_state::stopped) {
+        join();
+        impl_->begin_anew();
+    } else {
+        impl_->amqp_arrival.start();
+        impl_->backend_arrival.start();
+    }
     impl_->thread = std::thread{[this] {
         // Shown by top -H and gdb; at most 15 characters.
         ::pthread_setname_np(::pthread_self(), impl_->given.name.substr(0, 15).c_str());
@@ -907,6 +940,15 @@ void broker::stop(core::deadline until) {
     }
     impl_->stopping = true;
     impl_->wake.set();
+}
+
+void broker::retire() {
+    impl_->being_replaced = true;
+    stop(core::deadline::never());
+}
+
+bool broker::being_replaced() const {
+    return impl_->being_replaced;
 }
 
 void broker::join() {

@@ -1203,7 +1203,8 @@ struct factory::impl {
         live::add(counters->ok, ok);
         live::add(counters->errors, results.size() - ok);
         live::add(counters->unknown, unknown);
-        counters->backend_connects.store(connects, std::memory_order_relaxed);
+        counters->backend_connects.store(given.connects_before + connects,
+                                         std::memory_order_relaxed);
         counters->backend_connected.store(session != nullptr && session->usable(),
                                           std::memory_order_relaxed);
         if (results.size() > counters->largest_batch.load(std::memory_order_relaxed)) {
@@ -1251,7 +1252,7 @@ bool factory::connected() const {
 }
 
 std::uint64_t factory::connects() const {
-    return impl_->connects;
+    return impl_->given.connects_before + impl_->connects;
 }
 
 const std::string& factory::last_error() const {

@@ -1,3 +1,4 @@
+#include "brokers/replacement.hpp"
 #include "role_templates.hpp"
 
 #include <beds/amqp/connection.hpp>
@@ -9,6 +10,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <condition_variable>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -56,6 +58,12 @@ struct node::impl {
     std::atomic<bool> started{false};
     std::atomic<bool> stopping{false};
     std::atomic<bool> stopped{false};
+    std::mutex replacing; // what is below
+    std::condition_variable replacing_changed;
+    replacement_status replacement;
+    std::thread replacer;
+
+    ~impl() { end_replacement(); }
 
     /// Runs one step and reports it; what it throws stops the IPL.
     template <class Step>
@@ -242,6 +250,152 @@ struct node::impl {
         return std::to_string(count) + " broker(s)";
     }
 
+    // ---- replacing brokers -------------------------------------------------------------------
+
+    struct group {
+        brokers::broker_pool* pool;
+        brokers::replacement order;
+
+        [[nodiscard]] brokers::broker& current() const { return *pool->brokers()[order.current()]; }
+        [[nodiscard]] brokers::broker_view view() const {
+            const auto& broker = current();
+            const auto counters = broker.counters();
+            return {.stopped = broker.state() == brokers::broker_state::stopped,
+                    .tried = !broker.being_replaced(),
+                    .serves = counters.amqp_connected && counters.backend_connected};
+        }
+    };
+
+    bool replace_brokers() {
+        std::vector<group> groups;
+        replacement_status begun{.under_way = true, .replaced = 0, .of = 0};
+        std::unique_lock lock{replacing}; // no log is written under it
+        const bool possible = started && !stopping && !replacement.under_way;
+        if (!possible) {
+            const auto before = replacement;
+            lock.unlock();
+            log.write(observe::level::info, "BEDS_REPLACE_IGNORED", "node",
+                      before.under_way ? "brokers are being replaced already: " + text_of(before)
+                                       : "brokers are not replaced: the node does not run");
+            return false;
+        }
+        for (const auto& role : roles) {
+            for (const auto& pool : role.pools) {
+                const auto count = pool->brokers().size();
+                groups.push_back({pool.get(), {count, given.admin.drain_timeout}});
+                begun.of += count;
+            }
+        }
+        replacement = begun;
+        lock.unlock();
+        log.write(observe::level::info, "BEDS_REPLACE", "node",
+                  "replacing " + std::to_string(begun.of) + " broker(s) of " +
+                      std::to_string(groups.size()) + " group(s), one of each at a time");
+        lock.lock();
+        if (replacer.joinable()) {
+            replacer.join(); // the last thing it did was to say that none is under way
+        }
+        if (stopping) {
+            replacement.under_way = false;
+            return false;
+        }
+        replacer = std::thread{[this, groups = std::move(groups)]() mutable { replace(groups); }};
+        return true;
+    }
+
+    static std::string text_of(const replacement_status& progress) {
+        return std::to_string(progress.replaced) + " of " + std::to_string(progress.of) +
+               " replaced";
+    }
+
+    /// The replacer's thread.
+    void replace(std::vector<group>& groups) {
+        constexpr auto look = 2ms;
+        const auto began = std::chrono::steady_clock::now();
+        std::unique_lock lock{replacing};
+        for (bool going = true; going && !stopping;) {
+            going = false;
+            replacement.replaced = 0;
+            for (auto& each : groups) {
+                lock.unlock(); // a status does not wait for what is done here
+                step(each);
+                lock.lock();
+                going = going || !each.order.ended();
+                replacement.replaced += each.order.replaced();
+            }
+            if (going) {
+                replacing_changed.wait_for(lock, look, [this] { return stopping.load(); });
+            }
+        }
+        const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(
+            std::chrono::steady_clock::now() - began);
+        const auto last = replacement;
+        lock.unlock();
+        const bool all = last.replaced == last.of;
+        log.write(all ? observe::level::info : observe::level::warning, "BEDS_REPLACED", "node",
+                  text_of(last) + " in " + std::to_string(took.count()) + " ms" +
+                      (stopping && !all ? ", then the node was stopped" : ""));
+        lock.lock();
+        replacement.under_way = false;
+    }
+
+    void step(group& of) {
+        using action = brokers::replacement::action;
+        if (of.order.ended()) {
+            return;
+        }
+        const auto seen = of.view();
+        auto& broker = of.current();
+        const auto& name = broker.settings().name;
+        switch (of.order.next(seen, std::chrono::steady_clock::now())) {
+        case action::retire:
+            broker.retire();
+            break;
+        case action::start:
+            start_anew(broker);
+            break;
+        case action::tell:
+            log.write(observe::level::warning, "BEDS_REPLACE_LATE", name,
+                      "still at a batch after admin.drain_timeout; it is replaced when that ends");
+            break;
+        case action::give_up:
+            log.write(observe::level::error, "BEDS_REPLACE_GAVE_UP", name,
+                      "does not serve after admin.drain_timeout: the rest of its group is not "
+                      "replaced; RabbitMQ: " +
+                          or_well(broker.amqp_trouble()) +
+                          "; database: " + or_well(broker.backend_trouble()));
+            break;
+        case action::wait:
+        case action::done:
+            break;
+        }
+    }
+
+    void start_anew(brokers::broker& broker) const {
+        try {
+            broker.start();
+        } catch (const std::exception& failed) { // no thread, no memory: told as not serving
+            log.write(observe::level::error, "BEDS_BROKER_FAILED", broker.settings().name,
+                      failed.what());
+        }
+    }
+
+    static std::string or_well(const std::string& trouble) {
+        return trouble.empty() ? "can be used" : trouble;
+    }
+
+    /// After it no broker is started anew.
+    void end_replacement() {
+        {
+            const std::lock_guard lock{replacing};
+            stopping = true;
+        }
+        replacing_changed.notify_all();
+        if (replacer.joinable()) {
+            replacer.join();
+        }
+    }
+
     void prepare() {
         steps.clear();
         step("configuration", [&] { return check_configuration(); });
@@ -259,14 +413,20 @@ struct node::impl {
         return true;
     }
 
-    [[nodiscard]] node_status status() const {
+    [[nodiscard]] node_status status() {
         node_status made;
+        {
+            const std::lock_guard lock{replacing};
+            made.replacement = replacement;
+        }
         made.live = started && !stopped;
         std::map<std::string, dependency> databases;
         for (const auto& role : roles) {
             dependency rabbitmq{"rabbitmq " + role.role, true, true, {}, {}};
             for (const auto& pool : role.pools) {
                 for (const auto& one : pool->brokers()) {
+                    // Asked first: one that serves again by now is seen as connected.
+                    const bool counted = !one->being_replaced(); // else the others serve
                     auto counters = one->counters();
                     auto& database = databases
                                          .try_emplace(pool->connection(),
@@ -278,11 +438,11 @@ struct node::impl {
                                          .first->second;
                     // Connected, and yet in trouble: RabbitMQ blocks publishers.
                     if (auto trouble = one->amqp_trouble();
-                        !counters.amqp_connected || !trouble.empty()) {
+                        counted && (!counters.amqp_connected || !trouble.empty())) {
                         rabbitmq.ready = false;
                         rabbitmq.trouble = std::move(trouble);
                     }
-                    if (!counters.backend_connected) {
+                    if (counted && !counters.backend_connected) {
                         database.ready = false;
                         database.trouble = one->backend_trouble();
                     }
@@ -397,6 +557,7 @@ node::node(config::settings settings, observe::log_sink log)
     : impl_(std::make_unique<impl>(std::move(settings), std::move(log))) {}
 
 node::~node() {
+    impl_->end_replacement();
     // Brokers first: their sessions are watched by the supervisor.
     impl_->roles.clear();
 }
@@ -486,9 +647,13 @@ std::vector<queue_length> node::queue_lengths(core::deadline until) const {
     return impl_->queue_lengths(until);
 }
 
+bool node::replace_brokers() {
+    return impl_->replace_brokers();
+}
+
 bool node::stop(core::deadline until) {
     auto& self = *impl_;
-    self.stopping = true;
+    self.end_replacement();
     for (const auto& role : self.roles) {
         for (const auto& pool : role.pools) {
             pool->stop(until);

@@ -66,6 +66,41 @@ TEST_CASE("with its servers and a credential of systemd the node becomes ready, 
     CHECK(node.read("err").find("error") == std::string::npos);
 }
 
+TEST_CASE("SIGUSR1 replaces the brokers of a running node") {
+    const auto amqp = beds::test::require_amqp();
+    const auto mariadb = beds::test::require_mariadb();
+    const folder node;
+    node.write("beds.toml",
+               broker_service(amqp, "{ read = 2, write = 1 }") + "[rel_services.rel]\nhost = " +
+                   in_quotes(mariadb.host) + "\nport = " + std::to_string(mariadb.port) +
+                   "\nuser = " + in_quotes(mariadb.user) +
+                   "\npass_file = \"pass\"\ndatabase = " + in_quotes(mariadb.path) + "\n");
+    node.write("pass", mariadb.password + "\n");
+    node.write("templates/countries.toml", countries);
+    process bedsd{node,
+                  {BEDSD_PROGRAM, "--config", node.path("beds.toml").string()},
+                  {"TEST_AMQP_PASS=" + amqp.password}};
+    const auto said = [&](std::string_view what) {
+        const auto until = std::chrono::steady_clock::now() + 20s;
+        while (std::chrono::steady_clock::now() < until) {
+            if (contains(node.read("err"), what)) {
+                return true;
+            }
+            ::poll(nullptr, 0, 10);
+        }
+        return false;
+    };
+    REQUIRE(said("database rel: ok"));
+    bedsd.signal(SIGUSR1);
+    CHECK(said("replacing 3 broker(s) of 2 group(s)"));
+    CHECK(said("3 of 3 replaced"));
+    CHECK(bedsd.wait(0ms) == -1);
+    bedsd.signal(SIGTERM);
+    CHECK(bedsd.wait(20s) == 0);
+    INFO(node.read("err"));
+    CHECK_FALSE(contains(node.read("err"), "warning"));
+}
+
 TEST_CASE("an optional database that is away is named in a status that is ready") {
     const auto amqp = beds::test::require_amqp();
     if (BEDSD_WITH_SYSTEMD == 0) {

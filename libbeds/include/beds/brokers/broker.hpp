@@ -81,7 +81,15 @@ public:
     broker(const broker&) = delete;
     broker& operator=(const broker&) = delete;
 
+    /// Throws core::error when the factory cannot be made. May be called again once the state is
+    /// `stopped`: it begins anew then, with a thread, connections and a database session of its
+    /// own, and goes on counting where it was.
     void start();
+    /// As `stop` with all the time that a batch may take, in order to be started again. What it
+    /// does not hold is left to the other brokers of its queue, or waits there.
+    void retire();
+    /// From `retire` until it was started again and has tried to reach both of its servers.
+    [[nodiscard]] bool being_replaced() const;
     /// Begins an orderly stop and returns at once: stop consuming, finish, reply, acknowledge. Work
     /// that is not finished by the deadline goes back to its queue.
     void stop(core::deadline until);

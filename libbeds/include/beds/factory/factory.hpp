@@ -54,6 +54,8 @@ struct settings {
     /// How often a batch is run again after deadlocks before its operations end as
     /// BACKEND_CONFLICT.
     unsigned max_reruns = 20;
+    /// Sessions that predecessors made: `connects` counts on from there.
+    std::uint64_t connects_before = 0;
     /// Only one template's operations may share an envelope: `describe` tells clients so.
     bool strict_route = false;
 };
@@ -95,7 +97,7 @@ public:
     /// find it dead, and connects if there is none, in the time that `ensure_session` has.
     void idle(core::deadline until);
     [[nodiscard]] bool connected() const;
-    /// How often a session was made.
+    /// How often a session was made, `settings::connects_before` included.
     [[nodiscard]] std::uint64_t connects() const;
     /// Why the last attempt to connect failed; for operators.
     [[nodiscard]] const std::string& last_error() const;

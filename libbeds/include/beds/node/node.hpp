@@ -45,6 +45,13 @@ struct dependency {
     std::chrono::microseconds waited{0};
 };
 
+/// How far the last `node::replace_brokers` has come.
+struct replacement_status {
+    bool under_way = false;
+    std::size_t replaced = 0;
+    std::size_t of = 0; ///< 0: there was none
+};
+
 struct node_status {
     /// Started, not stopped, and every broker's thread comes round: none has been at one batch for
     /// longer than deadlines, heartbeat and time-outs allow it.
@@ -54,6 +61,7 @@ struct node_status {
     std::vector<dependency> dependencies;
     std::vector<observe::broker_counters> brokers;
     std::vector<std::string> stuck; ///< brokers whose threads do not come round
+    replacement_status replacement;
 };
 
 /// What waits in one queue of RabbitMQ.
@@ -112,6 +120,22 @@ public:
     /// RabbitMQ does not answer is left out. Blocks, no longer than the deadline says for each
     /// role; keeps a connection per role, which is made anew when it is broken.
     [[nodiscard]] std::vector<queue_length> queue_lengths(core::deadline until) const;
+
+    /// Replaces every broker by a fresh one - thread, connections to RabbitMQ, database session -
+    /// while the node serves, and returns at once; `status().replacement` says how far it is. In
+    /// each group (brokers of one role, connection and class) one after the other finishes and
+    /// answers what it holds, gives everything up and begins anew; the next one follows when it
+    /// serves, so a group never has more sessions than configured, and is short of one broker. In
+    /// a group of one, requests wait in their queue for the moment of the change. No request is
+    /// refused or lost; what RabbitMQ had on its way in that moment is delivered again and done
+    /// once. The node stays ready.
+    ///
+    /// A broker that is not finished after `admin.drain_timeout` is named in the log and waited
+    /// for: its deadlines bound it. When a fresh one does not serve in that time although its
+    /// predecessor did, the rest of its group keeps its old brokers. `stop` ends a replacement.
+    ///
+    /// False, and nothing is begun: one is under way already, or the node does not run. Any thread.
+    bool replace_brokers();
 
     /// Orderly stop: stop consuming, finish what is under way, reply, acknowledge. False when work
     /// was left at the deadline; it is delivered again elsewhere, nothing is lost.
