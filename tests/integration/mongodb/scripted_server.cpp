@@ -61,6 +61,7 @@ struct scripted_server::impl {
     mutable std::mutex mutex;
     std::vector<std::string> seen;
     std::vector<std::string> greeted;
+    std::vector<std::string> unlimited;
     std::vector<int> open;
     std::vector<std::thread> connections;
     std::thread acceptor;
@@ -95,6 +96,13 @@ struct scripted_server::impl {
             {
                 const std::lock_guard lock{mutex};
                 (greets ? greeted : seen).push_back(copy);
+                const bool in_no_time = greets || name == "ping" || name == "getMore" ||
+                                        name == "endSessions" || name.starts_with("sasl");
+                bson_iter_t limit;
+                if (!in_no_time && !(bson_iter_init_find(&limit, &command, "maxTimeMS") &&
+                                     bson_iter_as_int64(&limit) > 0)) {
+                    unlimited.push_back(copy);
+                }
             }
             scripted_reply reply;
             if (greets) {
@@ -186,6 +194,11 @@ std::string scripted_server::uri() const {
 std::vector<std::string> scripted_server::commands() const {
     const std::lock_guard lock{impl_->mutex};
     return impl_->seen;
+}
+
+std::vector<std::string> scripted_server::without_limit() const {
+    const std::lock_guard lock{impl_->mutex};
+    return impl_->unlimited;
 }
 
 std::vector<std::string> scripted_server::greetings() const {

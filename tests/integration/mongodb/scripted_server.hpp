@@ -37,6 +37,9 @@ public:
     [[nodiscard]] std::string uri() const;
     /// All commands so far but the driver's own greetings, as canonical Extended JSON.
     [[nodiscard]] std::vector<std::string> commands() const;
+    /// Those of them that would run for as long as they like: the server is not told when to end
+    /// them. Not `ping`, nor `getMore`, with which servers take no limit, nor logging in.
+    [[nodiscard]] std::vector<std::string> without_limit() const;
     /// The driver's greetings alone.
     [[nodiscard]] std::vector<std::string> greetings() const;
     /// Ends all connections that are open now; new ones are taken.

@@ -48,6 +48,11 @@ struct world {
                                  }}})) {
         session->connect(core::deadline::after(std::chrono::seconds{5}));
     }
+    ~world() {
+        for (const auto& command : server.without_limit()) {
+            FAIL_CHECK("no maxTimeMS: " << command);
+        }
+    }
 
     answer run(operations& ops, std::chrono::milliseconds budget = std::chrono::seconds{5}) {
         return test::mongodb::run(*session, ops, core::deadline::after(budget));
@@ -107,7 +112,8 @@ bool contains(const std::vector<std::string>& texts, const std::string& part) {
 TEST_CASE("trouble: refusals of reads") {
     CHECK(fetch_under(refusal(13)) == "error BACKEND_PERMISSION_DENIED none");
     CHECK(fetch_under(refusal(8000)) == "error BACKEND_PERMISSION_DENIED none");
-    CHECK(fetch_under(refusal(50)) == "error DEADLINE_EXCEEDED none");
+    CHECK(fetch_under(refusal(50)) == "expired"); // maxTimeMS
+    CHECK(fetch_under(refusal(262)) == "expired");
     CHECK(fetch_under(refusal(59)) == "error INTERNAL none");
     CHECK(fetch_under(refusal(11600)) == "broken");
     CHECK(fetch_under(refusal(13435)) == "broken");
@@ -135,12 +141,20 @@ TEST_CASE("trouble: errors of single writes") {
     CHECK(insert_under(write_error(13)) == "error BACKEND_PERMISSION_DENIED none");
     CHECK(insert_under(write_error(2)) == "error CONSTRAINT none");
     CHECK(insert_under(write_error(4444)) == "error INTERNAL none");
+    // Of a router: the server that did it, perhaps, was not heard of again.
+    CHECK(insert_under(write_error(89)) == "error BACKEND_UNAVAILABLE unknown");
+    CHECK(insert_under(write_error(11602)) == "error BACKEND_UNAVAILABLE unknown");
+    CHECK(insert_under(write_error(50)) == "error DEADLINE_EXCEEDED unknown");
+    CHECK(insert_under(write_error(10107)) == "error BACKEND_UNAVAILABLE none");
 }
 
 TEST_CASE("trouble: a write that is not kept as asked for is unknown") {
     CHECK(insert_under(
               R"({"ok": 1, "n": 1, "writeConcernError": {"code": 64, "errmsg": "words"}})") ==
           "error BACKEND_UNAVAILABLE unknown");
+    CHECK(insert_under(
+              R"({"ok": 1, "n": 1, "writeConcernError": {"code": 50, "errmsg": "words"}})") ==
+          "error DEADLINE_EXCEEDED unknown");
 }
 
 TEST_CASE("trouble: what only an operator should know is logged, not answered") {
@@ -172,7 +186,16 @@ TEST_CASE("trouble: commands carry a comment and a time limit") {
     on.run(more);
     CHECK(contains(on.server.commands(), R"("comment" : "beds people.fetch")"));
     CHECK(contains(on.server.commands(), R"("comment" : "beds people.insert")"));
-    CHECK(contains(on.server.commands(), R"("maxTimeMS" : )"));
+    // What is left of the five seconds.
+    for (const auto& command : on.server.commands()) {
+        const auto at = command.find(R"("maxTimeMS" : { "$numberLong" : ")");
+        if (command.find("\"ping\"") == std::string::npos) {
+            REQUIRE(at != std::string::npos);
+            const auto limit = std::stoll(command.substr(at + 33));
+            CHECK(limit > 1000);
+            CHECK(limit <= 5000);
+        }
+    }
 
     world old{always(R"({"ok": 1, "n": 1})"), 8};
     operations again;
@@ -348,6 +371,13 @@ TEST_CASE("trouble: a server that stands still") {
     late.insert(target, {{"id", 1}, {"name", "a"}, {"n", 1}});
     CHECK(on.run(late, std::chrono::milliseconds{0}).step == step_result::expired);
     CHECK(on.session->usable());
+}
+
+TEST_CASE("trouble: what works in the background has a limit of its own") {
+    world on{always(R"({"ok": 1, "cursor": {"id": 0, "ns": "db.people", "firstBatch": []}})")};
+    const templates::template_def* const all[] = {&target};
+    on.adapter->inspect(*on.session, all, core::deadline::never());
+    CHECK(contains(on.server.commands(), R"("maxTimeMS" : { "$numberLong" : "30000" })"));
 }
 
 TEST_CASE("trouble: a short count is settled by a look at the keys") {

@@ -81,6 +81,16 @@ bool server_is_leaving(std::int32_t server_code) {
     return std::find(leaving.begin(), leaving.end(), server_code) != leaving.end();
 }
 
+bool time_is_over(std::int32_t server_code) {
+    return server_code == 50 || server_code == 262; // MaxTimeMSExpired, ExceededTimeLimit
+}
+
+bool write_certainly_failed(std::int32_t server_code) {
+    const auto means = meaning_of(server_code).code;
+    return certainly_nothing_done(server_code) ||
+           (means != core::code::backend_unavailable && means != core::code::deadline_exceeded);
+}
+
 std::string_view index_of_duplicate(std::string_view message) {
     constexpr std::string_view before = " index: ";
     constexpr std::string_view after = " dup key";

@@ -35,6 +35,12 @@ bool no_pipeline_began(std::int32_t server_code);
 /// more use.
 bool server_is_leaving(std::int32_t server_code);
 
+/// Did the server end the command because its `maxTimeMS` was over? A write may be half done then.
+bool time_is_over(std::int32_t server_code);
+/// Was this one write of a command certainly not done? Behind a router a write can fail because
+/// the server that did it was not heard of again.
+bool write_certainly_failed(std::int32_t server_code);
+
 /// "name" of "E11000 … index: name dup key: …"; empty when it is not there.
 std::string_view index_of_duplicate(std::string_view message);
 

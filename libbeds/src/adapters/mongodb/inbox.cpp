@@ -118,7 +118,7 @@ void mongodb_session::learn_time(core::deadline until) {
     until_ = until;
     command_.clear();
     command_.int32("isMaster", 1);
-    if (execute_on("admin", aim::write) != ending::answered) {
+    if (execute_on("admin", aim::write, time_limit::none) != ending::answered) {
         return;
     }
     time_learned_ = core::machine_clock().steady_now();
@@ -215,9 +215,6 @@ void mongodb_session::begin_inbox(std::string_view verb, aim what) {
         command_.string("comment", "beds inbox");
     }
     command_.elements_of(what == aim::read ? shared_->read_members() : shared_->write_members());
-    if (what == aim::read) {
-        append_time_limit();
-    }
 }
 
 void mongodb_session::append_inbox_id(std::string_view principal, std::string_view id) {

@@ -140,7 +140,8 @@ mongodb_session::each_document(aim what, const std::function<bool(const bson_ite
         }
         command_.int64("getMore", cursor);
         command_.string("collection", collection);
-        const auto how = execute(what);
+        // Servers refuse a limit here: what is left of the cursor's own goes on.
+        const auto how = execute(what, time_limit::none);
         if (how != ending::answered) {
             return how;
         }

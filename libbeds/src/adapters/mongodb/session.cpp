@@ -13,6 +13,8 @@ namespace {
 
 constexpr std::int32_t wire_4_4 = 9; ///< from here on `comment` is taken by every command
 constexpr auto retry_soon = std::chrono::milliseconds{500};
+/// What nobody waits for ends after this.
+constexpr std::chrono::milliseconds longest_command{30'000};
 
 std::int32_t server_code(const bson_t& reply) {
     bson_iter_t found;
@@ -136,7 +138,7 @@ bool mongodb_session::alive(core::deadline until) {
     until_ = until;
     command_.clear();
     command_.int32("ping", 1);
-    return execute(aim::read) == ending::answered;
+    return execute(aim::read, time_limit::none) == ending::answered;
 }
 
 step_result mongodb_session::begin(work_kind kind, core::deadline until,
@@ -171,11 +173,12 @@ void mongodb_session::rollback() {
     close_unit();
 }
 
-mongodb_session::ending mongodb_session::execute(aim what) {
-    return execute_on(shared_->database().c_str(), what);
+mongodb_session::ending mongodb_session::execute(aim what, time_limit limit) {
+    return execute_on(shared_->database().c_str(), what, limit);
 }
 
-mongodb_session::ending mongodb_session::execute_on(const char* database, aim what) {
+mongodb_session::ending mongodb_session::execute_on(const char* database, aim what,
+                                                    time_limit limit) {
     error_ = {};
     control_.asked = false;
     control_.timed_out = false;
@@ -186,7 +189,10 @@ mongodb_session::ending mongodb_session::execute_on(const char* database, aim wh
         control_.timed_out = true;
         return ending::not_sent;
     }
-    // The server's own limit ends a read first.
+    if (limit == time_limit::deadline) {
+        append_time_limit(command_);
+    }
+    // The server's own limit ends a command first.
     control_.until =
         until_.is_never() ? until_ : core::deadline::at(until_.when() + core::supervisor::grace);
     const auto bytes = command_.finish();
@@ -201,17 +207,29 @@ mongodb_session::ending mongodb_session::execute_on(const char* database, aim wh
     mongoc_client_command_simple(client_.get(), database, &command, preference, reply_.give(),
                                  &error);
     const int ok = said_ok(*reply_.get());
-    if (ok > 0) {
-        return ending::answered;
-    }
-    if (ok == 0) {
-        error_.code = server_code(*reply_.get());
-        error_.message = server_text(*reply_.get());
-        if (!server_is_leaving(error_.code)) {
-            return ending::refused;
+    if (ok >= 0) {
+        bson_iter_t found;
+        bson_iter_t inner;
+        if (ok == 0) {
+            error_.code = server_code(*reply_.get());
+            error_.message = server_text(*reply_.get());
+        } else if (what == aim::write &&
+                   bson_iter_init_find(&found, reply_.get(), "writeConcernError") &&
+                   bson_iter_recurse(&found, &inner) && bson_iter_find(&inner, "code")) {
+            error_.code = static_cast<std::int32_t>(bson_iter_as_int64(&inner));
         }
+        const bool late = time_is_over(error_.code);
+        if (!late && !server_is_leaving(error_.code)) {
+            error_ = ok > 0 ? server_error{} : error_;
+            return ok > 0 ? ending::answered : ending::refused;
+        }
+        control_.timed_out = late;
+        if (late && what == aim::read) {
+            return ending::not_sent; // nothing was done, and the session is as good as before
+        }
+        // A write that was begun: the next session looks up what became of it.
         close();
-        return certainly_nothing_done(error_.code) ? ending::not_sent : ending::lost;
+        return ok == 0 && certainly_nothing_done(error_.code) ? ending::not_sent : ending::lost;
     }
     if (control_.problem.empty()) {
         log(observe::level::warning, "BEDS_MONGODB_LOST",
@@ -238,18 +256,15 @@ void mongodb_session::begin_command(std::string_view verb, std::string_view coll
         command_.string("comment", comment);
     }
     command_.elements_of(what == aim::read ? shared_->read_members() : shared_->write_members());
-    if (what == aim::read) {
-        append_time_limit();
-    }
 }
 
-void mongodb_session::append_time_limit() {
-    if (until_.is_never()) {
-        return;
-    }
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(until_.remaining()).count();
-    command_.int64("maxTimeMS",
-                   std::clamp<std::int64_t>(left, 1, std::numeric_limits<std::int32_t>::max()));
+void mongodb_session::append_time_limit(bson_writer& to) const {
+    const auto left = until_.is_never()
+                          ? longest_command
+                          : std::chrono::ceil<std::chrono::milliseconds>(until_.remaining());
+    // 0 would be none.
+    to.int64("maxTimeMS",
+             std::clamp<std::int64_t>(left.count(), 1, std::numeric_limits<std::int32_t>::max()));
 }
 
 step_result mongodb_session::give_up(run_scope& scope, operation_list rest) {
@@ -402,6 +417,7 @@ const std::vector<std::string>* mongodb_session::index_columns(const std::string
     question.string("listIndexes", collection);
     question.begin_document("cursor");
     question.end();
+    append_time_limit(question);
     const auto bytes = question.finish();
     bson_t command;
     view_bson(command, bytes.data(), bytes.size());

@@ -57,6 +57,11 @@ private:
         lost,     ///< the connection is gone; nobody knows
     };
     enum class aim : std::uint8_t { read, write };
+    /// Does the server end the command by itself when its time is over?
+    enum class time_limit : std::uint8_t {
+        deadline, ///< of those that it serves; without one, `longest_command`
+        none,     ///< it takes no time, or the server takes no limit with it
+    };
 
     /// What the inbox and this session know of one write of the unit.
     struct write_record {
@@ -106,13 +111,13 @@ private:
 
     // session.cpp
     step_result run_kind(run_scope& scope, core::verb verb, operation_list ops);
-    ending execute(aim what);
-    ending execute_on(const char* database, aim what);
+    ending execute(aim what, time_limit limit = time_limit::deadline);
+    ending execute_on(const char* database, aim what, time_limit limit);
     void close();
     [[nodiscard]] bool is_late() const;
     void begin_command(std::string_view verb, std::string_view collection,
                        const bound_operation& op, aim what);
-    void append_time_limit();
+    void append_time_limit(bson_writer& to) const;
     /// Ends what was not run because the connection is gone: the step's result, or outcomes when
     /// something of this group may have been applied.
     step_result give_up(run_scope& scope, operation_list rest);
@@ -236,6 +241,9 @@ private:
     step_result remove_marked(run_scope& scope, operation_list ops);
     step_result delete_marked(run_scope& scope, operation_list ops);
     write_answer read_answer() const;
+    /// The outcome of one write of a command, not by `where`, that the server says failed.
+    core::outcome write_failed(run_scope& scope, const bound_operation& op,
+                               const server_error& error);
 
     std::shared_ptr<const service> shared_;
     session_context context_;

@@ -112,7 +112,6 @@ bool mongodb_session::compares_bytes(const std::string& object) {
     command_.begin_document("filter");
     command_.string("name", object);
     command_.end();
-    append_time_limit();
     if (execute(aim::read) != ending::answered) {
         return false; // not allowed, perhaps: each asks for itself
     }

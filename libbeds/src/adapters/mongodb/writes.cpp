@@ -159,6 +159,17 @@ mongodb_session::write_answer mongodb_session::read_answer() const {
     return answer;
 }
 
+core::outcome mongodb_session::write_failed(run_scope& scope, const bound_operation& op,
+                                            const server_error& error) {
+    auto outcome =
+        failure(scope, op, error,
+                write_certainly_failed(error.code) ? core::effect::none : core::effect::unknown);
+    if (server_is_leaving(error.code)) {
+        close();
+    }
+    return outcome;
+}
+
 encode_problem mongodb_session::append_row(run_scope& scope, const bound_operation& op,
                                            std::span<const assignment> row,
                                            std::optional<field_id>& field) {
@@ -274,8 +285,7 @@ step_result mongodb_session::insert(run_scope& scope, operation_list ops) {
         std::vector<const bound_operation*> unsure;
         for (std::size_t i = 0; i < sent.size(); ++i) {
             if (const auto error = answer.errors.find(i); error != answer.errors.end()) {
-                scope.results[sent[i]->index] =
-                    failure(scope, *sent[i], error->second, core::effect::none);
+                scope.results[sent[i]->index] = write_failed(scope, *sent[i], error->second);
             } else if (answer.concern_failed) {
                 unsure.push_back(sent[i]);
             } else {
@@ -426,8 +436,11 @@ step_result mongodb_session::insert_rows(run_scope& scope, const bound_operation
         const auto answer = read_answer();
         if (!answer.errors.empty()) {
             const auto& [position, error] = *answer.errors.begin();
-            outcome = failure(scope, op, error,
-                              done + position > 0 ? core::effect::applied : core::effect::none);
+            outcome = write_failed(scope, op, error);
+            if (outcome.effect == core::effect::none && done + position > 0) {
+                outcome.effect = core::effect::applied;
+                outcome.at_least_once = tracked(op) == nullptr;
+            }
             if (outcome.effect == core::effect::applied) {
                 const auto detail = std::string{outcome.detail} + "; the " +
                                     std::to_string(done + position) + " rows before it are stored";
@@ -554,8 +567,7 @@ step_result mongodb_session::update_group(run_scope& scope, operation_list ops) 
         std::vector<const bound_operation*> good;
         for (std::size_t i = 0; i < sent.size(); ++i) {
             if (const auto error = answer.errors.find(i); error != answer.errors.end()) {
-                scope.results[sent[i]->index] =
-                    failure(scope, *sent[i], error->second, core::effect::none);
+                scope.results[sent[i]->index] = write_failed(scope, *sent[i], error->second);
             } else {
                 good.push_back(sent[i]);
             }
@@ -779,8 +791,9 @@ step_result mongodb_session::change_one(run_scope& scope, const bound_operation&
     const auto answer = read_answer();
     if (!answer.errors.empty()) {
         // Of many rows, some may have been changed before the one that failed.
-        outcome = failure(scope, op, answer.errors.begin()->second,
-                          by_key ? core::effect::none : core::effect::unknown);
+        const auto& error = answer.errors.begin()->second;
+        outcome = by_key ? write_failed(scope, op, error)
+                         : failure(scope, op, error, core::effect::unknown);
         return step_result::done;
     }
     if (answer.matched > 0) {
@@ -1093,7 +1106,7 @@ step_result mongodb_session::delete_marked(run_scope& scope, operation_list ops)
     for (const auto* op : ops) {
         auto& outcome = scope.results[op->index];
         if (!answer.errors.empty()) {
-            outcome = failure(scope, *op, answer.errors.begin()->second, core::effect::none);
+            outcome = write_failed(scope, *op, answer.errors.begin()->second);
         } else if (!op->expect.empty()) {
             return explain_miss(scope, *op);
         } else {
