@@ -13,15 +13,19 @@ A history is a file of JSON lines. Events of the callers, in the order in which 
     {"event":"expired","id":"w7"}                                         its deadline passed, nobody waits
     {"event":"dead","id":"w7"}                                            found in the dead letters
 
+ok, fail and unknown with `results`: of so many operations (else one).
+
 and at the end, when everything is quiet, what the databases and the node say:
 
     {"event":"effect","id":"w7","where":"marks","count":1}                how often it is there
     {"event":"applied","key":"k","sequence":3}                            in the order in which it happened
     {"event":"books","of":"items.insert","received":9,"replied_ok":8,"rejected":0,"unknown":0,"dead":0,
      "requeued":1,"in_flight":0}
+    {"event":"whole","exact":true}     these are the books of every process, and callers miss no reply
 
 `guarantee` is once, at_least_once or read; a reply that carries at_least_once changes it. `effects` names the places where a write leaves its traces (absent:
-one place without a name). `final`: sending the same id again gets this answer again. `answer` is the reply
+one place without a name). Books that are not `idle` were
+read while something was under way. `exact`: nothing was answered twice either: RabbitMQ and the way to it were unharmed. `final`: sending the same id again gets this answer again. `answer` is the reply
 without what is new in each reply.
 
 The invariants:
@@ -33,7 +37,8 @@ The invariants:
     I5  every request was answered, or is a dead letter, or its deadline passed
     I6  the final answers to one id are the same, byte for byte
     I7  what has a key and a sequence happened in this sequence, without gaps
-    I8  received = replied_ok + rejected + unknown + dead + requeued + in_flight, and nothing is in flight
+    I8  received = replied_ok + rejected + unknown + dead + requeued + in_flight, nothing is in flight, and what
+        callers heard is what was counted as answered (or requeued: what was answered may come again)
 """
 import collections
 import json
@@ -81,6 +86,8 @@ def violations(events):
     there = collections.defaultdict(collections.Counter)  # id: {where: count}
     sequences = collections.defaultdict(list)
     books = []
+    whole = None
+    heard = 0
     for line in events:
         what = line["event"]
         if what == "effect":
@@ -92,6 +99,9 @@ def violations(events):
         if what == "books":
             books.append(line)
             continue
+        if what == "whole":
+            whole = line
+            continue
         request = requests[line["id"]]
         if what == "invoke":
             request.attempts += 1
@@ -99,6 +109,8 @@ def violations(events):
             request.effects = tuple(line.get("effects", [""]))
             request.refused = None
             continue
+        if what in ("ok", "fail", "unknown"):
+            heard += line.get("results", 1)
         if line.get("guarantee") == "at_least_once":
             request.guarantee = "at_least_once"
         if what == "ok":
@@ -145,8 +157,13 @@ def violations(events):
             yield "I7", f"{key} happened in the order {applied}"
     for line in books:
         ends = sum(line[one] for one in ("replied_ok", "rejected", "unknown", "dead", "requeued", "in_flight"))
-        if line["received"] != ends or line["in_flight"]:
+        if line["received"] != ends or (line["in_flight"] and line.get("idle", True)):
             yield "I8", f"the books of {line.get('of', 'the node')} do not close: {line}"
+    if whole is not None:
+        answered = sum(line[one] for line in books for one in ("replied_ok", "rejected", "unknown"))
+        again = sum(line["requeued"] for line in books)
+        if heard > answered + again or (whole["exact"] and heard != answered):
+            yield "I8", f"{heard} results were heard, {answered} were counted as answered and {again} as requeued"
 
 
 def load(path):

@@ -88,6 +88,12 @@ class Servers:
             self.run("stop")
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def ended_by_themselves(self):
+        """Names of those that run no more, though they were started and nobody killed them since."""
+        done = subprocess.run([str(HERE / "servers"), "status", "--dir", str(self.folder)], capture_output=True,
+                              text=True, check=False)
+        return [line.split()[0] for line in done.stdout.splitlines() if line.split()[1] == "stopped"]
+
     def address(self, name):
         url = {"rabbitmq": self.amqp, "mariadb": self.mariadb, "mongodb": self.mongodb}[name]
         return url.hostname, url.port
@@ -298,10 +304,11 @@ class Workload:
 # ---- bedsd -----------------------------------------------------------------------------------------------------
 
 class Node:
-    """bedsd with a folder of its own. `reach` says where it finds a server: Servers or Gates."""
+    """bedsd with a folder of its own. `reach` says where it finds a server: Servers or Gates. `recorder` gets the
+    books of each of its processes that ends in order; those of a process that is killed are lost with it."""
 
-    def __init__(self, program, servers, workload, tag, reach=None, brokers=1, max_batch=4):
-        self.program, self.servers, self.tag = str(program), servers, tag
+    def __init__(self, program, servers, workload, tag, reach=None, brokers=1, max_batch=4, recorder=None):
+        self.program, self.servers, self.tag, self.recorder = str(program), servers, tag, recorder
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="beds-node-"))
         self.pid = None
         self.starts = 0
@@ -365,27 +372,27 @@ connect_timeout = "2s"
 
     def page(self, path):
         """Status and text of one of its admin pages."""
-        url = re.findall(r"BEDS_ADMIN_LISTENING.*?(http://[0-9.:]+)", self.log())[-1] + path
+        def listening():
+            return re.search(r"BEDS_ADMIN_LISTENING.*?(http://[0-9.:]+)", self.log().rpartition("---- start ")[2])
+        url = wait_until(listening, 10, "the node's page").group(1) + path
         try:
             with urllib.request.urlopen(url, timeout=10) as page:
                 return page.status, page.read().decode()
         except urllib.error.HTTPError as refused:
             return refused.code, refused.read().decode()
 
-    def write_books(self, recorder):
-        """What became of everything that this process received, once nothing is under way."""
-        if not self.has_books:
-            return
+    def write_books(self, idle=True):
+        """What became of everything that this process received. `idle`: once nothing is under way."""
         for _ in range(100):
             books = collections.defaultdict(dict)
             for name, template, count in re.findall(
                     r'^beds_(\w+?)(?:_total)?\{template="([^"]*)"\} (\d+)', self.page("/metrics")[1], re.MULTILINE):
                 books[template][name] = int(count)
-            if not any(one["in_flight"] for one in books.values()):
+            if not idle or not any(one["in_flight"] for one in books.values()):
                 break
             time.sleep(0.05)
         for template, one in books.items():
-            recorder.write("books", of=template, **one)
+            self.recorder.write("books", of=template, idle=idle, **one)
 
     def _changed(self):
         pid, status = os.waitpid(self.pid, os.WNOHANG | os.WUNTRACED)
@@ -423,10 +430,13 @@ connect_timeout = "2s"
             os.waitpid(self.pid, 0)
             self.pid = None
 
-    def stop(self, seconds=20):
-        """Ends it in order; returns its exit code, or -1 when it had to be killed."""
-        if self.pid is None:
+    def stop(self, seconds=20, idle=True):
+        """Ends it in order; returns its exit code, or -1 when it had to be killed. `idle`: nothing is under way,
+        or ends soon by itself."""
+        if not self.alive():
             return None
+        if self.recorder is not None and self.has_books:
+            self.write_books(idle)
         self.signal(signal.SIGTERM)
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -461,7 +471,7 @@ class Caller:
         self.open = {}      # id: request
         self.due = {}       # id: when it is sent again
         self.silent = 0     # attempts that nobody answered
-        self.answered = {}  # id: the last reply
+        self.answered = {}  # id: the last reply that says ok, else the first
 
     def connect(self, seconds=60):
         if self.connection is not None and self.connection.is_open and self.channel.is_open:
@@ -524,27 +534,30 @@ class Caller:
     def _on_reply(self, _channel, _method, properties, body):
         name = properties.correlation_id
         reply = json.loads(body)
-        self.answered[name] = reply
         results = reply.get("results", [reply])
         answer = json.dumps({member: reply[member] for member in sorted(reply) if member != "event"})
-        guarantee = {"guarantee": "at_least_once"} if any(
+        more = {"guarantee": "at_least_once"} if any(
             one.get("guarantee") == "at_least_once" for one in results) else {}
         wrong = [one for one in results if one["status"] == "error"] or [
             one for one in results if one["status"] != "ok"]
+        # What comes late does not take back that it was done: a read that is delivered again may fail.
+        if not wrong or name not in self.answered:
+            self.answered[name] = reply
         effects = {one.get("effect", "none") for one in results}
+        more["results"] = len(results)
         if not wrong:
             self.recorder.write("ok", id=name, effect=effects.pop() if len(effects) == 1 else "mixed", answer=answer,
-                                **guarantee)
+                                **more)
             self._done(name)
             return
         code = wrong[0].get("code")
         final = not any(one.get("retryable") or one.get("code") in FOREVER for one in wrong)
         if "unknown" in effects:
-            self.recorder.write("unknown", id=name, code=code, **guarantee)
+            self.recorder.write("unknown", id=name, code=code, **more)
             final = False
         else:
             self.recorder.write("fail", id=name, effect="applied" if "applied" in effects else "none", code=code,
-                                final=final, answer=answer, **guarantee)
+                                final=final, answer=answer, **more)
         if final:
             self._done(name)
         elif name in self.open:

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "support/books.hpp"
 #include "support/servers.hpp"
 
 #include <beds/adapters/mariadb.hpp>
@@ -119,7 +120,8 @@ class running_node {
 public:
     running_node(const endpoint& rabbitmq, const config::rel_service_settings* rel,
                  const node_options& options)
-        : rabbitmq_(rabbitmq), tag_(options.tag.empty() ? unique_name("t") + "_" : options.tag) {
+        : rabbitmq_(rabbitmq), tag_(options.tag.empty() ? unique_name("t") + "_" : options.tag),
+          books_(tag_) {
         config::settings settings;
         settings.id.node = "test";
         settings.templates.directory.clear();
@@ -169,7 +171,12 @@ public:
             node_->add_template(text, "test.toml");
         }
         node_->start();
+        books_.begins();
     }
+    /// Its books must close; see books.hpp.
+    ~running_node() { books_.ends(*node_, log()); }
+    running_node(const running_node&) = delete;
+    running_node& operator=(const running_node&) = delete;
 
     [[nodiscard]] node::node& node() { return *node_; }
     [[nodiscard]] const std::string& tag() const { return tag_; }
@@ -182,7 +189,7 @@ public:
         how.amqp = amqp_settings(rabbitmq_);
         how.amqp.connect_timeout = std::chrono::milliseconds{2'000};
         how.queue_tag = tag_;
-        return client::make_amqp_client(how);
+        return books_.counted(client::make_amqp_client(how));
     }
     /// Sum of one counter over all brokers.
     [[nodiscard]] std::uint64_t sum(std::uint64_t observe::broker_counters::*counter) const {
@@ -196,6 +203,7 @@ public:
 private:
     endpoint rabbitmq_;
     std::string tag_;
+    books books_;
     mutable std::mutex mutex_;
     std::string log_;
     std::unique_ptr<node::node> node_;
@@ -241,6 +249,7 @@ public:
         : tag_(std::move(tag)), in_(amqp_settings(rabbitmq), limit()),
           out_(amqp_settings(rabbitmq), limit()),
           replies_(amqp::reply_queue_name(tag_, rabbitmq.user, unique_name("raw"))) {
+        books{tag_}.somebody_else_asks();
         amqp::topology own;
         own.queues.push_back({replies_, amqp::queue_kind::exclusive, {}});
         in_.declare(own, amqp::declare_mode::active, limit());

@@ -45,13 +45,16 @@ class LifeCycle(unittest.TestCase):
     def prepare(self, rows, nodes):
         self.workload = rig.Workload(self.servers, self.unique, rows)
         self.servers.sql(self.workload.schema())
-        self.nodes += [rig.Node(sys.argv[1], self.servers, self.workload, self.tag, max_batch=64)
+        self.nodes += [rig.Node(sys.argv[1], self.servers, self.workload, self.tag, max_batch=64,
+                                recorder=self.recorder)
                        for _ in range(nodes)]
         return [rig.Request("mariadb_direct", number, f"{self.unique}-{number}") for number in range(1, rows + 1)]
 
     def verify(self, requests):
         self.workload.dump(self.recorder, requests)
         self.recorder.close()
+        if self.nodes[0].has_books:
+            self.assertTrue(any(event["event"] == "books" for event in self.recorder.events))
         self.assertEqual([f"{name}: {text}" for name, text in history.violations(self.recorder.events)], [])
 
     def test_a_message_that_ends_the_process_takes_no_other_with_it(self):
@@ -83,6 +86,7 @@ class LifeCycle(unittest.TestCase):
         self.assertLessEqual(crashes, 5)
         time.sleep(0.5)
         self.assertTrue(node.alive(), node.log())
+        self.assertEqual(node.stop(), 0)
         caller.close()
         self.verify(requests)
 
@@ -99,7 +103,7 @@ class LifeCycle(unittest.TestCase):
         caller.send(request)
         time.sleep(0.5)
         began = time.monotonic()
-        self.assertEqual(node.stop(), 1, node.log())
+        self.assertEqual(node.stop(idle=False), 1, node.log())
         self.assertLess(time.monotonic() - began, 4)
         self.assertIn("BEDSD_DRAIN_TIMEOUT", node.log())
 

@@ -38,7 +38,8 @@ class Soak:
         self.unique = "beds_s" + uuid.uuid4().hex[:12]
         self.workload = rig.Workload(self.servers, self.unique, int(self.seconds * MOST_A_SECOND) + 100)
         self.tag = self.unique.removeprefix("beds_") + "_"
-        self.nodes = [rig.Node(bedsd, self.servers, self.workload, self.tag, reach=self.gates, max_batch=64)
+        self.nodes = [rig.Node(bedsd, self.servers, self.workload, self.tag, reach=self.gates, max_batch=64,
+                               recorder=self.recorder)
                       for _ in range(2)]
         self.kinds = [kind for kind in rig.KINDS if rig.KINDS[kind][1] in names]
         self.numbers = itertools.count(1)
@@ -157,7 +158,6 @@ class Soak:
         for caller in callers:
             caller.join()
         for which, node in enumerate(self.nodes):
-            node.write_books(self.recorder)
             if (code := node.stop()) != 0:
                 self.problems.append(f"node {which} ended with {code}:\n" + node.log()[-3000:])
         self.workload.dump(self.recorder, self.requests)

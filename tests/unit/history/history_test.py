@@ -36,6 +36,10 @@ BOOKS = {"event": "books", "received": 6, "replied_ok": 1, "rejected": 1, "unkno
          "in_flight": 0}
 
 
+def whole(exact):
+    return {"event": "whole", "exact": exact}
+
+
 class Invariants(unittest.TestCase):
     def broken(self, *events):
         return sorted({invariant for invariant, _ in history.violations(events)})
@@ -61,6 +65,11 @@ class Invariants(unittest.TestCase):
              ok(effect="none", answer="2")],
             [invoke(effects=["x", "y"]), ok(), effect(where="x"), effect(where="y")],
             [BOOKS],
+            [{**BOOKS, "received": 7, "in_flight": 1, "idle": False}],
+            # 3 answered, 2 requeued: those may have been answered all the same.
+            [BOOKS, invoke(), ok(results=2), invoke(), fail(), effect(), whole(True)],
+            [BOOKS, invoke(), ok(results=4), invoke(), fail(), effect(), whole(False)],
+            [BOOKS, whole(False)],
             [{"event": "applied", "key": "k", "sequence": n} for n in (1, 2, 3)],
         ):
             with self.subTest(events=events):
@@ -102,6 +111,16 @@ class Invariants(unittest.TestCase):
     def test_i8_books(self):
         self.assertEqual(self.broken({**BOOKS, "received": 7}), ["I8"])
         self.assertEqual(self.broken({**BOOKS, "received": 7, "in_flight": 1}), ["I8"])
+        self.assertEqual(self.broken({**BOOKS, "received": 7, "idle": False}), ["I8"])
+        for one in ("replied_ok", "rejected", "unknown", "dead", "requeued"):
+            self.assertEqual(self.broken({**BOOKS, one: 0}), ["I8"])
+
+    def test_i8_heard_and_counted(self):
+        for more in (whole(True), whole(False)):
+            self.assertEqual(self.broken(BOOKS, invoke(), ok(results=6), effect(), more), ["I8"])
+        self.assertEqual(self.broken(BOOKS, invoke(), ok(results=2), effect(), whole(True)), ["I8"])
+        self.assertEqual(self.broken(BOOKS, invoke(), event("unknown", results=4), whole(True)), ["I8"])
+        self.assertEqual(self.broken(invoke(), fail(), whole(False)), ["I8"])
 
     def test_what_is_no_event(self):
         with self.assertRaises(ValueError):
