@@ -3,6 +3,7 @@
 #include "connect.hpp"
 #include "options.hpp"
 #include "print.hpp"
+#include "scaffold.hpp"
 #include "schema.hpp"
 #include "status.hpp"
 #include "stream.hpp"
@@ -71,6 +72,14 @@ exit_code run(const bedsctl::options& options) {
         const auto result =
             bedsctl::print_topology(std::cout, std::cerr, bedsctl::load(options.connection.config),
                                     options.connection.service, options.topology);
+        std::cout.flush();
+        return std::cout ? result : exit_code::unknown;
+    }
+    if (options.task == task::scaffold) {
+        const auto result =
+            bedsctl::scaffold(std::cout, std::cerr, bedsctl::load(options.connection.config),
+                              options.connection.service, options.scaffold,
+                              beds::core::deadline::after(options.timeout));
         std::cout.flush();
         return std::cout ? result : exit_code::unknown;
     }

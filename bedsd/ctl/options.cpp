@@ -38,6 +38,19 @@ BEDS_CONFIG), or at 127.0.0.1:9464.
 
 Exit codes: 0 ready, 1 not ready, 2 wrong command line or configuration, 3 no node answers)";
 
+constexpr const char* scaffold_footer = R"(
+Asks the database of the configuration (--config, BEDS_CONFIG) with the node's own account and writes what
+it says of a table or view as a template: names, types, keys, defaults, indexes. What a template cannot say
+stands beside it as a comment. It is a beginning: read it, take out what applications have no business with,
+and let bedsd --check read it.
+
+Examples:
+  bedsctl scaffold --config beds.toml ms_accounts
+  bedsctl scaffold --config beds.toml --all --directory templates
+
+Exit codes: 0 done, 1 there is no such table or view, 2 wrong command line or configuration, 3 the database
+could not be reached)";
+
 constexpr const char* topology_footer = R"(
 For a service whose configuration says declare = "passive": the operator makes what the node then only looks
 for. Needs the node's configuration (--config, BEDS_CONFIG) and its templates; asks no server.
@@ -248,6 +261,26 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
         ->check(CLI::IsMember({"mariadb", "mongodb"}))
         ->type_name("ENGINE");
 
+    auto* scaffold = app.add_subcommand(
+        "scaffold", "A template from a table or view of the live database, for its DBA to read");
+    scaffold->footer(scaffold_footer);
+    auto* scaffold_objects =
+        scaffold->add_option("TABLE", chosen.scaffold.objects, "Tables and views");
+    auto* scaffold_all = scaffold->add_flag("--all", chosen.scaffold.all, "All that are there")
+                             ->excludes(scaffold_objects);
+    scaffold
+        ->add_option("--connection", chosen.scaffold.connection,
+                     "Which of the configuration's rel_services (default: rel)")
+        ->type_name("NAME");
+    std::string scaffold_directory;
+    auto* scaffold_directory_option =
+        scaffold
+            ->add_option("--directory", scaffold_directory,
+                         "Write NAME.toml for each there instead of to standard output")
+            ->type_name("DIR");
+    scaffold->add_flag("--overwrite", chosen.scaffold.overwrite, "Also files that are there")
+        ->needs(scaffold_directory_option);
+
     auto* topology = app.add_subcommand(
         "topology", "What RabbitMQ must hold for a service, for its operator to read or to import");
     topology->footer(topology_footer);
@@ -298,7 +331,8 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
         const auto words = app.remaining();
         if (!words.empty()) {
             err << "bedsctl: there is no command or option '" << words.front()
-                << "'; commands: call, describe, dlq, schema, status, topology (see bedsctl "
+                << "'; commands: call, describe, dlq, scaffold, schema, status, topology (see "
+                   "bedsctl "
                    "--help)\n";
             return exit_code::usage;
         }
@@ -343,8 +377,12 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
             chosen.task = task::schema;
             return chosen;
         }
-        if (status->parsed() || topology->parsed()) { // of a node: no URL leads to it
-            chosen.task = status->parsed() ? task::status : task::topology;
+        if (status->parsed() || topology->parsed() || scaffold->parsed()) {
+            // of a node: no URL leads to it
+            chosen.task = status->parsed()     ? task::status
+                          : topology->parsed() ? task::topology
+                                               : task::scaffold;
+            chosen.scaffold.directory = scaffold_directory;
             chosen.topology.form = definitions ? topology_form::definitions : topology_form::table;
             if (const auto named = variables("BEDS_CONFIG");
                 chosen.connection.config.empty() && named) {
@@ -353,6 +391,14 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
             if (topology->parsed() && chosen.connection.config.empty()) {
                 throw usage_error("topology is that of a configuration: name it with --config or "
                                   "BEDS_CONFIG");
+            }
+            if (scaffold->parsed() && chosen.connection.config.empty()) {
+                throw usage_error("where is the database? Name a configuration with --config or "
+                                  "BEDS_CONFIG");
+            }
+            if (scaffold->parsed() && chosen.scaffold.objects.empty() &&
+                scaffold_all->count() == 0) {
+                throw usage_error("which table? Name one, or say --all");
             }
             return chosen;
         }

@@ -3,6 +3,7 @@
 #include "arguments.hpp"
 #include "dead_letters.hpp"
 #include "exit_code.hpp"
+#include "scaffold.hpp"
 #include "topology.hpp"
 
 #include <chrono>
@@ -21,6 +22,7 @@ enum class task {
     describe,
     status,
     dead_letters, ///< `dlq`
+    scaffold,
     schema,
     topology
 };
@@ -47,6 +49,7 @@ struct options {
     std::string engine = "mariadb";      ///< of `schema`
     std::string admin = {};              ///< of `status`: address of the node's admin pages
     letter_options letters = {};
+    scaffold_options scaffold = {};
     topology_options topology = {};
 };
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <beds/adapters/bound.hpp>
+#include <beds/adapters/survey.hpp>
 #include <beds/core/error.hpp>
 #include <beds/observe/log.hpp>
 
@@ -182,6 +183,15 @@ public:
     virtual void inspect(session& connected,
                          std::span<const templates::template_def* const> targets,
                          core::deadline until) = 0;
+
+    /// The tables, views or collections that this account sees, in order of name; without BEDS's
+    /// own. For tools. Throws core::error: `unsupported` by this engine, `unreachable`, `refused`.
+    [[nodiscard]] virtual std::vector<std::string> objects(session& connected,
+                                                           core::deadline until);
+    /// What the live database has under this name. For tools. Throws core::error: as `objects`,
+    /// and `unknown_name` when there is nothing of that name, or nothing that this account sees.
+    [[nodiscard]] virtual surveyed survey(session& connected, std::string_view object,
+                                          core::deadline until);
 };
 
 } // namespace beds::adapters

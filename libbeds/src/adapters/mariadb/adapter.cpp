@@ -1,4 +1,5 @@
 #include "adapters/mariadb/session.hpp"
+#include "adapters/mariadb/survey.hpp"
 
 #include <beds/adapters/mariadb.hpp>
 
@@ -7,6 +8,19 @@
 namespace beds::adapters {
 namespace mariadb {
 namespace {
+
+/// Watched by the supervisor until then.
+template <class Question>
+auto ask_server(session& connected, core::deadline until, Question question) {
+    auto* mine = dynamic_cast<mariadb_session*>(&connected);
+    if (mine == nullptr || !mine->usable()) {
+        throw core::error(core::errc::unreachable, "the session is not connected");
+    }
+    enter_thread();
+    connection::guard watching;
+    mine->link().arm(until, watching);
+    return question(mine->link());
+}
 
 class mariadb_adapter final : public adapter {
 public:
@@ -82,6 +96,16 @@ public:
         if (auto* mine = dynamic_cast<mariadb_session*>(&connected)) {
             mine->inspect(targets, until);
         }
+    }
+
+    [[nodiscard]] std::vector<std::string> objects(session& connected,
+                                                   core::deadline until) override {
+        return ask_server(connected, until, list_objects);
+    }
+    [[nodiscard]] surveyed survey(session& connected, std::string_view object,
+                                  core::deadline until) override {
+        return ask_server(connected, until,
+                          [&](connection& from) { return survey_object(from, object); });
     }
 
 private:

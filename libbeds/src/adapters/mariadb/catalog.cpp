@@ -1,72 +1,13 @@
 #include "adapters/mariadb/catalog.hpp"
 
-#include "adapters/mariadb/query.hpp"
+#include "adapters/mariadb/information_schema.hpp"
 #include "adapters/mariadb/routine_scan.hpp"
 
-#include <beds/core/arena.hpp>
-
 #include <algorithm>
-#include <functional>
 #include <set>
 
 namespace beds::adapters::mariadb {
 namespace {
-
-struct qualified_name {
-    std::string schema; ///< empty: the session's
-    std::string name;
-};
-
-qualified_name split(std::string_view qualified) {
-    const auto dot = qualified.find('.');
-    if (dot == std::string_view::npos) {
-        return {{}, std::string{qualified}};
-    }
-    return {std::string{qualified.substr(0, dot)}, std::string{qualified.substr(dot + 1)}};
-}
-
-/// Runs a question whose two `?` are schema and name, and hands over each row's texts.
-bool ask(connection& from, std::string_view text, const qualified_name& about,
-         const std::function<void(std::span<const raw_cell>)>& row) {
-    core::arena memory{1024};
-    query asked;
-    asked.text(text);
-    asked.value_only(about.schema.empty()
-                         ? core::value::of_null()
-                         : core::value::of_text(core::value::kind::string, about.schema));
-    asked.value_only(core::value::of_text(core::value::kind::string, about.name));
-    statement* const made = from.prepared(asked.text());
-    if (made == nullptr) {
-        return false;
-    }
-    if (!made->execute(asked.parameters(), from.facts().max_packet, memory)) {
-        from.note(made->error());
-        return false;
-    }
-    for (;;) {
-        switch (made->fetch()) {
-        case statement::fetched::row:
-            row(made->cells());
-            break;
-        case statement::fetched::end:
-            return true;
-        case statement::fetched::failed:
-            from.note(made->error());
-            return false;
-        }
-    }
-}
-
-std::string text_of(const raw_cell& cell) {
-    return cell.data == nullptr ? std::string{} : std::string{cell.text()};
-}
-
-std::string lower(std::string text) {
-    std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) {
-        return static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
-    });
-    return text;
-}
 
 /// Names of columns are compared without case, as the server does.
 std::optional<templates::field_id> field_of(const templates::template_def& target,

@@ -1,0 +1,175 @@
+#include "scaffold.hpp"
+
+#include "arguments.hpp"
+
+#include <beds/core/error.hpp>
+#include <beds/templates/registry.hpp>
+#include <beds/templates/writer.hpp>
+
+#include <algorithm>
+#include <fstream>
+#include <ostream>
+
+#ifdef BEDS_WITH_MARIADB
+#include <beds/adapters/mariadb.hpp>
+#include <beds/core/supervisor.hpp>
+#endif
+
+namespace bedsctl {
+namespace {
+
+using beds::config::rel_service_settings;
+namespace templates = beds::templates;
+
+/// By name, or the one that is meant when none is given.
+std::pair<std::string, rel_service_settings> choose(const beds::config::settings& settings,
+                                                    const std::string& wanted) {
+    const auto& known = settings.rel_services;
+    auto found = known.find(wanted.empty() ? "rel" : wanted);
+    if (found == known.end() && wanted.empty() && known.size() == 1) {
+        found = known.begin();
+    }
+    if (found != known.end()) {
+        return *found;
+    }
+    std::vector<std::string> names;
+    std::string list;
+    for (const auto& [name, service] : known) {
+        names.push_back(name);
+        list.append(list.empty() ? "" : ", ").append(name);
+    }
+    if (settings.rec_services.contains(wanted)) {
+        throw usage_error("[rec_services." + wanted + "] is a MongoDB: its collections have no " +
+                          "columns that a template could be made from; write it by hand");
+    }
+    throw usage_error("the configuration has no [rel_services." +
+                      (wanted.empty() ? "rel" : wanted) +
+                      "]; name one with --connection: " + (list.empty() ? "there is none" : list) +
+                      beds::core::did_you_mean(wanted, names));
+}
+
+std::string counted(std::size_t number, const char* one, const char* many) {
+    return std::to_string(number) + ' ' + (number == 1 ? one : many);
+}
+
+#ifdef BEDS_WITH_MARIADB
+/// What a DBA has to look at before the node takes the file.
+void tell_problems(std::ostream& err, const std::vector<templates::problem>& problems) {
+    for (const auto& each : problems) {
+        err << "  " << to_string(each) << '\n';
+    }
+}
+
+class scaffolder {
+public:
+    scaffolder(std::ostream& out, std::ostream& err, const beds::config::settings& settings,
+               const std::string& role, const scaffold_options& asked, beds::core::deadline until)
+        : out_(out), err_(err), role_(role), asked_(asked), until_(until), wbid_(settings.id.wbid) {
+        auto [name, service] = choose(settings, asked.connection);
+        service.inbox = false; // nothing is written
+        service.create_tables = false;
+        connection_ = name;
+        adapter_ = beds::adapters::make_mariadb(name, service);
+        supervisor_ = beds::core::supervisor::shared();
+        beds::adapters::session_context context;
+        context.name = "bedsctl scaffold";
+        context.supervisor = supervisor_.get();
+        session_ = adapter_->open_session(std::move(context));
+        session_->connect(until);
+    }
+
+    exit_code run() {
+        const auto objects = asked_.all ? adapter_->objects(*session_, until_) : asked_.objects;
+        if (objects.empty()) {
+            err_ << "bedsctl: there are no tables that this account sees\n";
+            return exit_code::refused;
+        }
+        auto worst = exit_code::ok;
+        for (const auto& each : objects) {
+            try {
+                write(each);
+            } catch (const beds::core::error& failed) {
+                if (failed.code() != beds::core::errc::unknown_name) {
+                    throw;
+                }
+                err_ << "bedsctl: " << failed.message()
+                     << beds::core::did_you_mean(each, adapter_->objects(*session_, until_))
+                     << '\n';
+                worst = exit_code::refused;
+            }
+        }
+        return out_ ? worst : exit_code::unknown;
+    }
+
+private:
+    void write(const std::string& object) {
+        auto made = adapter_->survey(*session_, object, until_);
+        auto& found = made.found;
+        found.name = templates::name_for_object(object, wbid_);
+        found.service = role_.empty() ? "app_server" : role_;
+        found.connection = connection_;
+        made.beside.head.emplace_back(
+            "Read it before a node does: what it names, every application may read and write.");
+        const auto text = templates::to_toml(found, made.beside);
+        templates::load_settings how;
+        how.wbid = wbid_;
+        how.connections = {{connection_, templates::engine::rel}};
+        const auto file = found.name + ".toml";
+        const auto problems = templates::parse(text, how, file).problems;
+        if (asked_.directory.empty()) {
+            out_ << (first_ ? "" : "\n") << text;
+            first_ = false;
+        } else {
+            const auto path = asked_.directory / file;
+            if (!asked_.overwrite && std::filesystem::exists(path)) {
+                throw usage_error(path.string() + " is there already; --overwrite replaces it");
+            }
+            std::ofstream to{path, std::ios::binary};
+            to << text;
+            to.close();
+            if (!to) {
+                throw usage_error("cannot write " + path.string());
+            }
+            err_ << path.string() << ": " << counted(found.fields.size(), "field", "fields") << ", "
+                 << counted(found.indexes.size(), "index", "indexes") << " beside the key"
+                 << (problems.empty() ? "" : "; a node refuses it until this is mended:") << '\n';
+        }
+        if (asked_.directory.empty() && !problems.empty()) {
+            err_ << object << ": a node refuses this until it is mended:\n";
+        }
+        tell_problems(err_, problems);
+    }
+
+    std::ostream& out_;
+    std::ostream& err_;
+    const std::string& role_;
+    const scaffold_options& asked_;
+    beds::core::deadline until_;
+    std::string wbid_;
+    std::string connection_;
+    std::shared_ptr<beds::adapters::adapter> adapter_;
+    std::shared_ptr<beds::core::supervisor> supervisor_;
+    std::unique_ptr<beds::adapters::session> session_;
+    bool first_ = true;
+};
+#endif
+
+} // namespace
+
+#ifdef BEDS_WITH_MARIADB
+exit_code scaffold(std::ostream& out, std::ostream& err, const beds::config::settings& settings,
+                   const std::string& role, const scaffold_options& asked,
+                   beds::core::deadline until) {
+    if (!asked.directory.empty() && !std::filesystem::is_directory(asked.directory)) {
+        throw usage_error("there is no directory " + asked.directory.string());
+    }
+    return scaffolder{out, err, settings, role, asked, until}.run();
+}
+#else
+exit_code scaffold(std::ostream&, std::ostream&, const beds::config::settings&, const std::string&,
+                   const scaffold_options&, beds::core::deadline) {
+    throw usage_error("this bedsctl was built without MariaDB");
+}
+#endif
+
+} // namespace bedsctl

@@ -1,0 +1,30 @@
+#pragma once
+
+#include "exit_code.hpp"
+
+#include <beds/config/settings.hpp>
+#include <beds/core/deadline.hpp>
+
+#include <filesystem>
+#include <iosfwd>
+#include <string>
+#include <vector>
+
+namespace bedsctl {
+
+struct scaffold_options {
+    std::vector<std::string> objects = {}; ///< tables and views
+    bool all = false;                      ///< every one that the account sees, but BEDS's own
+    std::string connection = {};           ///< empty: `rel`, or the only one that is configured
+    std::filesystem::path directory = {};  ///< empty: to standard output
+    bool overwrite = false;                ///< files that are there already
+};
+
+/// Writes a template for each object of a live database, made from what the database says of it.
+/// Throws usage_error for a connection that is not configured and for files that are there,
+/// beds::core::error when the database cannot be reached.
+exit_code scaffold(std::ostream& out, std::ostream& err, const beds::config::settings& settings,
+                   const std::string& role, const scaffold_options& asked,
+                   beds::core::deadline until);
+
+} // namespace bedsctl

@@ -1,0 +1,15 @@
+#include <beds/adapters/adapter.hpp>
+
+namespace beds::adapters {
+
+std::vector<std::string> adapter::objects(session& /*connected*/, core::deadline /*until*/) {
+    throw core::error(core::errc::unsupported, std::string{engine_name()} + " lists no objects");
+}
+
+surveyed adapter::survey(session& /*connected*/, std::string_view /*object*/,
+                         core::deadline /*until*/) {
+    throw core::error(core::errc::unsupported,
+                      "no template can be made from what " + std::string{engine_name()} + " holds");
+}
+
+} // namespace beds::adapters

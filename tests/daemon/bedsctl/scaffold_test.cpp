@@ -1,0 +1,222 @@
+#include "daemon/bedsd/process.hpp"
+#include "support/catch.hpp"
+#include "support/servers.hpp"
+
+#include <memory>
+
+using namespace beds;
+using namespace daemon_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr auto soon = 20s;
+
+constexpr const char* schema = R"(
+CREATE TABLE ms_orders (
+    id_ord       BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
+    customer_ord UUID NOT NULL,
+    state_ord    ENUM('new','it''s paid') NOT NULL DEFAULT 'new',
+    total_ord    DECIMAL(18,2) NOT NULL DEFAULT 0.00 COMMENT 'with tax',
+    note_ord     VARCHAR(200) COLLATE utf8mb4_general_ci DEFAULT NULL,
+    papers_ord   JSON,
+    open_ord     BOOLEAN NOT NULL DEFAULT 1,
+    created_ord  DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+    changed_ord  TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6),
+    gross_ord    DECIMAL(18,2) AS (total_ord * 1.2) PERSISTENT,
+    KEY by_customer (customer_ord, created_ord),
+    UNIQUE KEY by_note (note_ord),
+    KEY beginnings (note_ord(10)));
+CREATE TABLE ms_places (
+    land CHAR(2) COLLATE utf8mb4_bin NOT NULL, Town VARCHAR(40) COLLATE utf8mb4_bin NOT NULL,
+    spot POINT, bits BIT(8), ratio DOUBLE DEFAULT 0.5, people INT DEFAULT 0,
+    opened DATE DEFAULT (CURRENT_DATE), photo MEDIUMBLOB,
+    PRIMARY KEY (land, Town)) COMMENT 'where we are';
+CREATE TABLE ms_loose (name TEXT);
+CREATE VIEW ms_towns AS SELECT Town FROM ms_places;
+)";
+
+class shop {
+public:
+    shop()
+        : amqp(test::require_amqp()), mariadb(test::require_mariadb()),
+          control(test::shared_servers()) {
+        control.mariadb_root("CREATE DATABASE " + database + " CHARACTER SET utf8mb4");
+        std::ifstream inbox{BEDS_INBOX_SQL};
+        sql(std::string{std::istreambuf_iterator<char>{inbox}, {}});
+        sql(schema);
+        files.write("pass", mariadb.password);
+        files.write("templates/.keep", "");
+        config =
+            files
+                .write("beds.toml",
+                       "[id]\nwbid = \"ms\"\n[broker_services.app_server]\nhost = " +
+                           in_quotes(amqp.host) + "\nport = " + std::to_string(amqp.port) +
+                           "\nvhost = " + in_quotes(amqp.path) +
+                           "\nuser = " + in_quotes(amqp.user) +
+                           "\npass_env = \"TEST_AMQP_PASS\"\n"
+                           "queue_tag = " +
+                           in_quotes(tag) +
+                           "\ninstances.rel = { read = 1, write = 1 }\n"
+                           "[rel_services.rel]\nhost = " +
+                           in_quotes(mariadb.host) + "\nport = " + std::to_string(mariadb.port) +
+                           "\nuser = " + in_quotes(mariadb.user) +
+                           "\npass_file = \"pass\"\ndatabase = " + in_quotes(database) + "\n")
+                .string();
+    }
+    ~shop() {
+        try {
+            control.mariadb_root("DROP DATABASE " + database);
+        } catch (const std::exception&) {
+            // The server is gone: nothing to clean.
+        }
+    }
+    shop(const shop&) = delete;
+    shop& operator=(const shop&) = delete;
+
+    [[nodiscard]] answer ask(std::vector<std::string> arguments) const {
+        arguments.insert(arguments.begin(), BEDSCTL_PROGRAM);
+        return run_program(
+            std::move(arguments),
+            {"AMQP_URL=" + amqp.uri, "BEDS_QUEUE_TAG=" + tag, "TEST_AMQP_PASS=" + amqp.password},
+            soon);
+    }
+    [[nodiscard]] answer scaffold(std::vector<std::string> arguments) const {
+        arguments.insert(arguments.begin(), {"scaffold", "--config", config});
+        return ask(std::move(arguments));
+    }
+    void sql(const std::string& text) const {
+        control.mariadb_root("USE " + database + ";\n" + text);
+    }
+
+    test::endpoint amqp;
+    test::endpoint mariadb;
+    test::server_control control;
+    std::string database = test::unique_name();
+    std::string tag = test::unique_name("t") + "_";
+    folder files;
+    std::string config;
+};
+
+} // namespace
+
+TEST_CASE("scaffold writes what a table is as a template, and what it cannot say as comments") {
+    const shop here;
+    const auto orders = here.scaffold({"ms_orders"});
+    INFO(orders.out << orders.err);
+    REQUIRE(orders.code == 0);
+    CHECK(orders.err.empty());
+    for (const auto* part : {
+             "name = \"orders\"\n",
+             "object = \"ms_orders\"\n",
+             "key = [\"id\"]\n",
+             "tla = \"ord\"\n",
+             "id       = { type = \"uint64\", generated = \"database\" }\n",
+             "customer = { type = \"uuid\", required = true }\n",
+             "state    = { type = \"enum\", values = [\"new\", \"it's paid\"], ",
+             "nullable = false, default = \"new\" }",
+             "total    = { type = \"decimal(18,2)\", nullable = false, default = \"0.00\" } "
+             "# with tax\n",
+             "note     = { type = \"string\", max = 200, collation = \"utf8mb4_general_ci\" }\n",
+             "papers   = { type = \"json\" }\n",
+             "open     = { type = \"bool\", nullable = false, default = true }\n",
+             "created  = { type = \"datetime\", generated = \"now\" }\n",
+             "changed  = { type = \"datetime\", generated = \"now\" } # the database renews it",
+             "gross    = { type = \"decimal(18,2)\" } # the database computes it\n",
+             "[[index]]\nfields = [\"customer\", \"created\"]\n",
+             "[[index]]\nfields = [\"note\"]\nunique = true\n",
+             "[protect]\nprotected = [\"changed\", \"gross\"]\n",
+             "# Left out: index beginnings: it holds the beginnings of its columns only.\n",
+         }) {
+        INFO(part);
+        CHECK(contains(orders.out, part));
+    }
+
+    const auto places = here.scaffold({"ms_places"});
+    INFO(places.out << places.err);
+    REQUIRE(places.code == 0);
+    for (const auto* part : {
+             "# Made from the table ms_places: where we are\n",
+             "# Left out: column spot point: no type of a template holds what it may.\n",
+             "# Left out: column bits bit(8): no type",
+             "key = [\"land\", \"town\"]\n",
+             "land   = { type = \"string\", max = 2, required = true }\n",
+             "town   = { type = \"string\", max = 40, required = true, column = \"Town\" }\n",
+             "ratio  = { type = \"double\", default = 0.5 }\n",
+             "people = { type = \"int32\", default = 0 }\n",
+             "opened = { type = \"date\" } # the database's default is curdate()\n",
+             "photo  = { type = \"bytes\", max = 16777215 }\n",
+         }) {
+        INFO(part);
+        CHECK(contains(places.out, part));
+    }
+}
+
+TEST_CASE("scaffold tells what a node would refuse, what is not there, and overwrites nothing") {
+    const shop here;
+    const auto loose = here.scaffold({"ms_loose"});
+    INFO(loose.out << loose.err);
+    CHECK(loose.code == 0);
+    CHECK(contains(loose.out, "# It has no primary key that a template can name"));
+    CHECK(contains(loose.err, "a node refuses this until it is mended"));
+    CHECK(contains(loose.err, "key"));
+
+    const auto missing = here.scaffold({"ms_order"});
+    INFO(missing.err);
+    CHECK(missing.code == 1);
+    CHECK(contains(missing.err, "'ms_order'"));
+    CHECK(contains(missing.err, "did you mean 'ms_orders'"));
+
+    const auto into = here.files.path("templates").string();
+    CHECK(here.scaffold({"ms_orders", "--directory", into}).code == 0);
+    const auto again = here.scaffold({"ms_orders", "--directory", into});
+    CHECK(again.code == 2);
+    CHECK(contains(again.err, "--overwrite"));
+    CHECK(here.scaffold({"ms_orders", "--directory", into, "--overwrite"}).code == 0);
+    CHECK(here.scaffold({}).code == 2);
+    CHECK(here.scaffold({"ms_orders", "--connection", "rle"}).code == 2);
+    CHECK(here.scaffold({"ms_orders", "--directory", into + "/nowhere"}).code == 2);
+}
+
+TEST_CASE("what scaffold writes of all tables is served") {
+    const shop here;
+    here.sql("DROP VIEW ms_towns; DROP TABLE ms_loose;");
+    const auto into = here.files.path("templates").string();
+    const auto written = here.scaffold({"--all", "--directory", into});
+    INFO(written.out << written.err);
+    REQUIRE(written.code == 0);
+    CHECK(std::filesystem::exists(here.files.path("templates/orders.toml")));
+    CHECK(std::filesystem::exists(here.files.path("templates/places.toml")));
+
+    const folder output;
+    process bedsd{
+        output, {BEDSD_PROGRAM, "--config", here.config}, {"TEST_AMQP_PASS=" + here.amqp.password}};
+    const auto until = std::chrono::steady_clock::now() + soon;
+    answer inserted;
+    do {
+        inserted = here.ask(
+            {"call", "places", "insert", "land=MX", "town=Oaxaca", "people:=7", "--id", "oaxaca"});
+        INFO(inserted.out << inserted.err << output.read("err"));
+        REQUIRE(bedsd.wait(50ms) == -1);
+        REQUIRE(std::chrono::steady_clock::now() < until);
+    } while (inserted.code != 0);
+    const auto place =
+        here.ask({"call", "places", "fetch", R"(key:={"land":"MX","town":"Oaxaca"})"});
+    INFO(place.out << place.err);
+    CHECK(contains(place.out, R"("people":7)"));
+    CHECK(contains(place.out, R"("ratio":0.5)"));
+
+    const auto order = here.ask({"call", "orders", "insert",
+                                 "customer=6ccd780c-baba-1026-9564-5b8c656024db", "total=10.00"});
+    INFO(order.out << order.err);
+    REQUIRE(order.code == 0);
+    const auto found =
+        here.ask({"call", "orders", "find", "customer=6ccd780c-baba-1026-9564-5b8c656024db"});
+    INFO(found.out << found.err);
+    for (const auto* part : {R"("id":1)", R"("state":"new")", R"("total":"10.00")",
+                             R"("gross":"12.00")", R"("open":true)"}) {
+        CHECK(contains(found.out, part));
+    }
+    const auto refused = here.ask({"call", "orders", "update", "key:=1", "gross=1.00"});
+    CHECK(refused.code == 1);
+}
