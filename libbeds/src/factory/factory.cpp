@@ -107,6 +107,19 @@ bool is_final(const outcome& result) {
                            result.code != code::internal);
 }
 
+/// Rows that others hold stood in its way, or its unit ended before its turn: certainly not done,
+/// and worth another try.
+bool is_busy(const outcome& result) {
+    return result.code == code::backend_conflict && result.effect == effect::none &&
+           !result.at_least_once && result.status == core::status::error;
+}
+
+/// How long statements wait for rows that others hold: of a batch that knows nothing of them, of
+/// several operations that met some, and of one.
+constexpr std::chrono::seconds first_wait{1};
+constexpr std::chrono::seconds wait_of_several{0};
+constexpr std::chrono::seconds wait_of_one{2};
+
 } // namespace
 
 struct factory::impl {
@@ -165,6 +178,12 @@ struct factory::impl {
     std::span<std::uint8_t> sealed;
     bool look_again = false;    ///< something of the unit was sent and got no answer
     std::vector<planned*> open; ///< of the unit under way
+    /// Taken out of their unit, to be run when the rest of it is committed.
+    std::vector<planned*> aside;
+    bool apart = false; ///< their units ran into deadlocks too often: one at a time
+    /// By message: which waves of it cannot be run, because operations of earlier ones are set
+    /// aside. Zero: none.
+    std::span<std::uint32_t> held_from;
     std::vector<adapters::operation_identity> ids;
     std::vector<adapters::stored_reply> known;
     std::vector<const adapters::bound_operation*> group;
@@ -784,16 +803,31 @@ struct factory::impl {
                     return step;
                 }
             }
+            const auto begin = i;
             for (; i < open.size() && open[i]->mode == core::envelope_mode::each &&
                    open[i]->wave == first->wave && open[i]->shape == first->shape &&
                    open[i]->int64_as_string == first->int64_as_string &&
                    same_shape(open[i]->bound, first->bound);
                  ++i) {
+                const auto from = held_from[open[i]->message];
+                if (from != 0 && open[i]->wave >= from) {
+                    results[open[i]->bound.index] =
+                        outcome::failure(code::backend_conflict, "an earlier operation waits");
+                    continue;
+                }
                 group.push_back(&open[i]->bound);
+            }
+            if (group.empty()) {
+                continue;
             }
             if (const auto step = run_group(adapters::group_mode::independent);
                 step != step_result::done) {
                 return step;
+            }
+            for (auto at = begin; can.transactions && at < i; ++at) {
+                if (is_busy(results[open[at]->bound.index]) && held_from[open[at]->message] == 0) {
+                    held_from[open[at]->message] = open[at]->wave + 1;
+                }
             }
         }
         // Messages with an order of their own, one after another; sorted by position within each
@@ -845,6 +879,89 @@ struct factory::impl {
             for_good = stages[op->bound.index] == stage::answered;
         }
         return step_result::done;
+    }
+
+    // ---- operations whose rows others hold ---------------------------------------------------
+
+    /// Takes them out of the unit: the others are committed without them. With one operation of an
+    /// atomic envelope goes all of it, with one of a sequence what stands behind it.
+    void set_aside() {
+        const auto busy = [this](const planned* op) { return is_busy(results[op->bound.index]); };
+        if (std::none_of(open.begin(), open.end(), busy)) {
+            return;
+        }
+        for (const auto* op : open) {
+            if (busy(op)) {
+                held_from[op->message] = 1;
+            }
+        }
+        std::erase_if(open, [&](planned* op) {
+            const bool goes =
+                busy(op) || (op->mode != core::envelope_mode::each && held_from[op->message] != 0 &&
+                             !results[op->bound.index].ok());
+            if (goes) {
+                sink->reset(op->bound.index);
+                aside.push_back(op);
+            }
+            return goes;
+        });
+    }
+
+    /// Do these share a transaction with nobody but themselves?
+    static bool are_one(std::span<const planned* const> operations) {
+        const auto* first = operations.front();
+        return operations.size() == 1 ||
+               (first->mode != core::envelope_mode::each &&
+                std::all_of(operations.begin(), operations.end(),
+                            [first](const auto* op) { return op->message == first->message; }));
+    }
+
+    /// Moves one operation that need not wait for others of its message from `aside` to `open`, or
+    /// a whole envelope that has an order.
+    void take_one() {
+        const auto one = std::find_if(aside.begin(), aside.end(), [this](const planned* candidate) {
+            return std::none_of(aside.begin(), aside.end(), [candidate](const planned* other) {
+                return other->message == candidate->message && other->wave < candidate->wave;
+            });
+        });
+        const planned* const chosen = *one;
+        std::erase_if(aside, [&](planned* op) {
+            const bool goes = op == chosen || (op->message == chosen->message &&
+                                               op->mode != core::envelope_mode::each);
+            if (goes) {
+                open.push_back(op);
+            }
+            return goes;
+        });
+    }
+
+    /// Runs what was set aside until each is answered: by its deadline at the latest. Several wait
+    /// here, between short attempts, so that one lock does not hold up those that are free again;
+    /// the last one waits at the server, which gives it its turn.
+    void run_aside() {
+        constexpr std::chrono::milliseconds longest_pause{100};
+        std::chrono::milliseconds pause{5};
+        while (!aside.empty()) {
+            const auto before = aside.size();
+            const bool one = are_one(aside);
+            open.clear();
+            if (apart) {
+                take_one();
+            } else {
+                open.swap(aside);
+            }
+            const bool writes =
+                std::any_of(open.begin(), open.end(), [](const auto* op) { return op->writes; });
+            run_transaction(writes ? work_kind::write : work_kind::read, lookup::all, false,
+                            one ? wait_of_one : wait_of_several);
+            if (aside.size() < before) {
+                pause = std::chrono::milliseconds{5};
+            } else if (!one) {
+                std::this_thread::sleep_for(pause);
+                pause = std::min(2 * pause, longest_pause);
+            }
+        }
+        apart = false;
     }
 
     step_result seal_open(bool alone, lookup how) {
@@ -916,7 +1033,8 @@ struct factory::impl {
             }
         }
         run_transaction(writes ? work_kind::write : work_kind::read,
-                        redelivered || again ? lookup::all : lookup::none, false);
+                        redelivered || again ? lookup::all : lookup::none, false, first_wait);
+        run_aside();
     }
 
     /// Writes whose deadline passed before they began are not run, but they may have been: sent
@@ -945,8 +1063,10 @@ struct factory::impl {
         session->rollback();
     }
 
-    void run_transaction(work_kind kind, lookup how, bool alone) {
+    /// Answers what is open, or sets it aside.
+    void run_transaction(work_kind kind, lookup how, bool alone, std::chrono::seconds row_wait) {
         unsigned reruns = 0;
+        unsigned clashes = 0;
         unsigned breaks = 0;
         bool called = false;
         if (kind == work_kind::write) {
@@ -967,7 +1087,9 @@ struct factory::impl {
             for (const auto* op : open) {
                 sink->reset(op->bound.index);
                 results[op->bound.index] = outcome{};
+                held_from[op->message] = 0;
             }
+            session->wait_for_rows(row_wait);
             const auto until = earliest_deadline();
             collect_ids(kind);
             known.clear();
@@ -985,6 +1107,13 @@ struct factory::impl {
                 called = true;
                 step = run_open();
                 BEDS_FAILPOINT(effect_done);
+                if (step == step_result::done && can.transactions && !alone) {
+                    set_aside();
+                    if (open.empty()) {
+                        session->rollback();
+                        return;
+                    }
+                }
             }
             if (kind == work_kind::write && can.inbox && !can.transactions) {
                 if (called) {
@@ -1053,14 +1182,21 @@ struct factory::impl {
                 [[fallthrough]];
             case step_result::rerun:
                 live::add(counters->reruns);
-                if (++reruns > given.max_reruns) {
+                if ((step == step_result::known_id || alone || !can.transactions) &&
+                    ++clashes > given.max_reruns) {
                     fail_open(code::backend_conflict,
                               "the rows are busy: other transactions got in the way every time",
                               std::chrono::milliseconds{50});
                     return;
                 }
+                if (++reruns > given.max_reruns && !alone && can.transactions && !are_one(open)) {
+                    apart = true; // whoever meets fewer locks meets fewer deadlocks
+                    aside.insert(aside.end(), open.begin(), open.end());
+                    open.clear();
+                    return;
+                }
                 if (reruns > 3) {
-                    std::this_thread::sleep_for(std::chrono::milliseconds{reruns});
+                    std::this_thread::sleep_for(std::chrono::milliseconds{std::min(reruns, 50U)});
                 }
                 break;
             case step_result::expired:
@@ -1117,7 +1253,7 @@ struct factory::impl {
             return;
         }
         open.assign(1, &op);
-        run_transaction(work_kind::write, can.inbox ? lookup::all : lookup::none, true);
+        run_transaction(work_kind::write, can.inbox ? lookup::all : lookup::none, true, first_wait);
         if (!results[op.bound.index].ok() && op.mode == core::envelope_mode::sequence) {
             stopped[op.message] = 1;
         }
@@ -1135,6 +1271,9 @@ struct factory::impl {
         doubts = memory->make_span<doubt>(total);
         sealed = memory->make_span<std::uint8_t>(total);
         stopped = memory->make_span<std::uint8_t>(batch.size());
+        held_from = memory->make_span<std::uint32_t>(batch.size());
+        aside.clear();
+        apart = false;
         all.clear();
         repeats.clear();
         later.clear();

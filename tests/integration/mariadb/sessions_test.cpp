@@ -51,6 +51,7 @@ TEST_CASE("a broker that stands still within its unit loses it, and its rows are
 
     standing_still zombie{here, work};
     // It stands still here. The message is delivered to another broker.
+    other->wait_for_rows(15s);
     const auto began = std::chrono::steady_clock::now();
     const auto went = run(*other, work, work_kind::write, {.ids = {"z"}, .how = lookup::all},
                           group_mode::independent, core::deadline::after(15s));

@@ -83,6 +83,7 @@ public:
         adapter_ = adapters::make_mariadb("rel", std::move(given));
     }
     adapters::adapter& adapter() { return *adapter_; }
+    std::shared_ptr<adapters::adapter> shared_adapter() { return adapter_; }
     const std::string& database() const { return database_; }
     const server_control& control() const { return control_; }
 
@@ -93,6 +94,7 @@ public:
         return made;
     }
     const heard& log() const { return log_; }
+    observe::log_sink log_sink() { return log_.sink(); }
 
 private:
     endpoint server_;

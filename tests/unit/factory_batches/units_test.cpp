@@ -5,6 +5,8 @@
 #include <beds/wire/reply.hpp>
 #include <beds/wire/request.hpp>
 
+#include <algorithm>
+
 using namespace beds;
 using adapters::step_result;
 
@@ -116,4 +118,111 @@ TEST_CASE("every unit ends within its batch, also when its session broke") {
             CHECK(messages[0].results[0].code == core::code::backend_unavailable);
         }
     }
+}
+
+namespace {
+
+/// Loses its transaction to a deadlock whenever that holds more than one operation, or always.
+class deadlocking_session : public adapters::session {
+public:
+    explicit deadlocking_session(bool always) : always_(always) {}
+
+    void connect(core::deadline) override {}
+    bool usable() const override { return true; }
+    bool alive(core::deadline) override { return true; }
+    step_result begin(adapters::work_kind, core::deadline,
+                      std::span<const adapters::operation_identity> ids, adapters::lookup,
+                      core::arena&, std::vector<adapters::stored_reply>&) override {
+        size_ = ids.size();
+        ran_.clear();
+        return step_result::done;
+    }
+    step_result run(const adapters::group& work, core::row_sink&, adapters::outcomes results,
+                    core::arena&) override {
+        if (always_ || size_ > 1) {
+            return step_result::rerun;
+        }
+        for (const auto* op : work.operations) {
+            ran_.push_back(op->index);
+            results[op->index] = core::outcome::applied();
+        }
+        return step_result::done;
+    }
+    step_result seal(std::span<const adapters::sealed_reply>) override { return step_result::done; }
+    adapters::commit_result commit() override {
+        committed.insert(committed.end(), ran_.begin(), ran_.end());
+        return adapters::commit_result::applied;
+    }
+    void rollback() override {}
+
+    std::vector<core::op_index> committed;
+
+private:
+    bool always_;
+    std::size_t size_ = 0;
+    std::vector<core::op_index> ran_;
+};
+
+class deadlocking_adapter : public breaking_adapter {
+public:
+    explicit deadlocking_adapter(bool always)
+        : breaking_adapter(none_, {.transactions = true, .inbox = true}, step_result::done),
+          always_(always) {}
+    std::unique_ptr<adapters::session> open_session(adapters::session_context) override {
+        auto made = std::make_unique<deadlocking_session>(always_);
+        session = made.get();
+        return made;
+    }
+    deadlocking_session* session = nullptr;
+
+private:
+    unit_book none_;
+    bool always_;
+};
+
+} // namespace
+
+TEST_CASE("operations that run into deadlocks together are run apart, until their deadlines") {
+    const auto parsed = templates::parse(
+        "[template]\nname = \"items\"\nconnection = \"mem\"\nstore = \"rel\"\nobject = \"items\"\n"
+        "key = [\"id\"]\n[fields]\nid = { type = \"int64\", required = true }\n"
+        "n = { type = \"int64\" }\n");
+    REQUIRE(parsed.parsed);
+    const auto registry = std::make_shared<const templates::registry>(std::vector{*parsed.parsed});
+    const bool always = GENERATE(false, true);
+    const auto engine = std::make_shared<deadlocking_adapter>(always);
+    factory::factory work{registry, {engine}, "mem", {}, {.max_reruns = 3}};
+    wire::request_decoder decoder;
+    wire::reply_writer writer;
+    core::arena memory;
+    observe::live_counters counters;
+    std::vector<factory::message> messages(2);
+    // Two operations on one key keep their order.
+    const std::string bodies[] = {
+        R"({"v":1,"ops":[{"template":"items","op":"update","key":1,"inc":{"n":1}},)"
+        R"({"template":"items","op":"update","key":1,"set":{"n":1}}]})",
+        R"({"v":1,"template":"items","op":"insert","data":{"id":1}})"};
+    for (std::size_t i = 0; i < messages.size(); ++i) {
+        REQUIRE_FALSE(decoder.decode(bodies[i], memory, messages[i].request));
+        messages[i].request.principal = "tester";
+        messages[i].request.message_id = i == 0 ? "first" : "second";
+        messages[i].request.deadline =
+            core::machine_clock().system_now() + std::chrono::milliseconds{always ? 300 : 5000};
+    }
+    writer.start(factory::factory::count(messages));
+    const auto began = core::machine_clock().steady_now();
+    work.run(messages, writer, memory, counters);
+    const auto took = core::machine_clock().steady_now() - began;
+    for (const auto& message : messages) {
+        for (const auto& result : message.results) {
+            CHECK(result.code == (always ? core::code::deadline_exceeded : core::code::ok));
+            CHECK(result.effect == (always ? core::effect::none : core::effect::applied));
+        }
+    }
+    CHECK(took < std::chrono::milliseconds{500});
+    CHECK(took >= std::chrono::milliseconds{always ? 250 : 0});
+    auto committed = engine->session->committed;
+    CHECK(committed.size() == (always ? 0U : 3U));
+    CHECK(std::find(committed.begin(), committed.end(), 0U) <=
+          std::find(committed.begin(), committed.end(), 1U));
 }

@@ -5,6 +5,7 @@
 #include <beds/core/error.hpp>
 #include <beds/observe/log.hpp>
 
+#include <chrono>
 #include <memory>
 #include <span>
 #include <string>
@@ -123,6 +124,12 @@ public:
     /// Stores the replies of this unit's writes with their effects. Nothing to do for reads. A
     /// reply that is too large for the inbox is stored as `LIMIT_EXCEEDED` with its effect.
     virtual step_result seal(std::span<const sealed_reply> replies) = 0;
+
+    /// How long statements of the units that follow may wait for rows that others hold, where the
+    /// engine waits; zero: not at all. Whoever does not get them in time ends as
+    /// `backend_conflict` with effect `none`, and the other operations of the unit go on. One
+    /// second when nothing is said. An engine may wait longer, by its granularity.
+    virtual void wait_for_rows(std::chrono::seconds /*at_most*/) {}
 
     virtual commit_result commit() = 0;
     /// Ends the unit without effect; a broken session is left broken.

@@ -51,8 +51,8 @@ struct settings {
     std::chrono::milliseconds longest_work{600'000};
     /// Upper bound for one attempt to reach the database.
     std::chrono::milliseconds connect_timeout{3'000};
-    /// How often a batch is run again after deadlocks before its operations end as
-    /// BACKEND_CONFLICT.
+    /// How often a batch is run again after deadlocks before each of its operations gets a
+    /// transaction of its own, and is tried until its deadline.
     unsigned max_reruns = 20;
     /// Sessions that predecessors made: `connects` counts on from there.
     std::uint64_t connects_before = 0;
@@ -66,8 +66,9 @@ struct settings {
 ///
 /// A batch is one transaction. Bad operations are answered and harm no other. After a deadlock, an
 /// id that is already in the inbox, a deadline that passed, or a lost connection, the rest of the
-/// batch is run again as long as its deadlines allow; see libbeds/doc/decisions for the order of
-/// operations.
+/// batch is run again as long as its deadlines allow. Operations whose rows somebody else holds are
+/// set aside: the others are committed without them, then they are tried until their deadlines. See
+/// libbeds/doc/decisions for the order of operations.
 class factory {
 public:
     /// `registry` holds the templates of all connections of the service: it tells UNKNOWN_TEMPLATE

@@ -65,6 +65,9 @@ ran mariadb_session::within_savepoint(const bound_operation& op, const std::stri
     const bool guarded = kind_ == work_kind::write;
     if (guarded) {
         changed_ = true;
+        if (const auto went = wait_as_for(*shape); went != ran::fine) {
+            return went;
+        }
         if (const auto went = command("SAVEPOINT beds_call"); went != ran::fine) {
             if (went == ran::refused) {
                 result(op) = refusal(op, *memory_);
@@ -678,6 +681,9 @@ insert_row mariadb_session::row_of(const bound_operation& op) {
 ran mariadb_session::guarded_calls(operation_list work, const std::string& procedure,
                                    const procedure_shape& shape) {
     changed_ = true;
+    if (const auto went = wait_as_for(shape); went != ran::fine) {
+        return went;
+    }
     if (const auto went = command("SAVEPOINT beds_call"); went != ran::fine) {
         return went == ran::refused ? one_at_a_time(work) : went;
     }
@@ -709,6 +715,9 @@ ran mariadb_session::calls_apart(operation_list work, const std::string& procedu
     const bool guarded = kind_ == work_kind::write;
     while (work.size() > 1) {
         if (guarded) {
+            if (const auto went = wait_as_for(shape); went != ran::fine) {
+                return went;
+            }
             if (const auto went = command("SAVEPOINT beds_block"); went != ran::fine) {
                 return went == ran::refused ? one_at_a_time(work) : went;
             }

@@ -76,9 +76,9 @@ bool load_definition(connection& from, const qualified_name& name,
     });
 }
 
-/// Looks into the procedure and all that it calls.
+/// Looks into the procedure and all that it calls, until one is found that may commit.
 bool may_commit(connection& from, const qualified_name& name, std::set<std::string>& seen,
-                bool& answer, core::content_hash& text) {
+                bool& answer, bool& handles, core::content_hash& text) {
     constexpr std::size_t most_procedures = 64;
     if (!seen.insert(name.schema + '.' + lower(name.name)).second) {
         return true;
@@ -93,6 +93,7 @@ bool may_commit(connection& from, const qualified_name& name, std::set<std::stri
     }
     text = core::combine(text, core::hash(*definition));
     const routine_findings found = scan_routine(*definition);
+    handles = handles || found.handles;
     if (found.may_commit) {
         answer = true;
         return true;
@@ -102,7 +103,7 @@ bool may_commit(connection& from, const qualified_name& name, std::set<std::stri
         if (next.schema.empty()) {
             next.schema = name.schema; // a procedure calls within its own schema
         }
-        if (!may_commit(from, next, seen, answer, text)) {
+        if (!may_commit(from, next, seen, answer, handles, text)) {
             return false;
         }
         if (answer) {
@@ -174,11 +175,13 @@ std::optional<procedure_shape> load_procedure(connection& from, std::string_view
         made.known = true;
     });
     bool commits = false;
+    bool handles = false;
     std::set<std::string> seen;
-    if (!read || !may_commit(from, about, seen, commits, made.text)) {
+    if (!read || !may_commit(from, about, seen, commits, handles, made.text)) {
         return std::nullopt;
     }
     made.runs_alone = commits;
+    made.handles = handles || commits;
     return made;
 }
 

@@ -198,7 +198,8 @@ void connection::configure(core::deadline /*until*/) {
     facts_.may.call = facts_.may.call && command("BEGIN NOT ATOMIC DO 0; END");
     constexpr std::string_view ask = "SELECT @@max_allowed_packet, @@innodb_rollback_on_timeout, "
                                      "@@auto_increment_increment, CONNECTION_ID(), "
-                                     "CONCAT_WS('/', @@hostname, @@port, @@server_id)";
+                                     "CONCAT_WS('/', @@hostname, @@port, @@server_id), "
+                                     "@@innodb_lock_wait_timeout";
     if (mysql_real_query(raw, ask.data(), ask.size()) != 0) {
         fail();
     }
@@ -212,6 +213,8 @@ void connection::configure(core::deadline /*until*/) {
         facts_.key_step = number_or(row[2], 1);
         facts_.session = number_or(row[3], 0);
         facts_.server = row[4] == nullptr ? "" : row[4];
+        facts_.row_wait = std::chrono::seconds{number_or(row[5], 50)};
+        facts_.least_wait = std::chrono::seconds{facts_.is_mariadb ? 0 : 1};
     }
     if (late_) {
         // The watchdog may end what runs here, in whosever name: see sql/mariadb/kill.sql. Without

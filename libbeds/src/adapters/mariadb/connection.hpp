@@ -9,6 +9,7 @@
 #include <beds/config/settings.hpp>
 #include <beds/core/supervisor.hpp>
 
+#include <chrono>
 #include <cstdint>
 #include <list>
 #include <memory>
@@ -30,6 +31,8 @@ struct server_facts {
     config::coalesce_features may;
     std::uint64_t key_step = 1;           ///< between the AUTO_INCREMENT numbers of one statement
     bool rollback_on_timeout = false;     ///< a lock wait timeout ends the whole transaction
+    std::chrono::seconds row_wait{50};    ///< how long its statements wait for rows of others
+    std::chrono::seconds least_wait{0};   ///< the least that can be set
     std::uint64_t max_packet = 16U << 20; ///< the largest statement, values included
 };
 

@@ -129,7 +129,9 @@ private:
         if (i > 0 && word(i - 1, ".")) {
             return;
         }
-        if (any_word(i, alone)) {
+        if (word(i, "HANDLER")) {
+            found_.handles = true;
+        } else if (any_word(i, alone)) {
             commits(i);
         } else if (word(i, "ROLLBACK")) {
             const std::size_t next = word(i + 1, "WORK") ? i + 2 : i + 1;

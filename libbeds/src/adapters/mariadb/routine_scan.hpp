@@ -11,7 +11,8 @@ struct routine_findings {
     /// It commits, or may do so: COMMIT, ROLLBACK (but not to a savepoint), START TRANSACTION, data
     /// definition, LOCK TABLES, autocommit, statements made at run time. In doubt: true.
     bool may_commit = false;
-    std::string why; ///< the words that say so
+    std::string why;      ///< the words that say so
+    bool handles = false; ///< declares a handler
     /// Procedures that it calls, as written (`name` or `schema.name`, without backticks); they
     /// count as if their text stood here.
     std::vector<std::string> calls;

@@ -49,6 +49,7 @@ void mariadb_session::connect(core::deadline until) {
     connection_.open(until);
     settings_known_ = true;
     statement_limit_ = 0ms;
+    lock_wait_ = connection_.facts().row_wait;
     open_ = false;
     if (settings_->inbox && settings_->create_tables && !shared_->tables_made) {
         make_tables(until);
@@ -102,8 +103,11 @@ bool mariadb_session::alive(core::deadline until) {
 
 ran mariadb_session::failed(const server_error& why) {
     failure what = classify(why);
-    if (why.number == 1205 && connection_.facts().rollback_on_timeout) {
-        what.reach = reach::rerun;
+    if (why.number == 1205) {
+        unit_patience_ = connection_.facts().least_wait;
+        if (connection_.facts().rollback_on_timeout) {
+            what.reach = reach::rerun;
+        }
     }
     if (why.sqlstate.starts_with("45")) {
         what.reach = reach::operation; // the DBA's own words, whatever number they carry
@@ -152,6 +156,23 @@ ran mariadb_session::execute(statement*& made) {
         }
         connection_.forget(query_.text());
     }
+}
+
+ran mariadb_session::wait_at_most(std::chrono::seconds wanted) {
+    if (wanted == lock_wait_) {
+        return ran::fine;
+    }
+    // In the middle of a unit: SET ends no transaction, and no savepoint.
+    const auto went =
+        command("SET SESSION innodb_lock_wait_timeout = " + std::to_string(wanted.count()));
+    if (went == ran::ended) {
+        return went;
+    }
+    if (went == ran::refused) { // then it waits as the server has it, until its deadline
+        log(observe::level::error, "BEDS_MARIADB_REFUSED", connection_.error().message);
+    }
+    lock_wait_ = wanted;
+    return ran::fine;
 }
 
 ran mariadb_session::fetched(const statement& from, statement::fetched what) {
@@ -377,6 +398,7 @@ step_result mariadb_session::begin(work_kind kind, core::deadline until,
     ran_.clear();
     nameless_.clear();
     in_call_ = calls_alone_ = once_ = ended_inside_ = over_ = false;
+    unit_patience_ = std::max(patience_, connection_.facts().least_wait);
     if (until.expired()) {
         return step_result::expired;
     }
@@ -423,6 +445,10 @@ step_result mariadb_session::open_unit(std::span<const operation_identity> ids, 
                 set += ", max_execution_time = " + std::to_string(limit.count());
             }
         }
+        const bool wait_changes = kind == work_kind::write && lock_wait_ != unit_patience_;
+        if (wait_changes) { // on the occasion; otherwise the first statement that needs it
+            set += ", innodb_lock_wait_timeout = " + std::to_string(unit_patience_.count());
+        }
         if (const auto went = command(set); went != ran::fine) {
             if (went == ran::refused) {
                 log(observe::level::error, "BEDS_MARIADB_REFUSED", connection_.error().message);
@@ -433,6 +459,7 @@ step_result mariadb_session::open_unit(std::span<const operation_identity> ids, 
         }
         settings_known_ = true;
         statement_limit_ = limit;
+        lock_wait_ = wait_changes ? unit_patience_ : lock_wait_;
     }
     open_ = kind == work_kind::write;
     changed_ = false;

@@ -39,6 +39,7 @@ public:
     step_result run(const group& work, core::row_sink& rows, outcomes results,
                     core::arena& memory) override;
     step_result seal(std::span<const sealed_reply> replies) override;
+    void wait_for_rows(std::chrono::seconds at_most) override { patience_ = at_most; }
     commit_result commit() override;
     void rollback() override;
 
@@ -54,6 +55,13 @@ private:
     ran execute(statement*& made);
     ran command(std::string_view text);
     ran failed(const server_error& why);
+    /// Before a statement that may meet locks. One more statement only when the last one was to
+    /// wait for another time.
+    ran wait_at_most(std::chrono::seconds wanted);
+    /// Before a CALL. Its author's handlers see what they would see without BEDS.
+    ran wait_as_for(const procedure_shape& shape) {
+        return wait_at_most(shape.handles ? connection_.facts().row_wait : unit_patience_);
+    }
     ran fetched(const statement& from, statement::fetched what);
     /// The outcome of an operation whose statement was refused.
     core::outcome refusal(const bound_operation& op, core::arena& memory);
@@ -247,6 +255,8 @@ private:
     // of the session
     bool settings_known_ = true;                   ///< no procedure can have changed them unnoticed
     std::chrono::milliseconds statement_limit_{0}; ///< as the server has it; zero: none
+    std::chrono::seconds lock_wait_{0}; ///< for rows that others hold, as the server has it
+    std::chrono::seconds patience_{1};  ///< what `wait_for_rows` said last
     std::uint64_t catalog_generation_ = 0;
     std::uint64_t unit_ = 0;   ///< counts units of work
     std::uint64_t looked_ = 0; ///< the unit in which objects were last looked for
@@ -258,8 +268,11 @@ private:
     // of the unit of work
     work_kind kind_ = work_kind::read;
     core::deadline until_ = core::deadline::never();
-    bool open_ = false;           ///< a transaction may be open at the server
-    bool changed_ = false;        ///< something was written in it
+    bool open_ = false;    ///< a transaction may be open at the server
+    bool changed_ = false; ///< something was written in it
+    /// For rows that others hold: none as soon as one was met, so that a unit's waits do not add
+    /// up.
+    std::chrono::seconds unit_patience_{1};
     bool from_the_start_ = false; ///< the savepoint at hand is the beginning of the transaction
     step_result end_ = step_result::done;
     std::vector<core::op_index> ran_;      ///< operations of the groups that are done

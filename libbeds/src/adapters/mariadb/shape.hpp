@@ -45,6 +45,7 @@ struct procedure_parameter {
 struct procedure_shape {
     bool known = false;     ///< parameters could be read
     bool runs_alone = true; ///< commits by itself, or may do so
+    bool handles = true;    ///< has handlers for errors, or may have
     std::vector<procedure_parameter> parameters;
     core::content_hash text; ///< over its definition and those of the procedures it calls
 };

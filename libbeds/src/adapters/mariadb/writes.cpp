@@ -78,6 +78,9 @@ ran mariadb_session::change_one(const bound_operation& op, const std::string& pr
     if (const auto went = learn(*op.target, shape); went != ran::fine) {
         return went;
     }
+    if (const auto went = wait_at_most(unit_patience_); went != ran::fine) {
+        return went;
+    }
     build(query_, op, shape->write, *memory_);
     statement* made = nullptr;
     const auto went = execute(made);
@@ -130,8 +133,8 @@ ran mariadb_session::change_group(operation_list work) {
             }
             continue;
         }
-        if (const auto went = savepoint(); went == ran::ended) {
-            return went;
+        if (wait_at_most(unit_patience_) == ran::ended || savepoint() == ran::ended) {
+            return ran::ended;
         }
         if (updates) {
             update_by_join(query_, chunk, shape->write);
@@ -310,6 +313,9 @@ ran mariadb_session::insert_chunk(const templates::template_def& target,
             })) {
             wanted_.push_back(field);
         }
+    }
+    if (const auto went = wait_at_most(unit_patience_); went != ran::fine) {
+        return went;
     }
     insert(query_, target, rows, wanted_, shape->write);
     statement* made = nullptr;
