@@ -13,6 +13,7 @@
 #include <netinet/tcp.h>
 #include <optional>
 #include <poll.h>
+#include <random>
 #include <stdexcept>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
@@ -81,6 +82,7 @@ struct pipe {
     bool swallow = false; ///< for ever
     std::uint64_t passed = 0;
     std::uint64_t passed_when_armed = 0;
+    std::uint64_t taken = 0; ///< since a byte to corrupt was named
 };
 
 struct connection {
@@ -96,11 +98,19 @@ struct armed_cut {
     gate::cut_by how;
 };
 
+struct corruption {
+    std::uint64_t one_in;
+    std::mt19937_64 random;
+    std::uint64_t left;
+};
+
 /// What holds for a direction of all connections.
 struct rules {
     std::chrono::microseconds delay{0};
     bool frozen = false;
     std::optional<armed_cut> cut;
+    std::optional<corruption> corrupt;
+    std::optional<std::uint64_t> corrupt_at;
 };
 
 } // namespace
@@ -328,9 +338,34 @@ struct gate::impl {
             end(one, cut_by::reset);
         } else {
             in.read_to_end = size == 0;
+            corrupt(in, ways[way], static_cast<std::size_t>(size));
             in.held_bytes += static_cast<std::size_t>(size);
             in.held.push_back(
                 {steady::now() + ways[way].delay, {buffer.begin(), buffer.begin() + size}});
+        }
+    }
+
+    /// What was just read into the buffer.
+    void corrupt(pipe& in, rules& now, std::size_t size) {
+        std::uint64_t done = 0;
+        if (now.corrupt_at && *now.corrupt_at - in.taken < size) {
+            buffer[*now.corrupt_at - in.taken] ^= 1;
+            now.corrupt_at.reset();
+            ++done;
+        }
+        in.taken += size;
+        for (std::size_t i = 0; now.corrupt && i < size; ++i) {
+            const auto drawn = now.corrupt->random();
+            if (drawn % now.corrupt->one_in == 0) {
+                buffer[i] = static_cast<char>(buffer[i] ^ (1 << (drawn >> 61U)));
+                ++done;
+                if (--now.corrupt->left == 0) {
+                    now.corrupt.reset();
+                }
+            }
+        }
+        if (done != 0) {
+            count([&](counts& all) { all.corrupted += done; });
         }
     }
 
@@ -477,6 +512,38 @@ void gate::swallow(direction which) {
             pipe.swallow = true;
             pipe.held.clear();
             pipe.held_bytes = 0;
+        }
+    });
+}
+
+void gate::corrupt(direction which, std::uint64_t one_in, std::uint64_t seed, std::uint64_t most) {
+    impl_->run([&] {
+        auto& now = impl_->ways[index(which)].corrupt;
+        now.reset();
+        if (one_in != 0 && most != 0) {
+            now = corruption{one_in, std::mt19937_64{seed}, most};
+        }
+    });
+}
+
+void gate::corrupt_at(direction which, std::uint64_t byte) {
+    impl_->run([&] {
+        impl_->ways[index(which)].corrupt_at = byte;
+        for (auto& one : impl_->connections) {
+            one.pipes[index(which)].taken = 0;
+        }
+    });
+}
+
+void gate::half_close(direction which) {
+    impl_->run([&] {
+        const auto way = index(which);
+        for (auto& one : impl_->connections) {
+            auto& pipe = one.pipes[way];
+            if (!pipe.read_to_end && !pipe.swallow) {
+                pipe.swallow = true;
+                pipe.held.push_back({steady::now() + impl_->ways[way].delay, {}});
+            }
         }
     });
 }

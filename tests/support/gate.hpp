@@ -11,8 +11,8 @@ namespace beds::test {
 /// all, and breaks connections as networks do. One thread of its own; every verb may be called from
 /// any thread and is in force when it returns.
 ///
-/// Bytes keep their order and are never changed. A direction holds at most 4 MiB of one connection;
-/// then its sender feels back pressure.
+/// Bytes keep their order, and are changed by `corrupt` alone. A direction holds at most 4 MiB of
+/// one connection; then its sender feels back pressure.
 class gate {
 public:
     enum class direction { to_server, to_client };
@@ -55,10 +55,24 @@ public:
     /// ever: of a peer whose machine lost its power.
     void swallow(direction which);
 
+    /// Of the bytes that arrive from now on, on all connections, about one in `one_in` has one bit
+    /// flipped, until `most` were: by chance, the same for the same seed and the same bytes. 0 as
+    /// `one_in`: none any more.
+    void corrupt(direction which, std::uint64_t one_in, std::uint64_t seed, std::uint64_t most);
+    /// One bit of the byte with this number, counted from 0 and from now, on the first connection
+    /// that gets so far; once.
+    void corrupt_at(direction which, std::uint64_t byte);
+
+    /// This direction of every connection that there is ends behind what was taken so far, as by a
+    /// peer that shuts its side down; what its sender sends later is thrown away. The other
+    /// direction passes on.
+    void half_close(direction which);
+
     struct counts {
         std::uint64_t accepted = 0;        ///< connections so far
         std::uint64_t open = 0;            ///< now
         std::uint64_t cut = 0;             ///< by `cut_after` so far
+        std::uint64_t corrupted = 0;       ///< bytes, so far
         std::uint64_t bytes_to_server = 0; ///< passed on so far
         std::uint64_t bytes_to_client = 0;
     };

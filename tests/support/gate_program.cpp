@@ -4,7 +4,9 @@
 //
 //     N reset                     N freeze to_server|to_client   N delay DIRECTION MICROSECONDS
 //     N stop_accepting            N thaw DIRECTION               N cut_after DIRECTION BYTES
-//     N accept_again              N swallow DIRECTION
+//     N accept_again              N swallow DIRECTION            N corrupt DIRECTION ONE_IN SEED
+//     MOST
+//                                 N half_close DIRECTION         N corrupt_at DIRECTION BYTE
 //
 // N counts the servers from 0. It ends, and cuts everything, when its input ends.
 
@@ -33,7 +35,9 @@ gate::direction direction_of(const std::string& word) {
 
 void act(gate& at, const std::string& verb, std::istream& words) {
     std::string direction;
-    long long number = 0;
+    std::uint64_t number = 0;
+    std::uint64_t seed = 0;
+    std::uint64_t most = 0;
     if (verb == "reset") {
         at.reset();
     } else if (verb == "stop_accepting") {
@@ -47,9 +51,16 @@ void act(gate& at, const std::string& verb, std::istream& words) {
     } else if (verb == "swallow") {
         at.swallow(direction_of(direction));
     } else if (verb == "delay" && words >> number) {
-        at.delay(direction_of(direction), std::chrono::microseconds{number});
+        at.delay(direction_of(direction),
+                 std::chrono::microseconds{static_cast<std::int64_t>(number)});
     } else if (verb == "cut_after" && words >> number) {
-        at.cut_after(direction_of(direction), static_cast<std::uint64_t>(number));
+        at.cut_after(direction_of(direction), number);
+    } else if (verb == "half_close") {
+        at.half_close(direction_of(direction));
+    } else if (verb == "corrupt" && words >> number >> seed >> most) {
+        at.corrupt(direction_of(direction), number, seed, most);
+    } else if (verb == "corrupt_at" && words >> number) {
+        at.corrupt_at(direction_of(direction), number);
     } else {
         throw std::invalid_argument("no verb: '" + verb + "'");
     }

@@ -290,3 +290,82 @@ TEST_CASE("a delay does not hold without limit: the sender feels back pressure")
     CHECK(taken > 1024 * 1024);
     CHECK(taken < 64 * block.size());
 }
+
+TEST_CASE("a named byte is corrupted, once, and only on the way that was named") {
+    through_a_gate all;
+    auto [client, server] = all.connected();
+    client.send("before");
+    CHECK(server.read(6) == "before");
+    all.between.corrupt_at(direction::to_server, 5);
+    client.send("0123");
+    CHECK(server.read(4) == "0123");
+    client.send("4567");
+    CHECK(server.read(4) == "4467");
+    client.send("0123456789");
+    CHECK(server.read(10) == "0123456789");
+    server.send("0123456789");
+    CHECK(client.read(10) == "0123456789");
+    CHECK(all.between.count().corrupted == 1);
+    all.between.corrupt_at(direction::to_client, 0);
+    server.send("0");
+    CHECK(client.read(1) == "1");
+    auto [next_client, next_server] = all.connected();
+    next_server.send("0");
+    CHECK(next_client.read(1) == "0");
+}
+
+TEST_CASE("bytes are corrupted by chance: single bits, so many at most, by the seed") {
+    const std::string sent(100'000, 'x');
+    const auto sent_through = [&](std::uint64_t seed, std::uint64_t most) {
+        through_a_gate all;
+        auto [client, server] = all.connected();
+        all.between.corrupt(direction::to_server, 1000, seed, most);
+        std::thread sender{[&client = client, &sent] { client.send(sent); }};
+        auto got = server.read(sent.size());
+        sender.join();
+        std::uint64_t changed = 0;
+        bool single_bits = true;
+        for (const char one : got) {
+            const auto bits = static_cast<unsigned char>(one ^ 'x');
+            changed += bits != 0 ? 1U : 0U;
+            single_bits = single_bits && (bits & (bits - 1)) == 0;
+        }
+        CHECK(single_bits);
+        CHECK(changed == all.between.count().corrupted);
+        all.between.corrupt(direction::to_server, 0, 0, 0);
+        client.send("clean");
+        CHECK(server.read(5) == "clean");
+        CHECK(got.size() == sent.size());
+        return std::pair{got, changed};
+    };
+    const auto [first, many] = sent_through(7, 1'000'000);
+    CHECK(many > 50);
+    CHECK(many < 200);
+    CHECK(sent_through(7, 1'000'000).first == first);
+    CHECK(sent_through(8, 1'000'000).first != first);
+    CHECK(sent_through(7, 3).second == 3);
+}
+
+TEST_CASE("a connection that is closed by half ends one way and passes on the other") {
+    through_a_gate all;
+    auto [client, server] = all.connected();
+    all.between.freeze(direction::to_server);
+    client.send("taken");
+    std::this_thread::sleep_for(20ms);
+    all.between.thaw(direction::to_server);
+    CHECK(server.read(5) == "taken");
+    all.between.half_close(direction::to_server);
+    CHECK(server.read(1).empty());
+    CHECK(server.ended_by() == 0);
+    client.send("thrown away");
+    server.send("answer");
+    CHECK(client.read(6) == "answer");
+    CHECK(all.between.count().open == 1);
+    server.end();
+    CHECK(client.read(1).empty());
+    CHECK(client.ended_by() == 0);
+    CHECK(eventually([&] { return all.between.count().open == 0; }));
+    auto [next_client, next_server] = all.connected();
+    next_client.send("y");
+    CHECK(next_server.read(1) == "y");
+}
