@@ -10,14 +10,17 @@
 #include <beds/wire/request.hpp>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <charconv>
 #include <condition_variable>
 #include <iterator>
+#include <memory>
 #include <mutex>
 #include <poll.h>
 #include <span>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <thread>
 #include <unistd.h>
 #include <unordered_map>
@@ -37,9 +40,16 @@ bool may_write(const operation& op) {
            op.op == core::verb::remove || op.op == core::verb::call;
 }
 
-class amqp_client final : public client {
+/// So long the I/O thread has to say goodbye when the client ends; then its sockets are shut down.
+constexpr auto goodbye = 700ms;
+/// And so long altogether; then it is left to itself.
+constexpr auto longest_end = 1'200ms;
+
+/// What the I/O thread lives on. It may outlive the client: nothing ends a look-up of a host name
+/// or a connection attempt from outside.
+class client_io : public std::enable_shared_from_this<client_io> {
 public:
-    explicit amqp_client(amqp_client_settings settings)
+    explicit client_io(amqp_client_settings settings)
         : given_(std::move(settings)), waiting_(given_.max_outstanding),
           reconnect_(amqp::reconnect_policy{}, amqp::system_random()),
           wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
@@ -53,19 +63,46 @@ public:
             throw core::error(core::errc::internal, "cannot make an eventfd");
         }
         reply_queue_ = amqp::reply_queue_name(given_.queue_tag, given_.amqp.user, new_uuid());
-        thread_ = std::thread{[this] { run(); }};
     }
 
-    ~amqp_client() override {
+    ~client_io() { ::close(wake_); }
+    client_io(const client_io&) = delete;
+    client_io& operator=(const client_io&) = delete;
+
+    void start() {
+        thread_ = std::thread{[self = shared_from_this()] { self->run(); }};
+    }
+
+    /// Ends everything that waits, in bounded time.
+    void stop() {
         stopping_ = true;
         wake();
-        thread_.join();
-        ::close(wake_);
+        const auto begin = std::chrono::steady_clock::now();
+        std::unique_lock lock{mutex_};
+        const auto ended = [&] { return ended_; };
+        if (!state_changed_.wait_until(lock, begin + goodbye, ended)) {
+            for (const auto socket : sockets_) {
+                if (socket >= 0) {
+                    ::shutdown(socket, SHUT_RDWR);
+                }
+            }
+            state_changed_.wait_until(lock, begin + longest_end, ended);
+        }
+        const bool left_alone = !ended_ && connecting_; // else a completion is still running
+        lock.unlock();
+        if (left_alone) {
+            {
+                const std::lock_guard quiet{log_mutex_};
+                may_log_ = false;
+            }
+            thread_.detach();
+        } else {
+            thread_.join();
+        }
+        waiting_.stop();
     }
-    amqp_client(const amqp_client&) = delete;
-    amqp_client& operator=(const amqp_client&) = delete;
 
-    void submit(request what, core::deadline until, completion done) override {
+    void submit(request what, core::deadline until, client::completion done) {
         const bool writes = std::any_of(what.operations.begin(), what.operations.end(), may_write);
         if (writes && what.id.empty()) {
             what.id = new_uuid();
@@ -95,7 +132,7 @@ public:
         }
     }
 
-    bool wait_ready(core::deadline until) override {
+    bool wait_ready(core::deadline until) {
         std::unique_lock lock{mutex_};
         const auto ready = [&] { return connected_; };
         if (until.is_never()) {
@@ -140,6 +177,34 @@ private:
                 drop_connections();
             }
         }
+        if (in_) {
+            in_->close(core::deadline::after(200ms));
+        }
+        if (out_) {
+            out_->close(core::deadline::after(200ms));
+        }
+        forget_connections();
+        const std::lock_guard lock{mutex_};
+        ended_ = true;
+        state_changed_.notify_all();
+    }
+
+    /// The sockets can be shut down from outside from now on.
+    void show_sockets() {
+        const std::lock_guard lock{mutex_};
+        sockets_ = {in_ ? in_->native_socket() : -1, out_ ? out_->native_socket() : -1};
+    }
+    void connecting(bool now) {
+        const std::lock_guard lock{mutex_};
+        connecting_ = now;
+    }
+    void forget_connections() {
+        {
+            const std::lock_guard lock{mutex_};
+            sockets_ = {-1, -1};
+        }
+        in_.reset();
+        out_.reset();
     }
 
     /// Reads that were sent need not wait for another connection: it would end like this one.
@@ -161,6 +226,10 @@ private:
 
     void note(const std::string& text) {
         if (text != trouble_) {
+            const std::lock_guard lock{log_mutex_};
+            if (!may_log_) {
+                return; // the client is gone, and so may be what its sink writes to
+            }
             given_.log.write(level::warning, "BEDS_CLIENT_TROUBLE", given_.name, text);
             trouble_ = text;
         }
@@ -214,12 +283,19 @@ private:
             return false;
         }
         const auto until = core::deadline::after(given_.amqp.connect_timeout);
+        connecting(true);
         try {
             auto settings = given_.amqp;
             settings.connection_name = given_.name + " consume";
             in_.emplace(settings, until);
+            show_sockets();
+            if (stopping_) {
+                connecting(false);
+                return false;
+            }
             settings.connection_name = given_.name + " publish";
             out_.emplace(settings, until);
+            show_sockets();
             amqp::topology own;
             own.queues.push_back({reply_queue_, amqp::queue_kind::exclusive, {}});
             in_->declare(own, amqp::declare_mode::active, until);
@@ -227,9 +303,10 @@ private:
             options.acknowledge = amqp::acknowledge::automatic;
             options.exclusive = amqp::exclusivity::exclusive;
             in_->consume(reply_queue_, options, until);
+            connecting(false);
         } catch (const core::error& failed) {
-            in_.reset();
-            out_.reset();
+            connecting(false);
+            forget_connections();
             reconnect_.attempt_failed(failed.code() == core::errc::refused
                                           ? amqp::connect_failure::refused
                                           : amqp::connect_failure::unreachable,
@@ -247,8 +324,7 @@ private:
 
     void drop_connections() {
         replies_.clear();
-        in_.reset();
-        out_.reset();
+        forget_connections();
         reconnect_.lost(std::chrono::steady_clock::now());
         {
             const std::lock_guard lock{mutex_};
@@ -560,6 +636,13 @@ private:
     std::condition_variable state_changed_;
     std::vector<sending> submitted_;
     bool connected_ = false;
+    bool connecting_ = false;
+    bool ended_ = false;
+    std::array<int, 2> sockets_{-1, -1}; ///< of `in_` and `out_`; -1: cannot be shut down
+
+    /// Held while the sink is called, by nobody but this thread and the end of the client.
+    std::mutex log_mutex_;
+    bool may_log_ = true;
 
     std::optional<amqp::consumer_connection> in_;
     std::optional<amqp::publisher_connection> out_;
@@ -578,7 +661,26 @@ private:
     wire::envelope_writer envelope_;
     core::arena memory_;
     std::string trouble_;
-    std::thread thread_; // last: it uses everything above
+    std::thread thread_;
+};
+
+class amqp_client final : public client {
+public:
+    explicit amqp_client(amqp_client_settings settings)
+        : io_(std::make_shared<client_io>(std::move(settings))) {
+        io_->start();
+    }
+    ~amqp_client() override { io_->stop(); }
+    amqp_client(const amqp_client&) = delete;
+    amqp_client& operator=(const amqp_client&) = delete;
+
+    void submit(request what, core::deadline until, completion done) override {
+        io_->submit(std::move(what), until, std::move(done));
+    }
+    bool wait_ready(core::deadline until) override { return io_->wait_ready(until); }
+
+private:
+    std::shared_ptr<client_io> io_;
 };
 
 } // namespace

@@ -55,14 +55,23 @@ std::string new_uuid() {
 
 outstanding::outstanding(std::size_t most) : most_(most), watcher_([this] { watch(); }) {}
 
-outstanding::~outstanding() {
+void outstanding::stop() {
     {
         const std::lock_guard lock{mutex_};
         stopping_ = true;
     }
     changed_.notify_all();
+    if (!watcher_.joinable()) {
+        return;
+    }
     watcher_.join();
-    for (auto& [number, left] : entries_) {
+    // Somebody may be finishing one of them at this moment.
+    std::unordered_map<std::uint64_t, entry> all;
+    {
+        const std::lock_guard lock{mutex_};
+        all.swap(entries_);
+    }
+    for (auto& [number, left] : all) {
         complete(left, outcome::failure(code::backend_unavailable, "the client was stopped", {},
                                         known_effect(left)));
     }

@@ -23,10 +23,12 @@ reply make_reply(const request& to, const core::outcome& result);
 class outstanding {
 public:
     explicit outstanding(std::size_t most);
-    /// Ends what is left as BACKEND_UNAVAILABLE.
-    ~outstanding();
+    ~outstanding() { stop(); }
     outstanding(const outstanding&) = delete;
     outstanding& operator=(const outstanding&) = delete;
+
+    /// Ends what is left as BACKEND_UNAVAILABLE. Then it is as good as full.
+    void stop();
 
     using completion = client::completion;
 
