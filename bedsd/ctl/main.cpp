@@ -1,5 +1,6 @@
 // bedsctl: one question to a BEDS service, or a stream of them.
 
+#include "check.hpp"
 #include "connect.hpp"
 #include "options.hpp"
 #include "print.hpp"
@@ -72,6 +73,13 @@ exit_code run(const bedsctl::options& options) {
         const auto result =
             bedsctl::print_topology(std::cout, std::cerr, bedsctl::load(options.connection.config),
                                     options.connection.service, options.topology);
+        std::cout.flush();
+        return std::cout ? result : exit_code::unknown;
+    }
+    if (options.task == task::check) {
+        const auto result =
+            bedsctl::check(std::cout, std::cerr, bedsctl::load(options.connection.config),
+                           options.check, beds::core::deadline::after(options.timeout));
         std::cout.flush();
         return std::cout ? result : exit_code::unknown;
     }

@@ -38,6 +38,15 @@ BEDS_CONFIG), or at 127.0.0.1:9464.
 
 Exit codes: 0 ready, 1 not ready, 2 wrong command line or configuration, 3 no node answers)";
 
+constexpr const char* check_footer = R"(
+Compares the templates of the configuration (--config, BEDS_CONFIG) with its MariaDB databases, with the
+node's own account: tables, views, columns, their types and collations, what may be NULL, keys and indexes,
+procedures and their parameters. An error is what a template promises and its database cannot keep; a
+warning is what the database will refuse of some requests. --diff shows a template that differs beside the
+one that scaffold would write, under its names: - is the template's line, + the database's.
+
+Exit codes: 0 no error, 1 errors, 2 wrong command line or configuration, 3 a database could not be reached)";
+
 constexpr const char* scaffold_footer = R"(
 Asks the database of the configuration (--config, BEDS_CONFIG) with the node's own account and writes what
 it says of a table or view as a template: names, types, keys, defaults, indexes. What a template cannot say
@@ -261,6 +270,12 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
         ->check(CLI::IsMember({"mariadb", "mongodb"}))
         ->type_name("ENGINE");
 
+    auto* check =
+        app.add_subcommand("check", "Are the tables what the templates say? Asks the databases");
+    check->footer(check_footer);
+    check->add_option("TEMPLATE", chosen.check.templates, "Only these");
+    check->add_flag("--diff", chosen.check.diff, "Show what differs, line by line");
+
     auto* scaffold = app.add_subcommand(
         "scaffold", "A template from a table or view of the live database, for its DBA to read");
     scaffold->footer(scaffold_footer);
@@ -331,7 +346,8 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
         const auto words = app.remaining();
         if (!words.empty()) {
             err << "bedsctl: there is no command or option '" << words.front()
-                << "'; commands: call, describe, dlq, scaffold, schema, status, topology (see "
+                << "'; commands: call, check, describe, dlq, scaffold, schema, status, topology "
+                   "(see "
                    "bedsctl "
                    "--help)\n";
             return exit_code::usage;
@@ -377,10 +393,11 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
             chosen.task = task::schema;
             return chosen;
         }
-        if (status->parsed() || topology->parsed() || scaffold->parsed()) {
+        if (status->parsed() || topology->parsed() || scaffold->parsed() || check->parsed()) {
             // of a node: no URL leads to it
             chosen.task = status->parsed()     ? task::status
                           : topology->parsed() ? task::topology
+                          : check->parsed()    ? task::check
                                                : task::scaffold;
             chosen.scaffold.directory = scaffold_directory;
             chosen.topology.form = definitions ? topology_form::definitions : topology_form::table;
@@ -392,7 +409,7 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
                 throw usage_error("topology is that of a configuration: name it with --config or "
                                   "BEDS_CONFIG");
             }
-            if (scaffold->parsed() && chosen.connection.config.empty()) {
+            if (!status->parsed() && chosen.connection.config.empty()) {
                 throw usage_error("where is the database? Name a configuration with --config or "
                                   "BEDS_CONFIG");
             }

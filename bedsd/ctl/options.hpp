@@ -1,6 +1,7 @@
 #pragma once
 
 #include "arguments.hpp"
+#include "check.hpp"
 #include "dead_letters.hpp"
 #include "exit_code.hpp"
 #include "scaffold.hpp"
@@ -22,6 +23,7 @@ enum class task {
     describe,
     status,
     dead_letters, ///< `dlq`
+    check,        ///< templates beside the live databases
     scaffold,
     schema,
     topology
@@ -49,6 +51,7 @@ struct options {
     std::string engine = "mariadb";      ///< of `schema`
     std::string admin = {};              ///< of `status`: address of the node's admin pages
     letter_options letters = {};
+    check_options check = {};
     scaffold_options scaffold = {};
     topology_options topology = {};
 };

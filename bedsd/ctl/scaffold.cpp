@@ -1,6 +1,7 @@
 #include "scaffold.hpp"
 
 #include "arguments.hpp"
+#include "live.hpp"
 
 #include <beds/core/error.hpp>
 #include <beds/templates/registry.hpp>
@@ -9,11 +10,6 @@
 #include <algorithm>
 #include <fstream>
 #include <ostream>
-
-#ifdef BEDS_WITH_MARIADB
-#include <beds/adapters/mariadb.hpp>
-#include <beds/core/supervisor.hpp>
-#endif
 
 namespace bedsctl {
 namespace {
@@ -52,7 +48,6 @@ std::string counted(std::size_t number, const char* one, const char* many) {
     return std::to_string(number) + ' ' + (number == 1 ? one : many);
 }
 
-#ifdef BEDS_WITH_MARIADB
 /// What a DBA has to look at before the node takes the file.
 void tell_problems(std::ostream& err, const std::vector<templates::problem>& problems) {
     for (const auto& each : problems) {
@@ -66,20 +61,13 @@ public:
                const std::string& role, const scaffold_options& asked, beds::core::deadline until)
         : out_(out), err_(err), role_(role), asked_(asked), until_(until), wbid_(settings.id.wbid) {
         auto [name, service] = choose(settings, asked.connection);
-        service.inbox = false; // nothing is written
-        service.create_tables = false;
         connection_ = name;
-        adapter_ = beds::adapters::make_mariadb(name, service);
-        supervisor_ = beds::core::supervisor::shared();
-        beds::adapters::session_context context;
-        context.name = "bedsctl scaffold";
-        context.supervisor = supervisor_.get();
-        session_ = adapter_->open_session(std::move(context));
-        session_->connect(until);
+        live_ = connect_live(name, service, until);
     }
 
     exit_code run() {
-        const auto objects = asked_.all ? adapter_->objects(*session_, until_) : asked_.objects;
+        const auto objects =
+            asked_.all ? live_.adapter->objects(*live_.session, until_) : asked_.objects;
         if (objects.empty()) {
             err_ << "bedsctl: there are no tables that this account sees\n";
             return exit_code::refused;
@@ -93,7 +81,8 @@ public:
                     throw;
                 }
                 err_ << "bedsctl: " << failed.message()
-                     << beds::core::did_you_mean(each, adapter_->objects(*session_, until_))
+                     << beds::core::did_you_mean(each,
+                                                 live_.adapter->objects(*live_.session, until_))
                      << '\n';
                 worst = exit_code::refused;
             }
@@ -103,7 +92,7 @@ public:
 
 private:
     void write(const std::string& object) {
-        auto made = adapter_->survey(*session_, object, until_);
+        auto made = live_.adapter->survey(*live_.session, object, until_);
         auto& found = made.found;
         found.name = templates::name_for_object(object, wbid_);
         found.service = role_.empty() ? "app_server" : role_;
@@ -147,16 +136,12 @@ private:
     beds::core::deadline until_;
     std::string wbid_;
     std::string connection_;
-    std::shared_ptr<beds::adapters::adapter> adapter_;
-    std::shared_ptr<beds::core::supervisor> supervisor_;
-    std::unique_ptr<beds::adapters::session> session_;
+    live_database live_;
     bool first_ = true;
 };
-#endif
 
 } // namespace
 
-#ifdef BEDS_WITH_MARIADB
 exit_code scaffold(std::ostream& out, std::ostream& err, const beds::config::settings& settings,
                    const std::string& role, const scaffold_options& asked,
                    beds::core::deadline until) {
@@ -165,11 +150,5 @@ exit_code scaffold(std::ostream& out, std::ostream& err, const beds::config::set
     }
     return scaffolder{out, err, settings, role, asked, until}.run();
 }
-#else
-exit_code scaffold(std::ostream&, std::ostream&, const beds::config::settings&, const std::string&,
-                   const scaffold_options&, beds::core::deadline) {
-    throw usage_error("this bedsctl was built without MariaDB");
-}
-#endif
 
 } // namespace bedsctl

@@ -12,4 +12,10 @@ surveyed adapter::survey(session& /*connected*/, std::string_view /*object*/,
                       "no template can be made from what " + std::string{engine_name()} + " holds");
 }
 
+std::optional<surveyed_procedure> adapter::survey_procedure(session& /*connected*/,
+                                                            std::string_view /*name*/,
+                                                            core::deadline /*until*/) {
+    return std::nullopt;
+}
+
 } // namespace beds::adapters

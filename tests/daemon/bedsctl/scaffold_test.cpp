@@ -220,3 +220,115 @@ TEST_CASE("what scaffold writes of all tables is served") {
     const auto refused = here.ask({"call", "orders", "update", "key:=1", "gross=1.00"});
     CHECK(refused.code == 1);
 }
+
+TEST_CASE("check compares templates with the live tables, and says what to do") {
+    const shop here;
+    const auto into = here.files.path("templates").string();
+    REQUIRE(here.scaffold({"ms_orders", "ms_places", "--directory", into}).code == 0);
+    const auto check = [&](std::vector<std::string> arguments) {
+        arguments.insert(arguments.begin(), {"check", "--config", here.config});
+        return here.ask(std::move(arguments));
+    };
+    const auto fine = check({});
+    INFO(fine.out << fine.err);
+    CHECK(fine.code == 0);
+    CHECK(contains(fine.out, "orders: as the database has it\n"));
+    CHECK(contains(fine.out, "2 templates compared, 0 errors, 0 warnings\n"));
+
+    // One change of the table, or of the template, at a time.
+    struct change {
+        const char* sql;
+        const char* from; ///< in the template
+        const char* to;
+        const char* said;
+        int code;
+    };
+    const auto orders = here.files.read("templates/orders.toml");
+    for (const auto& each : std::initializer_list<change>{
+             {"ALTER TABLE ms_orders DROP COLUMN papers_ord", "", "",
+              "orders.toml: fields.papers.column: error: 'ms_orders' has no column 'papers_ord'",
+              1},
+             {"ALTER TABLE ms_orders ADD COLUMN papers_ord INT", "", "",
+              "fields.papers.type: error: the template says json, column 'papers_ord' is int32", 1},
+             {"ALTER TABLE ms_orders MODIFY papers_ord JSON", "", "",
+              "2 templates compared, 0 errors, 0 warnings", 0},
+             {"", "type = \"decimal(18,2)\", nullable", "type = \"decimal(20,2)\", nullable",
+              "fields.total.type: warning: column 'total_ord' (decimal(18,2)) cannot hold every "
+              "decimal(20,2)",
+              0},
+             {"", "max = 200", "max = 20", "may hold values that are no string of 20", 0},
+             {"", "max = 200, collation = \"utf8mb4_general_ci",
+              "max = 200, collation = \"utf8mb4_unicode_ci",
+              "fields.note.collation: error: column 'note_ord' compares by 'utf8mb4_general_ci'",
+              1},
+             {"ALTER TABLE ms_orders MODIFY note_ord VARCHAR(200) COLLATE utf8mb4_general_ci NOT "
+              "NULL",
+              "", "", "fields.note.nullable: warning", 0},
+             {"ALTER TABLE ms_orders MODIFY note_ord VARCHAR(200) COLLATE utf8mb4_general_ci "
+              "DEFAULT NULL",
+              "", "", "2 templates compared, 0 errors, 0 warnings", 0},
+             {"ALTER TABLE ms_orders DROP KEY by_customer", "", "",
+              "index[0]: error: 'ms_orders' has no index that begins with customer_ord, "
+              "created_ord",
+              1},
+             {"ALTER TABLE ms_orders ADD KEY again (customer_ord, created_ord, state_ord)", "", "",
+              "2 templates compared, 0 errors, 0 warnings", 0},
+             {"ALTER TABLE ms_orders DROP KEY by_note, ADD KEY by_note (note_ord)", "", "",
+              "index[1].unique: error: no unique index of 'ms_orders' is over note_ord", 1},
+             {"ALTER TABLE ms_orders DROP KEY by_note, ADD UNIQUE KEY by_note (note_ord)", "", "",
+              "2 templates compared, 0 errors, 0 warnings", 0},
+             {"",
+              "key = [\"id\"]\ntla = \"ord\"\n\n[fields]\nid       = { type = \"uint64\", "
+              "generated = \"database\" }",
+              "key = [\"customer\"]\ntla = \"ord\"\n\n[fields]\nid       = { type = \"uint64\" }",
+              "template.key: error: no primary key and no unique index of 'ms_orders' tells rows "
+              "apart by customer_ord",
+              1},
+             {"ALTER TABLE ms_orders ADD COLUMN who_ord INT NOT NULL", "", "",
+              "fields: warning: column 'who_ord' of 'ms_orders' is not NULL", 0},
+             {"ALTER TABLE ms_orders DROP COLUMN who_ord, ENGINE = Aria", "", "",
+              "template.object: error: what is written to 'ms_orders' cannot be undone", 1},
+             {"ALTER TABLE ms_orders ENGINE = InnoDB", "protected = [\"changed\", \"gross\"]",
+              "protected = [\"changed\"]",
+              "protect.protected: warning: column 'gross_ord' is the database's own: protect field "
+              "'gross'",
+              0},
+         }) {
+        if (*each.sql != '\0') {
+            here.sql(each.sql);
+        }
+        auto text = orders;
+        if (*each.from != '\0') {
+            const auto at = text.find(each.from);
+            REQUIRE(at != std::string::npos);
+            text.replace(at, std::string_view{each.from}.size(), each.to);
+        }
+        here.files.write("templates/orders.toml", text);
+        const auto said = check({});
+        INFO(each.sql << each.to << '\n' << said.out << said.err);
+        CHECK(contains(said.out, each.said));
+        CHECK(said.code == each.code);
+    }
+
+    // Procedures and views, and the line-by-line picture.
+    here.files.write("templates/orders.toml",
+                     orders + "\n[calls.close]\nprocedure = \"sp_close\"\nclass = \"write\"\n"
+                              "args = [[\"id\", \"int64\"]]\n");
+    CHECK(
+        contains(check({}).out, "calls.close.procedure: error: there is no procedure 'sp_close'"));
+    here.sql("CREATE PROCEDURE sp_close(IN p_id BIGINT, IN p_why TEXT) MODIFIES SQL DATA "
+             "UPDATE ms_orders SET open_ord = 0 WHERE id_ord = p_id");
+    CHECK(contains(check({}).out, "calls.close.args: error: the template gives 1 argument, "
+                                  "procedure 'sp_close' takes 2"));
+    here.sql("ALTER TABLE ms_orders MODIFY total_ord DECIMAL(20,2) NOT NULL DEFAULT 0.00");
+    const auto picture = check({"orders", "--diff"});
+    INFO(picture.out << picture.err);
+    CHECK(contains(picture.out, "- total    = { type = \"decimal(18,2)\""));
+    CHECK(contains(picture.out, "+ total    = { type = \"decimal(20,2)\""));
+    CHECK(contains(picture.out, "1 template compared"));
+    CHECK(check({"order"}).code == 2);
+    here.sql("DROP TABLE ms_orders");
+    const auto gone = check({"orders"});
+    CHECK(gone.code == 1);
+    CHECK(contains(gone.out, "template.object: error: there is no table or view 'ms_orders'"));
+}

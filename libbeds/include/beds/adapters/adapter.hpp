@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -199,6 +200,9 @@ public:
     /// and `unknown_name` when there is nothing of that name, or nothing that this account sees.
     [[nodiscard]] virtual surveyed survey(session& connected, std::string_view object,
                                           core::deadline until);
+    /// The same for a procedure; nothing: there is none, or none that this account sees.
+    [[nodiscard]] virtual std::optional<surveyed_procedure>
+    survey_procedure(session& connected, std::string_view name, core::deadline until);
 };
 
 } // namespace beds::adapters

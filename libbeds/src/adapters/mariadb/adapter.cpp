@@ -108,6 +108,12 @@ public:
                           [&](connection& from) { return survey_object(from, object); });
     }
 
+    [[nodiscard]] std::optional<surveyed_procedure>
+    survey_procedure(session& connected, std::string_view name, core::deadline until) override {
+        return ask_server(connected, until,
+                          [&](connection& from) { return mariadb::survey_procedure(from, name); });
+    }
+
 private:
     std::string connection_name_;
     std::shared_ptr<shared_parts> shared_;

@@ -1,5 +1,6 @@
 #include "adapters/mariadb/survey.hpp"
 
+#include "adapters/mariadb/catalog.hpp"
 #include "adapters/mariadb/information_schema.hpp"
 
 #include <beds/core/json.hpp>
@@ -235,12 +236,13 @@ private:
                 "table_name = ?",
                 [&](std::span<const raw_cell> cells) {
                     there = true;
-                    is_view_ = contains(text_of(cells[0]), "VIEW");
+                    made_.is_view = contains(text_of(cells[0]), "VIEW");
                     const auto engine = text_of(cells[1]);
                     const auto comment = text_of(cells[2]);
-                    say("Made from the " + std::string{is_view_ ? "view " : "table "} + object_ +
-                        (comment.empty() || is_view_ ? "." : ": " + comment));
-                    if (!is_view_ && engine != "InnoDB") {
+                    say("Made from the " + std::string{made_.is_view ? "view " : "table "} +
+                        object_ + (comment.empty() || made_.is_view ? "." : ": " + comment));
+                    if (!made_.is_view && engine != "InnoDB") {
+                        made_.transactional = false;
                         say("Its engine is " + engine +
                             ", which cannot undo what it wrote: read it, or make it InnoDB.");
                     }
@@ -313,6 +315,9 @@ private:
         auto made = field_for(column, remark);
         if (!made) {
             say("Left out: column " + column.name + ' ' + column.column_type + ": " + remark + '.');
+            made_.unknown.push_back(
+                {column.name, column.column_type,
+                 !column.nullable && !column.by_default && !contains(column.extra, "generated")});
             return;
         }
         made_.found.fields.push_back(std::move(*made));
@@ -372,10 +377,11 @@ private:
             }
             made_.found.key.clear();
         }
-        say(is_view_ ? "A view has no key that could be seen: name the fields that tell its rows "
-                       "apart in `key`, and the indexes behind it as [[index]]."
-                     : "It has no primary key that a template can name: make one, or name in "
-                       "`key` the fields that tell its rows apart.");
+        say(made_.is_view
+                ? "A view has no key that could be seen: name the fields that tell its rows "
+                  "apart in `key`, and the indexes behind it as [[index]]."
+                : "It has no primary key that a template can name: make one, or name in "
+                  "`key` the fields that tell its rows apart.");
     }
 
     void add(const std::string& name, const index_report& from) {
@@ -423,7 +429,6 @@ private:
     connection& from_;
     qualified_name name_;
     std::string object_;
-    bool is_view_ = false;
     std::vector<std::string> json_;    ///< columns, in lower case
     std::vector<std::string> remarks_; ///< beside `made_.found.fields`
     surveyed made_;
@@ -487,6 +492,28 @@ std::vector<std::string> list_objects(connection& from) {
         fail(from);
     }
     return found;
+}
+
+std::optional<surveyed_procedure> survey_procedure(connection& from, std::string_view name) {
+    bool there = false;
+    const bool read = ask(from,
+                          "/* beds survey.procedure */ SELECT routine_name FROM "
+                          "information_schema.routines WHERE routine_schema = COALESCE(?, "
+                          "DATABASE()) AND routine_name = ? AND routine_type = 'PROCEDURE'",
+                          split(name), [&](std::span<const raw_cell>) { there = true; });
+    const auto shape = read && there ? load_procedure(from, name) : std::nullopt;
+    if (!read || (there && !shape)) {
+        fail(from);
+    }
+    if (!there) {
+        return std::nullopt;
+    }
+    surveyed_procedure made;
+    made.commits = shape->runs_alone;
+    for (const auto& each : shape->parameters) {
+        made.parameters.push_back({each.name, each.in, each.out});
+    }
+    return made;
 }
 
 surveyed survey_object(connection& from, std::string_view object) {

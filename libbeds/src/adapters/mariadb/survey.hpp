@@ -13,6 +13,7 @@ namespace beds::adapters::mariadb {
 /// As `adapter::objects` and `adapter::survey` say; on a connection that is open.
 std::vector<std::string> list_objects(connection& from);
 surveyed survey_object(connection& from, std::string_view object);
+std::optional<surveyed_procedure> survey_procedure(connection& from, std::string_view name);
 
 /// A column as information_schema has it.
 struct column_report {

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <beds/adapters/adapter.hpp>
+#include <beds/config/settings.hpp>
+#include <beds/core/deadline.hpp>
+
+#include <memory>
+#include <string>
+
+namespace beds::core {
+class supervisor;
+}
+
+namespace bedsctl {
+
+/// A session with a database of the configuration, for questions about what it holds.
+struct live_database {
+    std::shared_ptr<beds::adapters::adapter> adapter;
+    std::shared_ptr<beds::core::supervisor> supervisor;
+    std::unique_ptr<beds::adapters::session> session;
+};
+
+/// With the node's own account. Writes nothing, so that no inbox is needed. Throws
+/// beds::core::error when it cannot be reached, `unsupported` when this build has no MariaDB.
+live_database connect_live(const std::string& name, beds::config::rel_service_settings service,
+                           beds::core::deadline until);
+
+} // namespace bedsctl
