@@ -11,7 +11,8 @@
 -- reply      the stored reply; may hold data of the operation, so treat it like the tables it is about
 -- created    the server's time; rows older than `inbox_window` are deleted by the nodes, few at a time
 --
--- Keep it InnoDB: the row and the effect must commit together.
+-- Keep it InnoDB: the row and the effect must commit together. With an engine that cannot roll back all
+-- writes are refused.
 CREATE TABLE IF NOT EXISTS beds_inbox (
     principal VARCHAR(255)   NOT NULL,
     id        VARBINARY(512) NOT NULL,

@@ -97,3 +97,90 @@ TEST_CASE("a missing inbox is made when that is configured, and told otherwise",
         here.control().mariadb_root("DROP USER " + name);
     }
 }
+
+TEST_CASE("what could not be rolled back is not written; reads are served", "[mariadb]") {
+    world here;
+    here.sql("CREATE TABLE plain (id BIGINT PRIMARY KEY, n BIGINT NOT NULL) ENGINE=InnoDB;"
+             "INSERT INTO plain SELECT seq, 0 FROM seq_1_to_9");
+    const std::string engine = GENERATE("MyISAM", "Aria", "MEMORY");
+    here.sql("CREATE TABLE old (id BIGINT PRIMARY KEY, n BIGINT NOT NULL) ENGINE=" + engine +
+             ";"
+             "INSERT INTO old SELECT seq, 0 FROM seq_1_to_9;"
+             "CREATE VIEW inner_old AS SELECT id, n FROM old;"
+             "CREATE VIEW outer_old AS SELECT o.id AS id, o.n AS n FROM inner_old o WHERE o.id < 9;"
+             "CREATE VIEW outer_plain AS SELECT id, n FROM plain WHERE id < 9");
+    const std::string object = GENERATE("old", "outer_old");
+    CAPTURE(engine, object);
+    const auto over = [](const std::string& name) {
+        return testing::template_maker(name)
+            .object(name)
+            .field("id", "int64")
+            .field("n", "int64")
+            .key({"id"})
+            .build();
+    };
+    const auto target = over(object);
+    const auto safe = over(object == "old" ? "plain" : "outer_plain");
+    const templates::template_def* targets[] = {&target, &safe};
+    auto session = here.session();
+    here.adapter().inspect(*session, targets, core::deadline::after(5s));
+    CHECK(here.log().has("BEDS_MARIADB_ENGINE template '" + object + "': " + here.database() +
+                         ".old (" + engine + ')'));
+    CHECK(here.log().has("ALTER TABLE " + here.database() + ".old ENGINE=InnoDB"));
+    CHECK_FALSE(here.log().has("'" + safe.name + "'"));
+
+    operations several;
+    several.update(target, {1}).inc({{"n", 1}});
+    several.update(target, {2}).inc({{"n", 1}});
+    operations inserts;
+    inserts.insert(target, {{"id", 11}, {"n", 1}});
+    inserts.insert(target, {{"id", 12}, {"n", 1}});
+    operations one;
+    one.remove(target, {3});
+    for (auto* work : {&several, &inserts, &one}) {
+        const auto got = write(*session, *work);
+        for (const auto& each : got.outcomes) {
+            CHECK(each.code == core::code::unsupported);
+            CHECK(each.effect == core::effect::none);
+        }
+    }
+    CHECK(here.sql("SELECT COUNT(*), SUM(n) FROM old") == "9\t0\n");
+    operations fetch;
+    fetch.fetch(target, {1});
+    CHECK(text_of(read(*session, fetch).rows.of(0)) == "1 0 \n");
+    operations neighbour;
+    neighbour.update(safe, {1}).inc({{"n", 1}});
+    CHECK(write(*session, neighbour)[0].effect == core::effect::applied);
+
+    here.sql("ALTER TABLE old ENGINE=InnoDB");
+    CHECK(write(*session, several)[0].effect == core::effect::applied);
+    CHECK(here.sql("SELECT COUNT(*), SUM(n) FROM old") == "9\t2\n");
+}
+
+TEST_CASE("an inbox that could not be rolled back: nothing is written", "[mariadb]") {
+    world here;
+    make_accounts(here, 10);
+    here.sql("ALTER TABLE beds_inbox ENGINE=Aria");
+    const auto target = accounts();
+    operations work;
+    work.update(target, {1}).inc({{"balance", 1}});
+    work.update(target, {2}).inc({{"balance", 1}});
+    auto session = here.session();
+    CHECK(
+        here.log().has("BEDS_MARIADB_ENGINE the inbox: " + here.database() + ".beds_inbox (Aria)"));
+    auto got = write(*session, work, {.ids = {"a", "b"}});
+    for (const auto& each : got.outcomes) {
+        CHECK(each.code == core::code::backend_unavailable);
+        CHECK(each.effect == core::effect::none);
+    }
+    CHECK(here.sql("SELECT SUM(balance) FROM accounts; SELECT COUNT(*) FROM beds_inbox") ==
+          "1000.00\n0\n");
+    operations fetch;
+    fetch.fetch(target, {1});
+    CHECK(read(*session, fetch).rows.of(0).rows.size() == 1);
+    here.sql("ALTER TABLE beds_inbox ENGINE=InnoDB");
+    got = write(*session, work, {.ids = {"a", "b"}});
+    CHECK(got[0].effect == core::effect::applied);
+    CHECK(here.sql("SELECT SUM(balance) FROM accounts; SELECT COUNT(*) FROM beds_inbox") ==
+          "1002.00\n2\n");
+}

@@ -82,3 +82,21 @@ TEST_CASE("calls of other procedures", "[mariadb]") {
     CHECK(found.calls[1] == "Odd Name");
     CHECK(found.calls[2] == "other.x");
 }
+
+TEST_CASE("the tables of a view", "[mariadb]") {
+    using names = std::vector<std::pair<std::string, std::string>>;
+    using beds::adapters::mariadb::tables_of_view;
+    CHECK(tables_of_view("select `shop`.`a`.`id` AS `id`,`x`.`n` AS `n` from (`shop`.`a` left join "
+                         "`other`.`b``c` `x` on(`shop`.`a`.`id` = `x`.`id`)) where `x`.`n` > 1") ==
+          names{{"shop", "a"}, {"other", "b`c"}});
+    CHECK(tables_of_view("select `a`.`id` AS `id` from `shop`.`a` where `a`.`t` <> ' from `q`.`r`'"
+                         " union select 1 from ((`s`.`t` straight_join `s`.`u`))") ==
+          names{{"shop", "a"}, {"s", "t"}, {"s", "u"}});
+    CHECK(tables_of_view("").empty());
+}
+
+TEST_CASE("procedures with handlers are known", "[mariadb]") {
+    CHECK(scan_routine("BEGIN DECLARE EXIT HANDLER FOR 1205 SET @a = 1; DO 0; END").handles);
+    CHECK_FALSE(
+        scan_routine("BEGIN /* no HANDLER */ SELECT 'HANDLER' FROM t.handler; END").handles);
+}

@@ -62,6 +62,48 @@ bool load_table(connection& from, const templates::template_def& target, std::st
     });
 }
 
+/// Looks at the table, or at all that the view is over, until one is found that cannot roll back.
+bool find_unsafe(connection& from, const qualified_name& name, std::set<std::string>& seen,
+                 std::string& unsafe) {
+    constexpr std::size_t most_objects = 64;
+    if (seen.size() >= most_objects || !seen.insert(name.schema + '.' + name.name).second) {
+        return true;
+    }
+    bool view = false;
+    constexpr std::string_view engine =
+        "/* beds schema.engine */ SELECT t.table_schema, t.table_name, t.table_type, t.engine, "
+        "e.transactions, e.savepoints FROM information_schema.tables t "
+        "LEFT JOIN information_schema.engines e ON e.engine = t.engine "
+        "WHERE t.table_schema = COALESCE(?, DATABASE()) AND t.table_name = ?";
+    const bool read = ask(from, engine, name, [&](std::span<const raw_cell> cells) {
+        const std::string type = text_of(cells[2]);
+        view = type == "VIEW";
+        if (type != "SYSTEM VIEW" && (text_of(cells[4]) == "NO" || text_of(cells[5]) == "NO")) {
+            unsafe = text_of(cells[0]) + '.' + text_of(cells[1]) + " (" + text_of(cells[3]) + ')';
+        }
+    });
+    if (!read || !view) {
+        return read;
+    }
+    std::string definition; // empty without the right to SHOW VIEW
+    constexpr std::string_view text =
+        "/* beds schema.view */ SELECT view_definition FROM information_schema.views "
+        "WHERE table_schema = COALESCE(?, DATABASE()) AND table_name = ?";
+    if (!ask(from, text, name,
+             [&](std::span<const raw_cell> cells) { definition = text_of(cells[0]); })) {
+        return false;
+    }
+    for (auto& [schema, table] : tables_of_view(definition)) {
+        if (!find_unsafe(from, {std::move(schema), std::move(table)}, seen, unsafe)) {
+            return false;
+        }
+        if (!unsafe.empty()) {
+            break;
+        }
+    }
+    return true;
+}
+
 /// The text of one routine; nothing: not there or not to be read.
 bool load_definition(connection& from, const qualified_name& name,
                      std::optional<std::string>& definition) {
@@ -149,7 +191,21 @@ std::optional<template_shape> load_template(connection& from,
     } else if (!load_table(from, target, target.object, made.write)) {
         return std::nullopt;
     }
+    auto unsafe = load_unsafe(from, target.object);
+    if (!unsafe) {
+        return std::nullopt;
+    }
+    made.write.unsafe = std::move(*unsafe);
     return made;
+}
+
+std::optional<std::string> load_unsafe(connection& from, std::string_view object) {
+    std::set<std::string> seen;
+    std::string unsafe;
+    if (!find_unsafe(from, split(object), seen, unsafe)) {
+        return std::nullopt;
+    }
+    return unsafe;
 }
 
 std::optional<procedure_shape> load_procedure(connection& from, std::string_view name) {

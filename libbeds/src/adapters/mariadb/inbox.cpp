@@ -185,7 +185,7 @@ step_result mariadb_session::store_all(std::span<const sealed_reply> replies) {
     // deadlock.
     seals_.clear();
     for (const auto& reply : replies) {
-        if (can_be_stored(reply.identity)) { // otherwise it was refused before it ran
+        if (inbox_safe_ && can_be_stored(reply.identity)) { // otherwise it was refused, not run
             seals_.push_back(fits(reply) ? &reply : short_reply(reply, results_, *memory_));
         }
     }

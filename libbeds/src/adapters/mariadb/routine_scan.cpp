@@ -205,6 +205,25 @@ private:
 
 } // namespace
 
+std::vector<std::pair<std::string, std::string>> tables_of_view(std::string_view definition) {
+    std::vector<std::pair<std::string, std::string>> made;
+    const auto tokens = tokens_of(definition);
+    for (std::size_t i = 0; i + 2 < tokens.size(); ++i) {
+        if (!tokens[i].quoted || tokens[i + 1].text != "." || !tokens[i + 2].quoted) {
+            continue;
+        }
+        std::size_t before = i;
+        while (before > 0 && tokens[before - 1].text == "(" && !tokens[before - 1].quoted) {
+            --before;
+        }
+        if (before > 0 && !tokens[before - 1].quoted &&
+            (tokens[before - 1].text == "FROM" || tokens[before - 1].text.ends_with("JOIN"))) {
+            made.emplace_back(tokens[i].text, tokens[i + 2].text);
+        }
+    }
+    return made;
+}
+
 routine_findings scan_routine(std::string_view definition) {
     return scanner{definition}.run();
 }

@@ -2,6 +2,7 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace beds::adapters::mariadb {
@@ -17,6 +18,10 @@ struct routine_findings {
     /// count as if their text stood here.
     std::vector<std::string> calls;
 };
+
+/// The tables and views that a view is over: schema and name, as its definition in
+/// information_schema has them. What is none may be among them.
+std::vector<std::pair<std::string, std::string>> tables_of_view(std::string_view definition);
 
 /// Reads a routine's definition. Comments and strings do not count; executable comments do.
 routine_findings scan_routine(std::string_view definition);

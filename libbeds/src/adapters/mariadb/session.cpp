@@ -54,6 +54,40 @@ void mariadb_session::connect(core::deadline until) {
     if (settings_->inbox && settings_->create_tables && !shared_->tables_made) {
         make_tables(until);
     }
+    inbox_safe_ = true;
+    if (settings_->inbox) {
+        connection::guard watching;
+        connection_.arm(until.earlier(core::deadline::after(10s)), watching);
+        inbox_safe_ = inbox_is_safe();
+    }
+}
+
+bool mariadb_session::inbox_is_safe() {
+    const auto unsafe = load_unsafe(connection_, "beds_inbox");
+    if (!unsafe || unsafe->empty()) { // what cannot be asked shows when it is used
+        return true;
+    }
+    if (inbox_safe_) {
+        tell_unsafe("the inbox", *unsafe, "all writes are refused");
+    }
+    return false;
+}
+
+void mariadb_session::tell_unsafe(std::string_view who, const std::string& table,
+                                  std::string_view what) const {
+    const auto name = table.substr(0, table.find(" ("));
+    log(observe::level::error, "BEDS_MARIADB_ENGINE",
+        std::string{who} + ": " + table + " is of an engine that cannot roll back: " +
+            std::string{what} + " until its DBA runs: ALTER TABLE " + name + " ENGINE=InnoDB");
+}
+
+bool mariadb_session::refused_by_engine(const bound_operation& op, const template_shape& shape) {
+    if (shape.write.unsafe.empty()) {
+        return false;
+    }
+    result(op) = outcome::failure(code::unsupported,
+                                  "nothing is written here: the database could not undo it");
+    return true;
 }
 
 void mariadb_session::make_tables(core::deadline until) {
@@ -278,11 +312,18 @@ void mariadb_session::look_again() {
 ran mariadb_session::learn(const templates::template_def& target, const template_shape*& shape) {
     look_again();
     auto& known = shapes_[target.name];
-    if (known && known->describes(target) && (known->visible() || looked_ == unit_)) {
+    // Where nothing may be written the DBA may have changed that meanwhile.
+    const auto may_be_better = [this](const template_shape& now) {
+        return !now.visible() || (kind_ == work_kind::write && !now.write.unsafe.empty());
+    };
+    if (known && known->describes(target) && (!may_be_better(*known) || looked_ == unit_)) {
         shape = known.get();
         return ran::fine;
     }
     known = catalog_->find(target);
+    if (known && may_be_better(*known)) {
+        known = nullptr;
+    }
     looked_ = unit_;
     if (!known) {
         auto loaded = load_template(connection_, target);
@@ -357,6 +398,12 @@ void mariadb_session::inspect(std::span<const templates::template_def* const> ta
     for (const auto* target : targets) {
         auto loaded = load_template(connection_, *target);
         if (loaded) {
+            const auto before = catalog_->find(*target);
+            if (!loaded->write.unsafe.empty() &&
+                (!before || before->write.unsafe != loaded->write.unsafe)) {
+                tell_unsafe("template '" + target->name + "'", loaded->write.unsafe,
+                            "its inserts, updates and deletes are refused");
+            }
             catalog_->put(std::make_shared<const template_shape>(std::move(*loaded)));
         }
         if (!keep_going(loaded.has_value()) || !learn_procedure(target->write.insert) ||
@@ -465,8 +512,9 @@ step_result mariadb_session::open_unit(std::span<const operation_identity> ids, 
     changed_ = false;
     if (kind == work_kind::write && settings_->inbox) {
         shared_->old.wanted(context_.name, context_.log);
+        inbox_safe_ = inbox_safe_ || inbox_is_safe();
         for (const auto& id : ids) {
-            if (!can_be_stored(id)) {
+            if (!inbox_safe_ || !can_be_stored(id)) {
                 nameless_.push_back(id.index);
             }
         }
@@ -539,8 +587,11 @@ operation_list mariadb_session::without_nameless(const group& work) {
             named_.push_back(op);
         } else {
             result(*op) =
-                outcome::failure(code::limit_exceeded,
-                                 "the inbox cannot hold the sender's name or the operation's id");
+                inbox_safe_ ? outcome::failure(
+                                  code::limit_exceeded,
+                                  "the inbox cannot hold the sender's name or the operation's id")
+                            : outcome::failure(code::backend_unavailable,
+                                               "the database cannot remember writes at the moment");
         }
     }
     if (work.mode == group_mode::atomic && named_.size() != work.operations.size()) {

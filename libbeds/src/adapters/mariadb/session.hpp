@@ -50,6 +50,12 @@ public:
 
 private:
     void make_tables(core::deadline until);
+    /// Can rows of the inbox be rolled back? Says it once for each session if not.
+    bool inbox_is_safe();
+    /// Tells the DBA of a table that could not be rolled back.
+    void tell_unsafe(std::string_view who, const std::string& table, std::string_view what) const;
+    /// Nothing is written where it could not be undone. True: the operation is answered.
+    bool refused_by_engine(const bound_operation& op, const template_shape& shape);
 
     // session.cpp: statements and their failures
     ran execute(statement*& made);
@@ -89,7 +95,7 @@ private:
     /// Ends a unit that must not run again: answers what it leaves behind. `current` are the
     /// operations of the group under way.
     void conclude(step_result why, operation_list current);
-    /// Answers the operations that the inbox cannot name and takes them out of `work`.
+    /// Answers the operations that the inbox cannot hold and takes them out of `work`.
     operation_list without_nameless(const group& work);
 
     ran run_independent(operation_list work);
@@ -255,6 +261,7 @@ private:
     // of the session
     bool settings_known_ = true;                   ///< no procedure can have changed them unnoticed
     std::chrono::milliseconds statement_limit_{0}; ///< as the server has it; zero: none
+    bool inbox_safe_ = true;                       ///< as it was seen last
     std::chrono::seconds lock_wait_{0}; ///< for rows that others hold, as the server has it
     std::chrono::seconds patience_{1};  ///< what `wait_for_rows` said last
     std::uint64_t catalog_generation_ = 0;
@@ -277,7 +284,7 @@ private:
     step_result end_ = step_result::done;
     std::vector<core::op_index> ran_;      ///< operations of the groups that are done
     operation_list current_;               ///< operations of the group under way
-    std::vector<core::op_index> nameless_; ///< operations whose identity the inbox cannot hold
+    std::vector<core::op_index> nameless_; ///< operations that the inbox cannot hold
     bool in_call_ = false;                 ///< a procedure runs, which has its own savepoint
     bool calls_alone_ = false;             ///< the procedure that runs commits by itself
     core::op_index called_ = 0;            ///< who called the last procedure of that kind

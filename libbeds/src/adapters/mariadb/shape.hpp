@@ -30,6 +30,9 @@ struct table_shape {
     std::vector<column_shape> columns; ///< by field
     /// Fields of each unique index, by the index's name; the first one is blamed for a duplicate.
     std::map<std::string, std::vector<templates::field_id>, std::less<>> unique_indexes;
+    /// The table (behind a view) whose engine cannot roll back: `schema.table (ENGINE)`. Empty:
+    /// none, as far as can be seen.
+    std::string unsafe;
     /// Unique indexes that hold a column which is no field of the template.
     std::set<std::string, std::less<>> wider_indexes;
 };

@@ -78,6 +78,9 @@ ran mariadb_session::change_one(const bound_operation& op, const std::string& pr
     if (const auto went = learn(*op.target, shape); went != ran::fine) {
         return went;
     }
+    if (refused_by_engine(op, *shape)) {
+        return ran::fine;
+    }
     if (const auto went = wait_at_most(unit_patience_); went != ran::fine) {
         return went;
     }
@@ -118,7 +121,7 @@ ran mariadb_session::change_group(operation_list work) {
     if (const auto went = learn(*first.target, shape); went != ran::fine) {
         return went;
     }
-    if (!key_is_unique(*first.target, shape->write) ||
+    if (!shape->write.unsafe.empty() || !key_is_unique(*first.target, shape->write) ||
         (updates && !can_join(order_, shape->write))) {
         return one_at_a_time(order_);
     }
@@ -239,7 +242,7 @@ ran mariadb_session::insert_group(operation_list work) {
                 chunk_.push_back(op);
             }
         }
-        if (chunk.size() == 1 ||
+        if (chunk.size() == 1 || !shape->write.unsafe.empty() ||
             made_keys(*first.target, insert_rows_, shape->write) == keys::lost) {
             if (one_at_a_time(chunk) == ran::ended) {
                 return ran::ended;
@@ -353,6 +356,9 @@ ran mariadb_session::insert_one(const bound_operation& op) {
     const template_shape* shape = nullptr;
     if (const auto went = learn(*op.target, shape); went != ran::fine) {
         return went;
+    }
+    if (refused_by_engine(op, *shape)) {
+        return ran::fine;
     }
     // All rows or none: more than one statement needs a place to go back to.
     const bool one_by_one = made_keys(*op.target, op.rows, shape->write) == keys::lost;
