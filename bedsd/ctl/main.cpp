@@ -2,6 +2,7 @@
 
 #include "check.hpp"
 #include "connect.hpp"
+#include "grants.hpp"
 #include "options.hpp"
 #include "print.hpp"
 #include "scaffold.hpp"
@@ -64,6 +65,12 @@ exit_code show_status(const bedsctl::options& options) {
 exit_code run(const bedsctl::options& options) {
     if (options.task == task::status) {
         return show_status(options);
+    }
+    if (options.task == task::schema && options.grants) {
+        const auto result = bedsctl::print_grants(
+            std::cout, bedsctl::load(options.connection.config), options.account);
+        std::cout.flush();
+        return std::cout ? result : exit_code::unknown;
     }
     if (options.task == task::schema) {
         std::cout << bedsctl::schema_of(options.engine) << std::flush;

@@ -60,6 +60,15 @@ Examples:
 Exit codes: 0 done, 1 there is no such table or view, 2 wrong command line or configuration, 3 the database
 could not be reached)";
 
+constexpr const char* schema_footer = R"(
+Without --grants it prints the objects of BEDS's own, and asks for no configuration. --grants reads the
+configuration (--config, BEDS_CONFIG) and its templates, and contacts no server.
+
+Examples:
+  bedsctl schema | mariadb shop
+  bedsctl schema --grants --config beds.toml --account "'beds'@'10.0.0.%'" | mariadb
+  bedsctl schema --engine mongodb >inbox.js)";
+
 constexpr const char* topology_footer = R"(
 For a service whose configuration says declare = "passive": the operator makes what the node then only looks
 for. Needs the node's configuration (--config, BEDS_CONFIG) and its templates; asks no server.
@@ -266,9 +275,18 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
 
     auto* schema = app.add_subcommand(
         "schema", "What BEDS needs in a database, for its DBA: bedsctl schema | mariadb DATABASE");
-    schema->add_option("--engine", chosen.engine, "mariadb (default) or mongodb")
-        ->check(CLI::IsMember({"mariadb", "mongodb"}))
-        ->type_name("ENGINE");
+    schema->footer(schema_footer);
+    auto* engine = schema->add_option("--engine", chosen.engine, "mariadb (default) or mongodb")
+                       ->check(CLI::IsMember({"mariadb", "mongodb"}))
+                       ->type_name("ENGINE");
+    auto* grants =
+        schema
+            ->add_flag("--grants", chosen.grants,
+                       "The least rights that the templates of the configuration need (MariaDB)")
+            ->excludes(engine);
+    schema->add_option("--account", chosen.account, "To whom; default: the configured user @'%'")
+        ->needs(grants)
+        ->type_name("'USER'@'HOST'");
 
     auto* check =
         app.add_subcommand("check", "Are the tables what the templates say? Asks the databases");
@@ -391,6 +409,14 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
         }
         if (schema->parsed()) { // asks nobody
             chosen.task = task::schema;
+            if (const auto named = variables("BEDS_CONFIG");
+                chosen.connection.config.empty() && named) {
+                chosen.connection.config = *named;
+            }
+            if (chosen.grants && chosen.connection.config.empty()) {
+                throw usage_error("the rights are those of a configuration's templates: name it "
+                                  "with --config or BEDS_CONFIG");
+            }
             return chosen;
         }
         if (status->parsed() || topology->parsed() || scaffold->parsed() || check->parsed()) {

@@ -49,6 +49,8 @@ struct options {
     std::string input = {};              ///< of `stream`; `-` is standard input
     std::string described_template = {}; ///< empty: all
     std::string engine = "mariadb";      ///< of `schema`
+    bool grants = false;                 ///< of `schema`: the rights instead of the objects
+    std::string account = {};            ///< of `schema --grants`
     std::string admin = {};              ///< of `status`: address of the node's admin pages
     letter_options letters = {};
     check_options check = {};

@@ -1,0 +1,33 @@
+#pragma once
+
+#include "exit_code.hpp"
+
+#include <beds/config/settings.hpp>
+#include <beds/templates/registry.hpp>
+
+#include <iosfwd>
+#include <string>
+#include <vector>
+
+namespace bedsctl {
+
+/// One right that the account of a node needs.
+struct grant {
+    std::string privileges; ///< `SELECT, INSERT`
+    std::string on;         ///< "`shop`.`ms_orders`", "PROCEDURE `shop`.`sp_close`"
+    std::string why;        ///< what uses it, for a person
+
+    friend bool operator==(const grant&, const grant&) = default;
+};
+
+/// The least that a node needs in this MariaDB database to serve these templates with all they
+/// offer. In the order in which a DBA reads it: tables and views, procedures, BEDS's own.
+std::vector<grant> grants_of(const beds::templates::registry& of, const std::string& connection,
+                             const beds::config::rel_service_settings& service);
+
+/// As statements, for each MariaDB database of the configuration. `account`: for example
+/// `'beds'@'10.0.0.%'`; empty: the configured user from everywhere.
+exit_code print_grants(std::ostream& out, const beds::config::settings& settings,
+                       const std::string& account);
+
+} // namespace bedsctl

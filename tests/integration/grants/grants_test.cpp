@@ -1,0 +1,168 @@
+// What `bedsctl schema --grants` prints is enough, and nothing of it is too much.
+#include "grants.hpp"
+#include "support/counters.hpp"
+
+#include <set>
+#include <thread>
+
+using namespace beds;
+using namespace beds::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// An account that may do nothing yet.
+class account {
+public:
+    account(const server_control& control, const database& of) : control_(&control) {
+        control_->mariadb_root("CREATE USER " + text() + " IDENTIFIED BY 'Gr4nts'");
+        settings = of.settings();
+        settings.user = name_;
+        settings.pass = core::secret{"Gr4nts"};
+        settings.inbox_window = 60s; // old rows are looked for every three seconds
+    }
+    ~account() {
+        try {
+            control_->mariadb_root("DROP USER " + text());
+        } catch (const std::exception&) {
+            // The server is gone: nothing to clean.
+        }
+    }
+    account(const account&) = delete;
+    account& operator=(const account&) = delete;
+
+    void grant(const std::string& privileges, const std::string& on) const {
+        control_->mariadb_root("GRANT " + privileges + " ON " + on + " TO " + text());
+    }
+    void revoke(const std::string& privilege, const std::string& on) const {
+        control_->mariadb_root("REVOKE " + privilege + " ON " + on + " FROM " + text());
+    }
+    [[nodiscard]] std::string text() const { return "'" + name_ + "'@'%'"; }
+
+    config::rel_service_settings settings;
+
+private:
+    const server_control* control_;
+    std::string name_ = unique_name("g");
+};
+
+/// Of the inbox: a node deletes them in the background.
+enum class old_rows { waited_for, left_alone };
+
+/// What a caller or an operator notices when a node with this account does all it offers; empty:
+/// all went well.
+std::string noticed(const database& data, const account& by, old_rows deletion) {
+    data.sql("DELETE FROM marks; DELETE FROM counters WHERE id > 100; DELETE FROM beds_inbox;"
+             "INSERT INTO beds_inbox SELECT 'old', seq, REPEAT('0', 16), '', "
+             "NOW(6) - INTERVAL 1 HOUR FROM seq_1_to_3");
+    node_options options;
+    options.templates = counter_templates();
+    running_node running{require_amqp(), &by.settings, options};
+    std::string seen;
+    if (!running.node().wait_ready(core::deadline::after(10s))) {
+        seen += "not ready; ";
+    }
+    const auto client = running.new_client();
+    const auto ask = [&](const char* what, client::operation operation) {
+        const auto got = client->call(std::move(operation), 5s);
+        const auto& one = got.front();
+        if (!one.ok()) {
+            seen += std::string{what} + " " + std::string{one.code_text()} + "; ";
+        } else if (got.json().find("at_least_once") != std::string::npos) {
+            seen += std::string{what} + " at_least_once; ";
+        }
+    };
+    ask("fetch", client::fetch("counters", 1));
+    ask("find", client::find("counters", {{"value", 0}}));
+    ask("fetch of marks", client::count("marks"));
+    ask("insert", client::insert("counters", client::members{{"id", 101}}));
+    ask("insert of marks", client::insert("marks", client::members{{"id", "a"}, {"value", 1}}));
+    ask("update", raise(1));
+    ask("update of marks", client::update("marks", "a", client::members{{"value", 2}}));
+    ask("delete", client::remove("counters", 101));
+    ask("delete of marks", client::remove("marks", "a"));
+    ask("call", client::call("counters", "move", {{"from", 1}, {"to", 2}, {"amount", 1}}));
+    client::request twice{raise(2)};
+    twice.id = "twice";
+    for (int i = 0; i < 2; ++i) {
+        if (!client->call(twice, 5s).ok()) {
+            seen += "sent again; ";
+        }
+    }
+    // A procedure of another account, which is late: it is ended at the server.
+    const auto late =
+        client->call(client::call("counters", "slow", {{"id", 1}, {"seconds", 3.0}}), 300ms);
+    if (late.front().code() != core::code::deadline_exceeded) {
+        seen += "late call " + std::string{late.front().code_text()} + "; ";
+    }
+    const auto said = [&](const char* id) {
+        return running.log().find(std::string{id} + ' ') != std::string::npos;
+    };
+    const auto ended = core::deadline::after(3s);
+    while (!ended.expired() && !said("BEDS_MARIADB_WATCHDOG") &&
+           data.number("SELECT COUNT(*) FROM information_schema.processlist WHERE db = '" +
+                       data.name() +
+                       "' AND info LIKE '%SLEEP%' AND info NOT LIKE '%processlist%'") != 0) {
+        std::this_thread::sleep_for(20ms);
+    }
+    // It begins three seconds after the first write.
+    const auto until = core::deadline::after(deletion == old_rows::waited_for ? 6s : 0s);
+    while (!until.expired() && !said("BEDS_MARIADB_PRUNE") &&
+           data.number("SELECT COUNT(*) FROM beds_inbox WHERE principal = 'old'") != 0) {
+        std::this_thread::sleep_for(50ms);
+    }
+    for (const auto* id : {"BEDS_MARIADB_PRUNE", "BEDS_MARIADB_WATCHDOG", "BEDS_MARIADB_INBOX"}) {
+        if (said(id)) {
+            seen += std::string{id} + "; ";
+        }
+    }
+    return seen;
+}
+
+std::vector<std::string> apart(const std::string& privileges) {
+    std::vector<std::string> made;
+    for (std::size_t at = 0; at < privileges.size();) {
+        const auto end = std::min(privileges.find(", ", at), privileges.size());
+        made.push_back(privileges.substr(at, end - at));
+        at = end + 2;
+    }
+    return made;
+}
+
+} // namespace
+
+TEST_CASE("a node with the rights that are printed serves everything, and misses each of them") {
+    require_amqp();
+    const auto control = shared_servers();
+    const database data{require_mariadb(), control};
+    make_counters(data, 12);
+    const account node{control, data};
+    std::vector<templates::template_def> all;
+    for (const auto& text : counter_templates()) {
+        all.push_back(*templates::parse(text).parsed);
+    }
+    const auto grants =
+        bedsctl::grants_of(templates::registry{std::move(all)}, "rel", node.settings);
+    for (const auto& each : grants) {
+        node.grant(each.privileges, each.on);
+    }
+    REQUIRE(noticed(data, node, old_rows::waited_for) == "");
+    std::size_t privileges = 0;
+    for (const auto& each : grants) {
+        for (const auto& privilege : apart(each.privileges)) {
+            INFO("without " << privilege << " on " << each.on);
+            node.revoke(privilege, each.on);
+            const auto seen = noticed(data, node,
+                                      privilege == "DELETE" && each.on.ends_with("`beds_inbox`")
+                                          ? old_rows::waited_for
+                                          : old_rows::left_alone);
+            UNSCOPED_INFO("without " << privilege << " on " << each.on << ": " << seen);
+            CHECK_FALSE(seen.empty());
+            node.grant(privilege, each.on);
+            ++privileges;
+        }
+    }
+    // Two tables with four rights each, two procedures, the inbox with three, beds_kill,
+    // mysql.proc.
+    CHECK(privileges == 2 * 4 + 2 + 3 + 1 + 1);
+}
