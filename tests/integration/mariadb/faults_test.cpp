@@ -1,3 +1,4 @@
+#include "adapters/mariadb/session.hpp"
 #include "integration/mariadb/world.hpp"
 #include "support/catch.hpp"
 
@@ -167,6 +168,32 @@ TEST_CASE("a statement ends with its deadline, and the session lives", "[mariadb
         holder->rollback();
         CHECK(write(*session, wants).commit == commit_result::applied);
         CHECK(here.sql("SELECT SUM(balance) FROM accounts") == "1002.00\n");
+    }
+}
+
+TEST_CASE("a row that reaches beyond its packet is a broken connection", "[mariadb]") {
+    world here;
+    auto session = here.session();
+    auto& link = dynamic_cast<adapters::mariadb::mariadb_session&>(*session).link();
+    core::arena memory;
+    using adapters::mariadb::statement;
+    for (const int number : {250, 251, 252 + (1000 << 8), 253 + (1000 << 8), 254, 255}) {
+        auto* const made =
+            link.prepared("SELECT 'before', 1 + " + std::to_string(number - 1) + ", 'after'");
+        REQUIRE(made != nullptr);
+        REQUIRE(made->execute({}, 1 << 20, memory));
+        CHECK(made->fetch() == statement::fetched::row);
+        CHECK(made->cells()[2].text() == "after");
+        CHECK(made->fetch() == statement::fetched::end);
+        // Read as a text, the bytes of this number are its length.
+        REQUIRE(made->execute({}, 1 << 20, memory));
+        const_cast<MYSQL_FIELD&>(made->column(1)).type = MYSQL_TYPE_BLOB;
+        CHECK(made->fetch() == statement::fetched::failed);
+        CHECK(made->error().number == 2027);
+        CHECK(adapters::mariadb::classify(made->error()).reach ==
+              adapters::mariadb::reach::session);
+        link.close();
+        session->connect(core::deadline::after(5s));
     }
 }
 

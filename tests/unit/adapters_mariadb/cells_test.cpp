@@ -124,10 +124,104 @@ TEST_CASE("cells are taken one after the other", "[mariadb]") {
     row += '\xFD' + std::string("\x02\x00\x00", 3) + "ab";
     row += '\xFE' + bytes_of(std::uint64_t{1}) + "c";
     auto* at = reinterpret_cast<unsigned char*>(row.data());
-    CHECK(take_cell(MYSQL_TYPE_VAR_STRING, &at).text() == "hello");
-    CHECK(take_cell(MYSQL_TYPE_LONG, &at).size == 4);
-    CHECK(take_cell(MYSQL_TYPE_BLOB, &at).text() == std::string(300, 'x'));
-    CHECK(take_cell(MYSQL_TYPE_BLOB, &at).text() == "ab");
-    CHECK(take_cell(MYSQL_TYPE_BLOB, &at).text() == "c");
-    CHECK(at == reinterpret_cast<unsigned char*>(row.data() + row.size()));
+    const auto* const end = at + row.size();
+    CHECK(take_cell(MYSQL_TYPE_VAR_STRING, &at, end)->text() == "hello");
+    CHECK(take_cell(MYSQL_TYPE_LONG, &at, end)->size == 4);
+    CHECK(take_cell(MYSQL_TYPE_BLOB, &at, end)->text() == std::string(300, 'x'));
+    CHECK(take_cell(MYSQL_TYPE_BLOB, &at, end)->text() == "ab");
+    CHECK(take_cell(MYSQL_TYPE_BLOB, &at, end)->text() == "c");
+    CHECK(at == end);
+    CHECK_FALSE(take_cell(MYSQL_TYPE_BLOB, &at, end));
+    CHECK_FALSE(take_cell(MYSQL_TYPE_TINY, &at, end));
+}
+
+TEST_CASE("no byte of a row can lead behind its end", "[mariadb]") {
+    struct kind {
+        enum_field_types type;
+        std::string bytes;
+    };
+    const std::string moment("\x0B\xE8\x07\x05\x06\x07\x08\x09\x01\x02\x03\x00", 12);
+    const std::string time("\x0C\x00\x00\x00\x00\x00\x01\x02\x03\x04\x05\x06\x00", 13);
+    const std::vector<std::vector<kind>> rows{
+        {{MYSQL_TYPE_LONGLONG, bytes_of(std::int64_t{-2})},
+         {MYSQL_TYPE_VAR_STRING, "\x05hello"},
+         {MYSQL_TYPE_TINY, "\x01"},
+         {MYSQL_TYPE_DATETIME, moment},
+         {MYSQL_TYPE_NEWDECIMAL, "\x05"
+                                 "12.50"}},
+        {{MYSQL_TYPE_TIME, time},
+         {MYSQL_TYPE_DATE, std::string("\x04\xE8\x07\x05\x06", 5)},
+         {MYSQL_TYPE_BIT, std::string("\x02\x01\x00", 3)},
+         {MYSQL_TYPE_DOUBLE, bytes_of(0.25)},
+         {MYSQL_TYPE_SHORT, bytes_of(std::int16_t{7})},
+         {MYSQL_TYPE_TIMESTAMP, std::string(1, '\0')},
+         {MYSQL_TYPE_STRING, std::string(1, '\0')}},
+        {{MYSQL_TYPE_BLOB, '\xFC' + bytes_of(std::uint16_t{300}) + std::string(300, '\xFE')},
+         {MYSQL_TYPE_LONG, bytes_of(std::int32_t{7})},
+         {MYSQL_TYPE_BLOB, '\xFD' + std::string("\x02\x00\x00", 3) + "ab"},
+         {MYSQL_TYPE_FLOAT, bytes_of(0.5F)},
+         {MYSQL_TYPE_BLOB, '\xFE' + bytes_of(std::uint64_t{1}) + "c"}},
+    };
+    const std::vector<core::field_type> types{
+        *core::parse_field_type("int64"),    *core::parse_field_type("uint64"),
+        *core::parse_field_type("float64"),  *core::parse_field_type("decimal(18,2)"),
+        *core::parse_field_type("string"),   *core::parse_field_type("bytes"),
+        *core::parse_field_type("uuid"),     *core::parse_field_type("date"),
+        *core::parse_field_type("datetime"), *core::parse_field_type("time"),
+        *core::parse_field_type("bool")};
+    std::size_t whole = 0;
+    std::size_t broken = 0;
+    /// Takes all cells of these bytes, as far as they go; each must lie within them.
+    const auto take = [&](const std::vector<kind>& row, const std::string& bytes) {
+        // Memory of its own size: so a sanitizer sees a byte too many as well.
+        std::vector<unsigned char> packet(bytes.begin(), bytes.end());
+        packet.shrink_to_fit();
+        auto* at = packet.data();
+        const auto* const begin = at;
+        const auto* const end = at + packet.size();
+        for (const auto& one : row) {
+            const auto* const before = at;
+            const auto cell = take_cell(one.type, &at, end);
+            if (!cell) {
+                ++broken;
+                REQUIRE(at == before);
+                return;
+            }
+            REQUIRE(cell->data >= begin);
+            REQUIRE(cell->data <= end);
+            REQUIRE(cell->size <= static_cast<std::size_t>(end - cell->data));
+            REQUIRE(at == cell->data + cell->size);
+            for (const auto& type : types) {
+                cell_text room;
+                core::value value;
+                static_cast<void>(read_cell(*cell, column(one.type), type, room, value));
+            }
+        }
+        ++whole;
+    };
+    for (const auto& row : rows) {
+        std::string bytes;
+        for (const auto& one : row) {
+            bytes += one.bytes;
+        }
+        whole = broken = 0;
+        take(row, bytes);
+        REQUIRE(whole == 1);
+        for (std::size_t i = 0; i < bytes.size(); ++i) {
+            for (const unsigned other :
+                 {0U, 1U, 0x7FU, 0x80U, 0xFAU, 0xFBU, 0xFCU, 0xFDU, 0xFEU, 0xFFU}) {
+                std::string changed = bytes;
+                changed[i] = static_cast<char>(other);
+                take(row, changed);
+            }
+            for (unsigned bit = 0; bit < 8; ++bit) {
+                std::string changed = bytes;
+                changed[i] = static_cast<char>(static_cast<unsigned char>(bytes[i]) ^ (1U << bit));
+                take(row, changed);
+            }
+            take(row, bytes.substr(0, i));
+        }
+        CHECK(broken > bytes.size()); // each row that is cut short, and many lengths
+        CHECK(whole > 1);
+    }
 }

@@ -23,21 +23,32 @@ T load(const unsigned char* from) {
     return made;
 }
 
-std::size_t take_length(unsigned char** at) {
-    const unsigned char* from = *at;
+/// The length that a text begins with, and the bytes that tell it. No bytes: there is none before
+/// `left` bytes end.
+struct text_length {
+    std::size_t size = 0;
+    std::size_t bytes = 0;
+};
+
+text_length length_at(const unsigned char* from, std::size_t left) {
+    if (left == 0) {
+        return {};
+    }
+    const auto told_by = [&](std::size_t bytes, auto size) {
+        return left < bytes ? text_length{} : text_length{size(), bytes};
+    };
     switch (*from) {
+    case 0xFB: // NULL, which rows of this protocol tell otherwise
+    case 0xFF: // an error
+        return {};
     case 0xFC:
-        *at += 3;
-        return load<std::uint16_t>(from + 1);
+        return told_by(3, [&] { return std::size_t{load<std::uint16_t>(from + 1)}; });
     case 0xFD:
-        *at += 4;
-        return load<std::uint32_t>(from) >> 8U;
+        return told_by(4, [&] { return std::size_t{load<std::uint32_t>(from) >> 8U}; });
     case 0xFE:
-        *at += 9;
-        return static_cast<std::size_t>(load<std::uint64_t>(from + 1));
+        return told_by(9, [&] { return static_cast<std::size_t>(load<std::uint64_t>(from + 1)); });
     default:
-        *at += 1;
-        return *from;
+        return {*from, 1};
     }
 }
 
@@ -393,11 +404,17 @@ bool read_uuid(const raw_cell& cell, const MYSQL_FIELD& column, cell_text& room,
 
 } // namespace
 
-raw_cell take_cell(enum_field_types type, unsigned char** at) {
+std::optional<raw_cell> take_cell(enum_field_types type, unsigned char** at,
+                                  const unsigned char* end) {
+    if (*at > end) {
+        return std::nullopt;
+    }
+    auto left = static_cast<std::size_t>(end - *at);
+    std::size_t before = 0;
     std::size_t size = 0;
     switch (type) {
     case MYSQL_TYPE_NULL:
-        return {};
+        return raw_cell{};
     case MYSQL_TYPE_TINY:
         size = 1;
         break;
@@ -414,12 +431,22 @@ raw_cell take_cell(enum_field_types type, unsigned char** at) {
     case MYSQL_TYPE_DOUBLE:
         size = 8;
         break;
-    default:
-        size = take_length(at);
+    default: {
+        const auto told = length_at(*at, left);
+        if (told.bytes == 0) {
+            return std::nullopt;
+        }
+        before = told.bytes;
+        left -= before;
+        size = told.size;
         break;
     }
-    const raw_cell cell{*at, size};
-    *at += size;
+    }
+    if (size > left) {
+        return std::nullopt;
+    }
+    const raw_cell cell{*at + before, size};
+    *at += before + size;
     return cell;
 }
 

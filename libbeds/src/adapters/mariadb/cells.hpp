@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 namespace beds::adapters::mariadb {
@@ -21,8 +22,10 @@ struct raw_cell {
     }
 };
 
-/// Takes one cell of type `type` from `at` and moves `at` behind it.
-raw_cell take_cell(enum_field_types type, unsigned char** at);
+/// Takes one cell of type `type` from `at` and moves `at` behind it. Nothing: it would reach beyond
+/// `end`, where its row ends, or its length is none; then `at` is not moved.
+std::optional<raw_cell> take_cell(enum_field_types type, unsigned char** at,
+                                  const unsigned char* end);
 
 /// Room for text that has to be written anew while a row is looked at.
 using cell_text = std::array<char, 88>;

@@ -2,6 +2,7 @@
 
 #include "adapters/json_text.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <new>
@@ -39,8 +40,39 @@ statement::statement(MYSQL* connection) : handle_(mysql_stmt_init(connection)) {
 
 void statement::on_cell(void* self, unsigned column, unsigned char** at) {
     auto& here = *static_cast<statement*>(self);
-    here.cells_[column] =
-        at == nullptr ? raw_cell{} : take_cell(here.handle_->fields[column].type, at);
+    if (at == nullptr) {
+        here.cells_[column] = {};
+        return;
+    }
+    const auto* const end =
+        here.receive_ != nullptr ? here.row_end_ : here.handle_->mysql->net.buff_end;
+    const auto cell = take_cell(here.handle_->fields[column].type, at, end);
+    here.overrun_ = here.overrun_ || !cell;
+    here.cells_[column] = cell.value_or(raw_cell{});
+}
+
+template <class... Length>
+int statement::on_row(MYSQL_STMT* handle, unsigned char** row, Length... length) {
+    auto& here = *static_cast<statement*>(handle->user_data);
+    if (const int went = here.receive_(handle, row, length...); went != 0) {
+        return went;
+    }
+    here.row_end_ = handle->mysql->net.buff_end;
+    ((here.row_end_ = *row + *length), ...);
+    const std::ptrdiff_t head = 1 + (std::ptrdiff_t{handle->field_count} + 9) / 8; // which are NULL
+    here.overrun_ = here.row_end_ - *row < head;
+    return here.overrun_ ? 1 : 0;
+}
+
+void statement::know_the_end_of_rows() {
+    if (handle_->state == MYSQL_STMT_WAITING_USE_OR_STORE) {
+        handle_->default_rset_handler(handle_.get()); // as the first fetch would
+    }
+    static const bool as_compiled = client_version() >= MARIADB_PACKAGE_VERSION_ID;
+    if (handle_->state == MYSQL_STMT_USE_OR_STORE_CALLED && as_compiled) {
+        receive_ = handle_->fetch_row_func;
+        handle_->fetch_row_func = &statement::on_row;
+    }
 }
 
 bool statement::prepare(std::string_view text) {
@@ -140,6 +172,7 @@ bool statement::execute(std::span<const parameter> parameters, std::uint64_t mos
         bind(parameters[i], binds_[i], slots_[i], memory);
         bytes += binds_[i].buffer_length;
     }
+    overrun_ = false;
     too_large_ = bytes > most_bytes;
     if (too_large_) {
         return false;
@@ -158,7 +191,14 @@ bool statement::execute(std::span<const parameter> parameters, std::uint64_t mos
 }
 
 statement::fetched statement::fetch() {
-    switch (mysql_stmt_fetch(handle_.get())) {
+    if (handle_->state < MYSQL_STMT_USER_FETCHING) { // the first row of a result
+        know_the_end_of_rows();
+    }
+    const int went = mysql_stmt_fetch(handle_.get());
+    if (overrun_) {
+        return fetched::failed;
+    }
+    switch (went) {
     case 0:
     case MYSQL_DATA_TRUNCATED:
         return fetched::row;
@@ -195,6 +235,10 @@ bool statement::finish() {
 }
 
 server_error statement::error() const {
+    if (overrun_) {
+        constexpr unsigned malformed_packet = 2027;
+        return {malformed_packet, "HY000", "a row does not end where it should"};
+    }
     if (too_large_) {
         constexpr unsigned packet_too_large = 1153;
         return {packet_too_large, "08S01", "the values are larger than max_allowed_packet"};
