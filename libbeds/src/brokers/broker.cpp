@@ -20,6 +20,7 @@
 #include <atomic>
 #include <exception>
 #include <functional>
+#include <iterator>
 #include <mutex>
 #include <optional>
 #include <pthread.h>
@@ -50,8 +51,8 @@ struct broker::impl {
          std::vector<std::shared_ptr<adapters::adapter>> adapters,
          adapters::session_context context)
         : given(std::move(settings)), log(context.log), decoder(limits(given)),
-          writer(wire::reply_limits{.max_reply = given.max_reply}), events(given.event_prefix),
-          failures(log, given.name), books(registry->all().size()),
+          writer(wire::reply_limits{.max_reply = given.max_reply, .max_batch = given.max_replies}),
+          events(given.event_prefix), failures(log, given.name), books(registry->all().size()),
           reconnect(amqp::reconnect_policy{}, amqp::system_random()),
           catalog_queue(amqp::catalog_queue(given.queue_tag)), again(given.amqp.user, given.name),
           random(std::random_device{}()) {
@@ -109,7 +110,9 @@ struct broker::impl {
     core::arena memory;
     std::vector<amqp::delivery> deliveries;
     std::vector<taken> chunk;
-    std::vector<taken*> direct; ///< of the chunk: with a direct reply-to
+    std::vector<taken> left_out; ///< of the chunk: read again after the rest
+    std::size_t reply_size = 0;  ///< of one operation, as it was lately
+    std::vector<taken*> direct;  ///< of the chunk: with a direct reply-to
     std::vector<factory::message> messages;
     std::string body;
     bool was_away = false;          ///< there was no database session when the batch began
@@ -488,6 +491,7 @@ struct broker::impl {
         const auto read = std::chrono::steady_clock::now();
         set_suspects_aside();
         std::size_t next = 0;
+        std::size_t counted = 0; // those that are read again are there twice
         while (next < deliveries.size()) {
             if (stopping && out_of_time()) {
                 return; // what is not acknowledged is delivered to another node
@@ -500,8 +504,9 @@ struct broker::impl {
             bool in_parts = false; // its rows leave while they are read
             bool alone = false;
             constexpr std::size_t most_bytes = 32 * 1024 * 1024;
-            while (next < deliveries.size() && operations < given.max_batch && bytes < most_bytes &&
-                   !alone) {
+            const auto first = next;
+            const auto most = most_operations();
+            while (next < deliveries.size() && operations < most && bytes < most_bytes && !alone) {
                 in_parts = takes_parts(deliveries[next]);
                 alone = in_parts || deliveries[next].consumer() == quarantine_consumer;
                 if (alone && !chunk.empty()) {
@@ -511,9 +516,13 @@ struct broker::impl {
                 operations += take(deliveries[next]);
                 ++next;
             }
-            live::add(counters.messages, chunk.size());
+            live::add(counters.messages, next - std::max(first, counted));
+            counted = std::max(next, counted);
             enter_refused(books, chunk);
             writer.start(operations);
+            if (!confirmed) { // reads may run again
+                writer.leave_out();
+            }
             core::op_index index = 0;
             for (const auto& one : messages) {
                 writer.same_reply(index, one.request.operations.size());
@@ -532,6 +541,7 @@ struct broker::impl {
                 if (part_failed) {
                     std::rethrow_exception(std::exchange(part_failed, nullptr));
                 }
+                set_left_out_aside();
                 reply();
                 BEDS_FAILPOINT(before_ack);
                 acknowledge();
@@ -540,6 +550,7 @@ struct broker::impl {
                 enter_as_requeued(books, chunk, messages);
                 throw;
             }
+            note_reply_size(operations);
             enter_as_settled(books, chunk, messages);
             const auto now = std::chrono::steady_clock::now();
             failures.enter(chunk, messages, now);
@@ -551,7 +562,44 @@ struct broker::impl {
             if (!work->connected()) {
                 note_backend();
             }
+            next -= put_back_left_out(first, next);
         }
+    }
+
+    /// So many that their replies are likely to fit.
+    [[nodiscard]] std::size_t most_operations() const {
+        return std::clamp<std::size_t>(given.max_replies / std::max<std::size_t>(reply_size, 1), 1,
+                                       given.max_batch);
+    }
+
+    /// Grows at once and shrinks slowly: a batch that turns out too large is read twice.
+    void note_reply_size(std::size_t operations) {
+        const auto now = writer.offered() / std::max<std::size_t>(operations, 1);
+        reply_size = std::max(now, reply_size - reply_size / 8);
+    }
+
+    /// What the replies of this batch have no room for leaves it.
+    void set_left_out_aside() {
+        left_out.clear();
+        if (writer.left_out() == 0) {
+            return;
+        }
+        const auto is_left_out = [this](const taken& one) {
+            return !one.refused && writer.left_out(messages[one.message].first);
+        };
+        std::copy_if(chunk.begin(), chunk.end(), std::back_inserter(left_out), is_left_out);
+        std::erase_if(chunk, is_left_out);
+        enter_as_requeued(books, left_out, messages);
+    }
+
+    /// Behind the answered ones of this batch and before those that follow; returns how many.
+    std::size_t put_back_left_out(std::size_t first, std::size_t end) {
+        if (!left_out.empty()) {
+            const auto begin = deliveries.begin() + static_cast<std::ptrdiff_t>(first);
+            std::stable_partition(begin, deliveries.begin() + static_cast<std::ptrdiff_t>(end),
+                                  [](const amqp::delivery& one) { return one.resolved(); });
+        }
+        return left_out.size();
     }
 
     /// What was delivered before and not acknowledged may be what ended the process that held it,
@@ -889,12 +937,14 @@ struct broker::impl {
                 std::string{to_string(why.code)} + " event=" + std::string{entry.event});
     }
 
-    /// Once for the whole batch.
+    /// Once for the whole batch, unless something of it was left out.
     void acknowledge() {
         amqp::delivery* last = nullptr;
         for (auto& entry : chunk) {
             if (entry.after == what_next::dead_letter && !is_whole(*entry.delivery)) {
                 entry.delivery->reject();
+            } else if (!left_out.empty() && entry.delivery > left_out.front().delivery) {
+                entry.delivery->ack();
             } else {
                 last = entry.delivery;
             }

@@ -220,7 +220,9 @@ constexpr key broker_keys[]{
      .doc =
          "Rows, keys and out values in one reply message; a result that no longer fits is "
          "`LIMIT_EXCEEDED`. Stay below RabbitMQ's `max_message_size` (16 MiB from 4.0 on, 128 MiB "
-         "before): a larger message would end the connection.",
+         "before): a larger message would end the connection. All replies of one batch of a broker "
+         "hold at most 32 MiB beside one reply; what does not fit is read again and answered after "
+         "them.",
      .low = kib,
      .high = 127 * mib,
      .unit = unit::bytes},

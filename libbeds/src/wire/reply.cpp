@@ -62,6 +62,9 @@ void reply_writer::start(std::size_t operations) {
     slices_.clear();
     bytes_.clear();
     parts_ = {};
+    may_leave_out_ = false;
+    left_out_ = 0;
+    left_out_bytes_ = 0;
     // One huge batch must not hold its memory for ever.
     constexpr std::size_t keep = 16 * 1024 * 1024;
     if (bytes_.capacity() > keep) {
@@ -78,6 +81,17 @@ void reply_writer::same_reply(core::op_index first, std::size_t count) {
 void reply_writer::in_parts(std::size_t bytes, std::string_view event,
                             std::function<void(std::string_view)> send) {
     parts_ = {std::max<std::size_t>(bytes, 1), event, 0, std::move(send)};
+}
+
+void reply_writer::leave_out() {
+    may_leave_out_ = true;
+}
+
+void reply_writer::leave_out(slot& reply) {
+    if (!reply.left_out) {
+        reply.left_out = true;
+        ++left_out_;
+    }
 }
 
 void reply_writer::append_part_members(std::string& out, bool last) const {
@@ -114,6 +128,7 @@ void reply_writer::reset(core::op_index op) {
     slot fresh;
     fresh.reply = now.reply;
     fresh.int64_as_string = now.int64_as_string;
+    fresh.left_out = now.left_out;
     now = fresh;
     parts_.next = 0;
 }
@@ -147,9 +162,21 @@ bool reply_writer::account(slot& owner, std::size_t bytes) {
     return true;
 }
 
+bool reply_writer::account_new(slot& owner, std::size_t bytes) {
+    auto& reply = slots_[owner.reply];
+    if (may_leave_out_ && bytes_.size() > limits_.max_batch && owner.reply != 0) {
+        leave_out(reply);
+    }
+    if (reply.left_out) {
+        left_out_bytes_ += bytes;
+        return false;
+    }
+    return account(owner, bytes);
+}
+
 void reply_writer::finish_slice(core::op_index op) {
     auto& last = slices_.back();
-    if (!account(slots_[op], bytes_.size() - last.begin)) {
+    if (!account_new(slots_[op], bytes_.size() - last.begin)) {
         bytes_.resize(last.begin); // it will be refused: hold no more of it
     }
     last.end = bytes_.size();
@@ -297,7 +324,7 @@ void reply_writer::cell(const value& given) {
 void reply_writer::end_row() {
     bytes_.push_back('}');
     auto& owner = slots_[row_op_];
-    if (!account(owner, bytes_.size() - row_begin_)) {
+    if (!account_new(owner, bytes_.size() - row_begin_)) {
         bytes_.resize(row_begin_); // it will be refused: hold no more of it
     }
     slices_[owner.last].end = bytes_.size();
@@ -312,7 +339,9 @@ void reply_writer::share_rows(core::op_index from, core::op_index to) {
     target.first = source.first;
     target.last = source.last;
     target.has_rows = source.has_rows;
-    if (source.too_large) {
+    if (slots_[source.reply].left_out) {
+        leave_out(slots_[target.reply]);
+    } else if (source.too_large) {
         target.too_large = true;
     } else {
         account(target, source.bytes); // in the reply they stand twice

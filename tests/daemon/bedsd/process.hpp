@@ -72,6 +72,7 @@ public:
     process& operator=(const process&) = delete;
 
     void signal(int which) const { ::kill(pid_, which); }
+    [[nodiscard]] pid_t id() const { return pid_; }
 
     /// The exit code; 128 + signal when a signal ended it; -1 when it still runs after `longest`.
     int wait(std::chrono::milliseconds longest) {

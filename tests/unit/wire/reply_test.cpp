@@ -322,3 +322,32 @@ TEST_CASE("what is no reply is none") {
     CHECK(odd.view.results[0].next.empty());
     CHECK_FALSE(odd.view.results[0].retryable);
 }
+
+TEST_CASE("a batch that may run again leaves out what is too much, whole replies only") {
+    const std::string long_text(100, 'x');
+    reply_writer writer{{.max_reply = 10'000, .max_batch = 500}};
+    writer.start(5);
+    writer.same_reply(3, 2);
+    writer.leave_out();
+    for (int i = 0; i < 8; ++i) { // the first may take more than all may
+        row(writer, 0, i, long_text);
+    }
+    writer.no_rows(1);
+    row(writer, 2, 1, "small");
+    row(writer, 3, 1, long_text);
+    row(writer, 4, 1, long_text);
+    writer.share_rows(2, 1);
+    CHECK(writer.left_out() == 3);
+    CHECK_FALSE(writer.left_out(0));
+    CHECK(writer.left_out(1)); // its rows are those of one that was left out
+    CHECK(writer.left_out(2));
+    CHECK(writer.left_out(3));
+    CHECK(rows_of(one(writer, 0)).size() > 800);
+    CHECK(writer.offered() > 10 * long_text.size());
+
+    writer.start(2); // and in a batch that must not run again nothing is
+    row(writer, 0, 1, std::string(600, 'x'));
+    row(writer, 1, 1, long_text);
+    CHECK(writer.left_out() == 0);
+    CHECK(rows_of(one(writer, 1)) != "[]");
+}

@@ -45,6 +45,9 @@ struct broker_settings {
     std::uint32_t max_batch = 256; ///< operations worked on together; one message may hold more
     std::size_t max_request = 16 * 1024 * 1024;     ///< bytes of one message
     std::size_t max_reply = std::size_t{31} << 19U; ///< bytes of rows in one reply
+    /// Bytes of rows in all replies of one batch; what exceeds it is read again and answered after
+    /// the rest. At least as much as one reply takes is held all the same.
+    std::size_t max_replies = std::size_t{32} << 20U;
     std::size_t reply_part = std::size_t{1} << 20U; ///< bytes of rows in one part of a reply
     bool strict_route = false;     ///< every operation's template must be the routed one
     std::string event_prefix = {}; ///< of event ids: `ms.dev.`

@@ -20,6 +20,9 @@ struct reply_limits {
     /// Bytes of rows, keys and out values in one reply. A result that no longer fits becomes
     /// LIMIT_EXCEEDED (its effect stays what it is) and leaves its place to those after it.
     std::size_t max_reply = 16 * 1024 * 1024;
+    /// Bytes that all replies of a batch may hold; each of them may exceed it by one row, and the
+    /// first reply counts only towards it. See `leave_out`.
+    std::size_t max_batch = 32 * 1024 * 1024;
 };
 
 /// Turns rows and outcomes into reply bytes: cells go from the driver's buffers straight into them.
@@ -39,6 +42,16 @@ public:
     /// the rows are read. Named sets are not divided.
     void in_parts(std::size_t bytes, std::string_view event,
                   std::function<void(std::string_view part)> send);
+    /// For a batch that may be run again, in parts: once `max_batch` bytes are there, replies that
+    /// still grow are left out. Their rows are dropped, `left_out` says so, and they are not to be
+    /// appended. The first reply never is, so each batch answers something.
+    void leave_out();
+    /// Number of replies that were left out.
+    [[nodiscard]] std::size_t left_out() const { return left_out_; }
+    /// Was the reply that begins with this operation left out?
+    [[nodiscard]] bool left_out(core::op_index first) const { return slots_[first].left_out; }
+    /// Bytes of this batch that were kept or left out.
+    [[nodiscard]] std::size_t offered() const { return bytes_.size() + left_out_bytes_; }
     /// This operation's caller wants int64 and uint64 as strings. Operations that share rows agree
     /// about it: the factory puts only such into one group.
     void int64_as_string(core::op_index op);
@@ -89,6 +102,7 @@ private:
         bool has_count = false, has_total = false, has_exists = false, exists = false;
         bool int64_as_string = false;
         bool too_large = false;
+        bool left_out = false; ///< the whole reply; only in the slot of its first operation
     };
 
     slice& append_slice(core::op_index op, part kind);
@@ -101,6 +115,9 @@ private:
     void send_part();
     /// False when the result does not fit into its reply any more.
     bool account(slot& owner, std::size_t bytes);
+    /// The same for bytes that have just been appended.
+    bool account_new(slot& owner, std::size_t bytes);
+    void leave_out(slot& reply);
     void finish_slice(core::op_index op);
 
     /// Of a reply in several messages.
@@ -115,6 +132,9 @@ private:
     division parts_;
     std::vector<slot> slots_;
     std::vector<slice> slices_;
+    bool may_leave_out_ = false;
+    std::size_t left_out_ = 0;
+    std::size_t left_out_bytes_ = 0;
     std::vector<std::size_t> reply_bytes_; ///< by the reply's first operation
     std::string bytes_;
     std::string scratch_;
