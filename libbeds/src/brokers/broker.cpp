@@ -456,6 +456,7 @@ struct broker::impl {
             if (!in || !out || !in->is_open() || !out->is_open()) {
                 return;
             }
+            take_what_is_on_its_way();
             for (const auto consumer :
                  {request_consumer, catalog_consumer, quarantine_consumer, again_consumer}) {
                 if (consumer != no_consumer) {
@@ -463,11 +464,12 @@ struct broker::impl {
                 }
             }
             while (!out_of_time()) {
-                deliveries.clear();
-                if (in->drain(deliveries, given.prefetch, 0ms) == 0) {
+                in->drain(deliveries, given.prefetch, 0ms);
+                if (deliveries.empty()) {
                     break;
                 }
                 work_on_deliveries();
+                deliveries.clear();
             }
             deliveries.clear();
             const auto until = batch_limit();
@@ -481,6 +483,27 @@ struct broker::impl {
             say(level::warning, "BEDS_DRAIN_FAILED", failed.message());
         } catch (const std::exception& failed) {
             say(level::error, "BEDS_BROKER_FAILED", failed.what());
+        }
+    }
+
+    /// A quorum queue (RabbitMQ 3.10) takes back what is on its way to a consumer that is cancelled
+    /// and delivers it again. So nothing is acknowledged for a moment: either `prefetch` is used up
+    /// and nothing more is sent, or the queue is empty.
+    void take_what_is_on_its_way() {
+        constexpr auto quiet = 30ms;
+        constexpr auto longest = 500ms;
+        constexpr std::size_t most_bytes = 32 * 1024 * 1024;
+        const auto until = core::deadline::after(longest).earlier(drain_limit());
+        deliveries.clear();
+        std::size_t bytes = 0;
+        while (!until.expired() && !abandon && bytes < most_bytes) {
+            const auto before = deliveries.size();
+            if (in->drain(deliveries, given.prefetch, std::min(until.remaining_ms(), quiet)) == 0) {
+                break;
+            }
+            for (auto i = before; i < deliveries.size(); ++i) {
+                bytes += deliveries[i].body().size();
+            }
         }
     }
 

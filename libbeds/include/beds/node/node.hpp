@@ -127,8 +127,7 @@ public:
     /// answers what it holds, gives everything up and begins anew; the next one follows when it
     /// serves, so a group never has more sessions than configured, and is short of one broker. In
     /// a group of one, requests wait in their queue for the moment of the change. No request is
-    /// refused or lost; what RabbitMQ had on its way in that moment is delivered again and done
-    /// once. The node stays ready.
+    /// refused, lost or answered twice. The node stays ready.
     ///
     /// A broker that is not finished after `admin.drain_timeout` is named in the log and waited
     /// for: its deadlines bound it. When a fresh one does not serve in that time although its
