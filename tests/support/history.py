@@ -135,14 +135,15 @@ def violations(events):
 
     for name, request in requests.items():
         counts = [there[name][where] for where in request.effects]
-        if request.acknowledged and min(counts) < 1:
+        most = max(counts, default=0)  # reads leave no traces
+        if request.acknowledged and min(counts, default=1) < 1:
             yield "I1", f"{name} was acknowledged and is not there"
-        if request.guarantee == "once" and max(counts) > 1:
-            yield "I3", f"{name} happened {max(counts)} times"
+        if request.guarantee == "once" and most > 1:
+            yield "I3", f"{name} happened {most} times"
         # A final refusal speaks of the id, any other of its own attempt.
         refused = request.refused is not None and request.refused.get("effect") == "none"
         certain = refused and (request.refused.get("final") or not request.doubtful)
-        if certain and not request.acknowledged and max(counts) > 0:
+        if certain and not request.acknowledged and most > 0:
             yield "I4", f"{name} failed with {request.refused.get('code')}, effect none, and is there"
         if not request.ended:
             yield "I5", f"{name} was sent {request.attempts} times and never answered"

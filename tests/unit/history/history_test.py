@@ -63,6 +63,7 @@ class Invariants(unittest.TestCase):
             [invoke(), ok(guarantee="at_least_once"), effect(count=2)],
             [invoke(guarantee="read"), ok(effect="none", answer="1"), invoke(guarantee="read"),
              ok(effect="none", answer="2")],
+            [invoke(guarantee="read", effects=[]), fail(final=True)],
             [invoke(effects=["x", "y"]), ok(), effect(where="x"), effect(where="y")],
             [BOOKS],
             [{**BOOKS, "received": 7, "in_flight": 1, "idle": False}],
