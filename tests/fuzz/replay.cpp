@@ -1,11 +1,13 @@
 // The corpus of one target through the same function as the fuzzer, in builds of any compiler:
 // every file, every file cut short, and every file with single bytes changed, the same ones each
-// time.
+// time. A finding ends the program: the sanitizers' report, or an abort.
+//
+//   fuzz_corpus_TARGET FOLDER|FILE...
 #include "fuzz/target.hpp"
-#include "support/catch.hpp"
 
 #include <algorithm>
 #include <cstdint>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -15,10 +17,13 @@
 
 namespace {
 
+std::size_t inputs = 0;
+
 void run(const std::string& bytes) {
     // Of exactly this size, so that a read beyond the end is one for the sanitizers.
     const std::vector<std::uint8_t> copy{bytes.begin(), bytes.end()};
     LLVMFuzzerTestOneInput(copy.data(), copy.size());
+    ++inputs;
 }
 
 std::string read(const std::filesystem::path& path) {
@@ -28,13 +33,19 @@ std::string read(const std::filesystem::path& path) {
 
 } // namespace
 
-TEST_CASE("the corpus, and changes of it, do no harm") {
+int main(int count, char** arguments) {
     std::vector<std::filesystem::path> files;
-    for (const auto& each : std::filesystem::directory_iterator{BEDS_FUZZ_CORPUS}) {
-        files.push_back(each.path());
+    for (int i = 1; i < count; ++i) {
+        const std::filesystem::path given{arguments[i]};
+        if (!std::filesystem::is_directory(given)) {
+            files.push_back(given);
+            continue;
+        }
+        for (const auto& each : std::filesystem::directory_iterator{given}) {
+            files.push_back(each.path());
+        }
     }
     std::sort(files.begin(), files.end());
-    REQUIRE(files.size() >= 5);
     for (const auto& file : files) {
         const auto whole = read(file);
         run(whole);
@@ -52,5 +63,11 @@ TEST_CASE("the corpus, and changes of it, do no harm") {
         }
     }
     run({});
-    SUCCEED();
+    constexpr std::size_t few = 1000;
+    if (inputs < few) {
+        std::fprintf(stderr, "%zu inputs: is the corpus there?\n", inputs);
+        return 1;
+    }
+    std::printf("nothing found in %zu inputs\n", inputs);
+    return 0;
 }

@@ -37,19 +37,6 @@ bool read_all(int from, void* to, std::size_t size) {
     return true;
 }
 
-std::vector<std::uint8_t> bson_of(const std::string& json) {
-    bson_error_t error{};
-    bson_t* const made = bson_new_from_json(reinterpret_cast<const std::uint8_t*>(json.data()),
-                                            static_cast<ssize_t>(json.size()), &error);
-    if (made == nullptr) {
-        throw std::runtime_error{"scripted reply is not JSON: " + json};
-    }
-    const auto* const data = bson_get_data(made);
-    std::vector<std::uint8_t> bytes{data, data + made->len};
-    bson_destroy(made);
-    return bytes;
-}
-
 } // namespace
 
 struct scripted_server::impl {
@@ -123,7 +110,7 @@ struct scripted_server::impl {
                 }
                 break;
             }
-            send_reply(connection, head, bson_of(reply.json));
+            send_reply(connection, head, reply.bytes.empty() ? bson_of(reply.json) : reply.bytes);
         }
         shutdown(connection, SHUT_RDWR);
     }
@@ -144,6 +131,19 @@ struct scripted_server::impl {
         static_cast<void>(send(to, message.data(), message.size(), MSG_NOSIGNAL));
     }
 };
+
+std::vector<std::uint8_t> scripted_server::bson_of(const std::string& json) {
+    bson_error_t error{};
+    bson_t* const made = bson_new_from_json(reinterpret_cast<const std::uint8_t*>(json.data()),
+                                            static_cast<ssize_t>(json.size()), &error);
+    if (made == nullptr) {
+        throw std::runtime_error{"scripted reply is not JSON: " + json};
+    }
+    const auto* const data = bson_get_data(made);
+    std::vector<std::uint8_t> bytes{data, data + made->len};
+    bson_destroy(made);
+    return bytes;
+}
 
 scripted_server::scripted_server(script answers, int wire_version)
     : impl_(std::make_unique<impl>()) {

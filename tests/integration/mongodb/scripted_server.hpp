@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -20,6 +21,7 @@ struct scripted_reply {
     };
     scripted_reply::action what = action::answer;
     std::string json = R"({"ok": 1})"; ///< Extended JSON
+    std::vector<std::uint8_t> bytes{}; ///< not empty: in its place, whatever they are
 };
 
 /// Speaks as much of MongoDB's protocol as a driver needs and answers as the test says: for what a
@@ -44,6 +46,9 @@ public:
     [[nodiscard]] std::vector<std::string> greetings() const;
     /// Ends all connections that are open now; new ones are taken.
     void drop_connections();
+
+    /// What is sent for it.
+    static std::vector<std::uint8_t> bson_of(const std::string& json);
 
 private:
     struct impl;

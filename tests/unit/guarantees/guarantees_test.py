@@ -20,7 +20,9 @@ def programs():
         for call in re.findall(r"\b(?:beds_add_test|add_test)\(\s*NAME\s+([^)]*(?:\([^)]*\)[^)]*)*)\)", text):
             name = call.split()[0]
             files = re.findall(r"[\w./-]+\.(?:cpp|py)\b", call)
-            found[name] = [cmake.parent / file.lstrip("/") for file in files]
+            one_of = re.search(r"\bset\(targets ([^)]*)\)", text)
+            for each in one_of[1].split() if "${name}" in name and one_of else [""]:
+                found[name.replace("${name}", each)] = [cmake.parent / file.lstrip("/") for file in files]
     return found
 
 

@@ -122,7 +122,8 @@ mongodb_session::each_document(aim what, const std::function<bool(const bson_ite
             bson_iter_find_descendant(&top, batch_name, &found) &&
             bson_iter_recurse(&found, &item)) {
             while (go_on && bson_iter_next(&item)) {
-                go_on = each(item);
+                // What is no document is of no server that works.
+                go_on = !BSON_ITER_HOLDS_DOCUMENT(&item) || each(item);
             }
         }
         if (cursor == 0) {
@@ -477,8 +478,8 @@ step_result mongodb_session::call(run_scope& scope, const bound_operation& op) {
             row_memory_.reset();
             cells_.assign(columns.size(), value::of_null());
             bson_iter_t member;
-            bson_iter_recurse(&document, &member);
-            while (bson_iter_next(&member)) {
+            const bool there = bson_iter_recurse(&document, &member);
+            while (there && bson_iter_next(&member)) {
                 const std::string_view name{bson_iter_key(&member), bson_iter_key_len(&member)};
                 for (std::size_t i = 0; i < columns.size(); ++i) {
                     if (columns[i].name == name &&
