@@ -1,6 +1,7 @@
 #include "common/driver.hpp"
 
 #include "common/rabbit.hpp"
+#include "common/requests.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -53,7 +54,7 @@ measurement run_load(const rabbitmq_endpoint& where, const load& what) {
     std::uint64_t received = 0;
     std::string body;
     char number[24];
-    char id[40];
+    char id[64];
     amqp_basic_properties_t properties{};
     properties._flags =
         AMQP_BASIC_CORRELATION_ID_FLAG | AMQP_BASIC_REPLY_TO_FLAG | AMQP_BASIC_CONTENT_TYPE_FLAG;
@@ -67,6 +68,7 @@ measurement run_load(const rabbitmq_endpoint& where, const load& what) {
     // Differs between runs: an id stands for one message for ever.
     const auto run =
         static_cast<long long>(std::chrono::system_clock::now().time_since_epoch().count());
+    const auto first_id = static_cast<std::uint64_t>(run);
     while (received < total) {
         {
             const cork corked{out};
@@ -77,8 +79,11 @@ measurement run_load(const rabbitmq_endpoint& where, const load& what) {
                 const auto end = std::to_chars(number, number + sizeof number, i).ptr;
                 properties.correlation_id = bytes({number, static_cast<std::size_t>(end - number)});
                 if (confirmed) {
-                    const auto size = std::snprintf(id, sizeof id, "%llx-%llx", run,
-                                                    static_cast<unsigned long long>(i));
+                    const auto size =
+                        what.scattered_ids
+                            ? std::snprintf(id, sizeof id, "%016llx-%llx",
+                                            scattered(first_id + i) + 0ULL, i + 0ULL)
+                            : std::snprintf(id, sizeof id, "%llx-%llx", run, i + 0ULL);
                     properties.message_id = bytes({id, static_cast<std::size_t>(size)});
                 }
                 if (amqp_basic_publish(out, 1, bytes(what.exchange), bytes(what.routing_key),

@@ -32,6 +32,9 @@ struct load {
     std::uint64_t operations_per_message = 1;
     std::uint64_t window = 256; ///< operations under way at a time, at least one message's
     durability kind = durability::transient; ///< confirmed: persistent requests with confirms
+    /// Ids of writes are spread like UUIDs made at random; else they rise, as those of the client
+    /// do.
+    bool scattered_ids = false;
     /// Body of message i.
     std::function<void(std::uint64_t i, std::string& body)> make;
     /// Is this the right answer to message i?

@@ -1,5 +1,7 @@
 #include "common/fixture.hpp"
 
+#include "common/requests.hpp"
+
 #include <beds/adapters/mariadb.hpp>
 
 #include <mysql.h>
@@ -125,6 +127,7 @@ bench_node::bench_node(options given) : database_(std::make_unique<database>()) 
     rel.user = db.where.user;
     rel.pass = core::secret{db.where.password};
     rel.database = db.name;
+    rel.inbox_window = given.inbox_window;
     settings.rel_services["rel"] = rel;
     config::broker_service_settings service;
     service.host = rabbitmq.host;
@@ -205,11 +208,8 @@ void bench_node::print_batches() const {
 }
 
 std::int64_t overlapping_row(std::uint64_t operation) {
-    auto mixed = operation + 0x9E3779B97F4A7C15U; // splitmix64
-    mixed = (mixed ^ (mixed >> 30U)) * 0xBF58476D1CE4E5B9U;
-    mixed = (mixed ^ (mixed >> 27U)) * 0x94D049BB133111EBU;
-    mixed ^= mixed >> 31U;
-    return 1 + static_cast<std::int64_t>(mixed % static_cast<std::uint64_t>(bench_rows));
+    return 1 +
+           static_cast<std::int64_t>(scattered(operation) % static_cast<std::uint64_t>(bench_rows));
 }
 
 std::string check_increments(const bench_node& node, std::uint64_t acknowledged) {

@@ -4,6 +4,7 @@
 
 #include <beds/node/node.hpp>
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -29,6 +30,7 @@ public:
         unsigned write_brokers = 1;
         std::vector<std::string> sql = {};       ///< further tables of this bench
         std::vector<std::string> templates = {}; ///< and their templates
+        std::chrono::seconds inbox_window = std::chrono::hours{24};
     };
     explicit bench_node(options given);
     ~bench_node();

@@ -8,6 +8,14 @@
 /// Templates where the bytes are made inside what is measured.
 namespace beds::bench {
 
+/// The same number for the same one, as if at random (splitmix64).
+inline std::uint64_t scattered(std::uint64_t number) {
+    auto mixed = number + 0x9E3779B97F4A7C15U;
+    mixed = (mixed ^ (mixed >> 30U)) * 0xBF58476D1CE4E5B9U;
+    mixed = (mixed ^ (mixed >> 27U)) * 0x94D049BB133111EBU;
+    return mixed ^ (mixed >> 31U);
+}
+
 /// Row of an operation: all of so many in turn, neighbours far apart.
 inline std::int64_t spread_row(std::uint64_t operation, std::int64_t rows) {
     return 1 + static_cast<std::int64_t>(operation * 7919 % static_cast<std::uint64_t>(rows));
