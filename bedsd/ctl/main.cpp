@@ -2,6 +2,7 @@
 
 #include "check.hpp"
 #include "connect.hpp"
+#include "contract.hpp"
 #include "grants.hpp"
 #include "options.hpp"
 #include "print.hpp"
@@ -38,7 +39,14 @@ exit_code ask(beds::client::client& client, const bedsctl::options& options,
               beds::client::request request, beds::core::deadline until) {
     const auto reply = client.call(std::move(request), until);
     const auto chosen = chosen_format(options);
-    if (chosen == format::json) {
+    if (options.task == task::describe && reply.ok() &&
+        options.described_as != bedsctl::contract_form::own) {
+        std::cout << (options.described_as == bedsctl::contract_form::json_schema
+                          ? bedsctl::json_schema_of(reply.json())
+                          : bedsctl::asyncapi_of(
+                                reply.json(),
+                                bedsctl::client_settings(options.connection).queue_tag));
+    } else if (chosen == format::json) {
         std::cout << reply.json() << '\n';
     } else if (options.task == task::describe && reply.ok()) {
         bedsctl::print_catalog(std::cout, reply,

@@ -272,6 +272,12 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
 
     auto* describe = app.add_subcommand("describe", "What templates there are and what they offer");
     describe->add_option("TEMPLATE", chosen.described_template, "Only this one, in detail");
+    std::string described_as;
+    describe
+        ->add_option("--as", described_as,
+                     "In the words of other tools: json-schema (2020-12) or asyncapi (3.0)")
+        ->check(CLI::IsMember({"json-schema", "asyncapi"}))
+        ->type_name("FORM");
 
     auto* schema = app.add_subcommand(
         "schema", "What BEDS needs in a database, for its DBA: bedsctl schema | mariadb DATABASE");
@@ -462,6 +468,9 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
             }
         } else if (describe->parsed()) {
             chosen.task = task::describe;
+            chosen.described_as = described_as == "json-schema" ? contract_form::json_schema
+                                  : described_as == "asyncapi"  ? contract_form::asyncapi
+                                                                : contract_form::own;
         } else if (!chosen.input.empty()) {
             chosen.task = task::stream;
             refuse_beside_json(*call);

@@ -31,6 +31,9 @@ enum class task {
 
 enum class format { table, json };
 
+/// In whose words `describe` answers.
+enum class contract_form { own, json_schema, asyncapi };
+
 /// Where the BEDS service is. Of `url` and `config` at most one is given.
 struct connection_options {
     std::string url = {};
@@ -48,10 +51,11 @@ struct options {
     std::string id = {};                 ///< idempotency key of the request
     std::string input = {};              ///< of `stream`; `-` is standard input
     std::string described_template = {}; ///< empty: all
-    std::string engine = "mariadb";      ///< of `schema`
-    bool grants = false;                 ///< of `schema`: the rights instead of the objects
-    std::string account = {};            ///< of `schema --grants`
-    std::string admin = {};              ///< of `status`: address of the node's admin pages
+    contract_form described_as = contract_form::own;
+    std::string engine = "mariadb"; ///< of `schema`
+    bool grants = false;            ///< of `schema`: the rights instead of the objects
+    std::string account = {};       ///< of `schema --grants`
+    std::string admin = {};         ///< of `status`: address of the node's admin pages
     letter_options letters = {};
     check_options check = {};
     scaffold_options scaffold = {};
