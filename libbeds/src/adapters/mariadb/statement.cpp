@@ -2,7 +2,6 @@
 
 #include "adapters/json_text.hpp"
 
-#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <new>
@@ -44,35 +43,12 @@ void statement::on_cell(void* self, unsigned column, unsigned char** at) {
         here.cells_[column] = {};
         return;
     }
-    const auto* const end =
-        here.receive_ != nullptr ? here.row_end_ : here.handle_->mysql->net.buff_end;
+    // Where the row ends the driver does not tell here. Connector/C 3.3.20 checks behind this call
+    // that it was not passed; behind the buffer nothing may be read to begin with.
+    const auto* const end = here.handle_->mysql->net.buff_end;
     const auto cell = take_cell(here.handle_->fields[column].type, at, end);
     here.overrun_ = here.overrun_ || !cell;
     here.cells_[column] = cell.value_or(raw_cell{});
-}
-
-template <class... Length>
-int statement::on_row(MYSQL_STMT* handle, unsigned char** row, Length... length) {
-    auto& here = *static_cast<statement*>(handle->user_data);
-    if (const int went = here.receive_(handle, row, length...); went != 0) {
-        return went;
-    }
-    here.row_end_ = handle->mysql->net.buff_end;
-    ((here.row_end_ = *row + *length), ...);
-    const std::ptrdiff_t head = 1 + (std::ptrdiff_t{handle->field_count} + 9) / 8; // which are NULL
-    here.overrun_ = here.row_end_ - *row < head;
-    return here.overrun_ ? 1 : 0;
-}
-
-void statement::know_the_end_of_rows() {
-    if (handle_->state == MYSQL_STMT_WAITING_USE_OR_STORE) {
-        handle_->default_rset_handler(handle_.get()); // as the first fetch would
-    }
-    static const bool as_compiled = client_version() >= MARIADB_PACKAGE_VERSION_ID;
-    if (handle_->state == MYSQL_STMT_USE_OR_STORE_CALLED && as_compiled) {
-        receive_ = handle_->fetch_row_func;
-        handle_->fetch_row_func = &statement::on_row;
-    }
 }
 
 bool statement::prepare(std::string_view text) {
@@ -191,9 +167,6 @@ bool statement::execute(std::span<const parameter> parameters, std::uint64_t mos
 }
 
 statement::fetched statement::fetch() {
-    if (handle_->state < MYSQL_STMT_USER_FETCHING) { // the first row of a result
-        know_the_end_of_rows();
-    }
     const int went = mysql_stmt_fetch(handle_.get());
     if (overrun_) {
         return fetched::failed;

@@ -54,11 +54,6 @@ public:
 
 private:
     static void on_cell(void* self, unsigned column, unsigned char** at);
-    /// Stands before the driver's own function that receives a row, which alone is told how long
-    /// the row is. `length` is missing in older drivers.
-    template <class... Length>
-    static int on_row(MYSQL_STMT* handle, unsigned char** row, Length... length);
-    void know_the_end_of_rows();
 
     /// Where a value stands while it is sent.
     union slot {
@@ -70,8 +65,6 @@ private:
     void bind(const parameter& from, MYSQL_BIND& to, slot& room, core::arena& memory);
 
     statement_handle handle_;
-    mysql_stmt_fetch_row_func receive_ = nullptr; ///< the driver's
-    const unsigned char* row_end_ = nullptr;
     bool overrun_ = false; ///< a row reached beyond its end
     bool too_large_ = false;
     std::vector<raw_cell> cells_;
