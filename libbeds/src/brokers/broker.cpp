@@ -491,18 +491,26 @@ struct broker::impl {
     /// and nothing more is sent, or the queue is empty.
     void take_what_is_on_its_way() {
         constexpr auto quiet = 30ms;
-        constexpr auto longest = 500ms;
+        constexpr auto longest = 1'000ms;
         constexpr std::size_t most_bytes = 32 * 1024 * 1024;
         const auto until = core::deadline::after(longest).earlier(drain_limit());
+        const auto queue =
+            amqp::request_queue_name(given.queue_tag, given.connection, given.op_class);
         deliveries.clear();
         std::size_t bytes = 0;
-        while (!until.expired() && !abandon && bytes < most_bytes) {
+        std::size_t requests = 0;
+        while (!until.expired() && !abandon && bytes < most_bytes && requests < given.prefetch) {
             const auto before = deliveries.size();
             if (in->drain(deliveries, given.prefetch, std::min(until.remaining_ms(), quiet)) == 0) {
-                break;
+                // A busy RabbitMQ is silent, too, before it has looked at the last acknowledgement.
+                const auto status = in->inspect(queue, batch_limit());
+                if (!status || status->messages == 0) {
+                    break;
+                }
             }
             for (auto i = before; i < deliveries.size(); ++i) {
                 bytes += deliveries[i].body().size();
+                requests += deliveries[i].consumer() == request_consumer ? 1U : 0U;
             }
         }
     }
