@@ -4,7 +4,9 @@
 #include <beds/core/error.hpp>
 #include <beds/node/topology.hpp>
 
+#include <algorithm>
 #include <mutex>
+#include <optional>
 #include <utility>
 
 namespace bedsctl {
@@ -59,6 +61,22 @@ amqp_client_settings client_settings(const connection_options& given) {
     }
     made.name = "bedsctl";
     return made;
+}
+
+std::chrono::seconds inbox_window(const connection_options& given) {
+    // That of MongoDB is an index of the DBA's; the installed one lets go after a day.
+    std::optional<std::chrono::seconds> shortest;
+    const std::chrono::seconds usual{std::chrono::hours{24}};
+    if (given.url.empty()) {
+        const auto settings = load(given.config);
+        for (const auto& [name, service] : settings.rel_services) {
+            shortest = std::min(shortest.value_or(service.inbox_window), service.inbox_window);
+        }
+        if (!settings.rec_services.empty()) {
+            shortest = std::min(shortest.value_or(usual), usual);
+        }
+    }
+    return shortest.value_or(usual);
 }
 
 struct connected::report {

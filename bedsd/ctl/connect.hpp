@@ -19,6 +19,10 @@ beds::config::settings load(const std::filesystem::path& file);
 /// everything that is wrong with the configuration.
 beds::client::amqp_client_settings client_settings(const connection_options& given);
 
+/// So long every database of the configuration remembers ids; with a URL that is not known, and it
+/// is the default.
+std::chrono::seconds inbox_window(const connection_options& given);
+
 /// A client that is connected, or what is in the way.
 struct connected {
     /// What the client last complained about, for example an exchange that is missing; "" when

@@ -6,10 +6,14 @@
 
 #include <beds/amqp/connection.hpp>
 #include <beds/amqp/topology.hpp>
+#include <beds/core/data.hpp>
 #include <beds/core/error.hpp>
 #include <beds/core/json.hpp>
+#include <beds/core/value.hpp>
 
 #include <algorithm>
+#include <charconv>
+#include <cstdio>
 #include <map>
 #include <optional>
 #include <ostream>
@@ -223,6 +227,16 @@ void show(std::ostream& out, const taken& one, shown_values values, format outpu
                  {"body", body}});
 }
 
+/// The time with which it begins.
+std::optional<beds::core::system_time> time_at_front(std::string_view history) {
+    const auto parsed = beds::core::parse_datetime(history.substr(0, history.find(' ')));
+    if (!parsed) {
+        return std::nullopt;
+    }
+    return beds::core::system_time{std::chrono::duration_cast<beds::core::system_time::duration>(
+        std::chrono::microseconds{*parsed})};
+}
+
 /// By a node under an account that is not the one asking.
 bool kept_by_another(const taken& one, std::string_view own_user) {
     const auto& properties = one.message.properties();
@@ -231,7 +245,8 @@ bool kept_by_another(const taken& one, std::string_view own_user) {
 
 exit_code replay(beds::amqp::consumer_connection& in, const std::vector<taken*>& chosen,
                  const beds::amqp::connection_settings& amqp, std::string_view queue_tag,
-                 letter_ids ids, std::ostream& out, std::ostream& err, beds::core::deadline until) {
+                 const letter_options& asked, std::ostream& out, std::ostream& err,
+                 beds::core::deadline until) {
     beds::amqp::publisher_connection through{amqp, until};
     beds::brokers::resender again{amqp.user, "bedsctl"};
     auto result = exit_code::ok;
@@ -245,22 +260,30 @@ exit_code replay(beds::amqp::consumer_connection& in, const std::vector<taken*>&
             result = exit_code::refused;
             continue;
         }
+        const auto now = std::chrono::system_clock::now();
+        const auto danger = danger_of(one->about, asked.inbox_window, now);
+        if (!danger.empty() && !asked.may_happen_twice) {
+            err << "bedsctl: '" << one->about.id << "' might happen twice: " << danger
+                << "; --may-happen-twice sends it all the same\n";
+            result = exit_code::refused;
+            continue;
+        }
         std::string new_id;
-        if (ids == letter_ids::renewed) {
+        if (asked.replay_ids == letter_ids::renewed) {
             if (!may_renew(one->about, one->message.body())) {
                 err << "bedsctl: '" << one->about.id
                     << "' keeps its id: a part of it may have been applied\n";
                 result = exit_code::refused;
                 continue;
             }
-            new_id = one->about.event; // of this letter: sent twice it is still one
+            new_id = renewed_id(one->about.id);
         }
         again.send(one->message,
                    {.exchange = beds::amqp::events_exchange(queue_tag).str(),
                     .key = one->about.routing_key,
                     .message_id = new_id,
                     .told = "replayed"},
-                   through, std::chrono::system_clock::now(), until);
+                   through, now, until);
         if (!through.wait_confirms(until) || !through.take_undelivered().empty()) {
             err << "bedsctl: RabbitMQ did not take '" << one->about.id
                 << "' again; it stays a dead letter\n";
@@ -285,6 +308,7 @@ letter read_letter(const delivery& from, std::string_view own_user) {
     made.id = properties.message_id.empty() ? made.event : std::string{properties.message_id};
     made.code = text_of(properties, "beds-error-code");
     made.effect = text_of(properties, "beds-error-effect");
+    made.guarantee = text_of(properties, "beds-error-guarantee");
     made.detail = text_of(properties, "beds-error-detail");
     if (made.code.empty()) { // RabbitMQ gave it up
         made.code = "(RabbitMQ)";
@@ -292,6 +316,7 @@ letter read_letter(const delivery& from, std::string_view own_user) {
         made.detail = text_of(properties, "x-first-death-reason");
         if (made.detail == "rejected") { // by a node, which ran nothing of it
             made.effect = "none";
+            made.never_taken = true;
             made.detail += ": too large, or too many headers, for a node to take";
         }
     }
@@ -300,6 +325,12 @@ letter read_letter(const delivery& from, std::string_view own_user) {
     made.history = origin.history;
     made.attempts = origin.attempts;
     made.bytes = from.body().size();
+    // The history is cut at its beginning when it grows too long.
+    constexpr std::size_t perhaps_cut = 900;
+    if (const auto first = time_at_front(made.history);
+        first && made.history.size() < perhaps_cut) {
+        made.since = *first;
+    }
     return made;
 }
 
@@ -330,6 +361,49 @@ bool may_renew(const letter& one, std::string_view body) {
     return one.effect == "none" && !one.event.empty() &&
            !beds::core::parse_json(body, memory, parsed) && parsed.find("template") != nullptr &&
            parsed.find("ops") == nullptr && parsed.find("id") == nullptr;
+}
+
+std::string renewed_id(std::string_view id) {
+    // "order-1", "order-1~2", "order-1~3", …
+    const auto mark = id.rfind('~');
+    const auto digits = mark == std::string_view::npos ? std::string_view{} : id.substr(mark + 1);
+    unsigned before = 1;
+    const auto read = std::from_chars(digits.data(), digits.data() + digits.size(), before);
+    const bool renewed = !digits.empty() && read.ec == std::errc{} &&
+                         read.ptr == digits.data() + digits.size() && before < 1'000'000;
+    const auto number = "~" + std::to_string(renewed ? before + 1 : 2);
+    auto stem = std::string{renewed ? id.substr(0, mark) : id};
+    constexpr std::size_t longest = 255;
+    if (stem.size() + number.size() > longest) {
+        char text[33];
+        const auto hash = beds::core::hash(stem);
+        std::snprintf(text, sizeof text, "%016llx%016llx",
+                      static_cast<unsigned long long>(hash.high),
+                      static_cast<unsigned long long>(hash.low));
+        stem = text;
+    }
+    return stem + number;
+}
+
+std::string danger_of(const letter& one, std::chrono::seconds inbox_window,
+                      beds::core::system_time now) {
+    if (one.never_taken) {
+        return {};
+    }
+    if (one.effect != "none" && one.effect != "applied") {
+        return "its effect is unknown";
+    }
+    if (one.guarantee == "at_least_once") {
+        return "what was done of it keeps no record of its id (at_least_once)";
+    }
+    if (!one.since) {
+        return "it is not known when it was tried first";
+    }
+    // A minute for clocks that differ.
+    if (now - *one.since > inbox_window - std::min<std::chrono::seconds>(inbox_window / 2, 60s)) {
+        return "it was tried first longer ago than ids are remembered (inbox_window)";
+    }
+    return {};
 }
 
 exit_code handle_dead_letters(const beds::amqp::connection_settings& amqp,
@@ -372,7 +446,7 @@ exit_code handle_dead_letters(const beds::amqp::connection_settings& amqp,
         }
         out << chosen.size() << " dead letter(s) dropped\n";
     } else {
-        result = replay(in, chosen, amqp, queue_tag, asked.replay_ids, out, err, until);
+        result = replay(in, chosen, amqp, queue_tag, asked, out, err, until);
     }
     give_back(in, held, queue, until);
     in.close(until);

@@ -4,10 +4,13 @@
 
 #include <beds/amqp/message.hpp>
 #include <beds/amqp/settings.hpp>
+#include <beds/core/clock.hpp>
 #include <beds/core/deadline.hpp>
 
+#include <chrono>
 #include <cstdint>
 #include <iosfwd>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,6 +43,9 @@ struct letter_options {
     bool each = false; ///< `list`: one line for each, not for each cause
     shown_values values = shown_values::masked;
     letter_ids replay_ids = letter_ids::kept;
+    bool may_happen_twice = false; ///< `replay`: also what may have been applied before
+    /// So long an id is known for certain. Older letters are a danger.
+    std::chrono::seconds inbox_window{std::chrono::hours{24}};
     std::uint16_t most = 10'000; ///< letters that are looked at, the oldest first
 };
 
@@ -49,12 +55,16 @@ struct letter {
     std::string event = {};
     std::string code = {};
     std::string effect = {};
+    std::string guarantee = {}; ///< `at_least_once`, when something that was done says so
     std::string detail = {};
     std::string routing_key = {}; ///< as the sender published it
     std::string principal = {};
     std::string history = {};
     std::int64_t attempts = 0;
     std::size_t bytes = 0;
+    /// Of its first failure; nothing when that is not known.
+    std::optional<beds::core::system_time> since = {};
+    bool never_taken = false; ///< by a node: too large for it
 };
 
 /// `own_user`: headers of nodes are believed when they come from this account.
@@ -71,6 +81,14 @@ std::string masked_body(std::string_view body);
 /// May the request run under another id? Only when nothing of it was applied, which is sure of a
 /// single operation with effect none that has no id of its own.
 bool may_renew(const letter& one, std::string_view body);
+
+/// The id under which it is sent again then: made from its own, so that two letters of one request,
+/// or one that is sent twice, are one request.
+std::string renewed_id(std::string_view id);
+
+/// Why it could take effect a second time when it is sent again; empty: it cannot.
+std::string danger_of(const letter& one, std::chrono::seconds inbox_window,
+                      beds::core::system_time now);
 
 /// Takes the dead letters, does what is asked, and gives the others back in their order. Nobody
 /// else reads the queue meanwhile. A letter is removed after RabbitMQ has confirmed the message

@@ -126,7 +126,9 @@ exit_code run(const bedsctl::options& options) {
     if (options.task == task::dead_letters) {
         auto where = bedsctl::client_settings(options.connection);
         where.amqp.connection_name = "bedsctl dlq";
-        return bedsctl::handle_dead_letters(where.amqp, where.queue_tag, options.letters,
+        auto letters = options.letters;
+        letters.inbox_window = bedsctl::inbox_window(options.connection);
+        return bedsctl::handle_dead_letters(where.amqp, where.queue_tag, letters,
                                             chosen_format(options), std::cout, std::cerr, until);
     }
     const auto connection = bedsctl::connect(bedsctl::client_settings(options.connection), until);

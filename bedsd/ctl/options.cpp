@@ -88,7 +88,8 @@ Exit codes: 0 done, 2 wrong command line, configuration or template)";
 constexpr const char* dlq_footer = R"(
 Dead letters are requests that failed and whose sender could not be told; {tag}dead holds them. Use the
 node's own account (--config): only what it sends again keeps its first sender and so its id, and is not
-applied a second time.
+applied a second time. What might be is refused: effects that are unknown, and letters older than the
+inbox_window of the configuration (with --url: a day).
 
 Examples:
   bedsctl dlq list                       by cause, the most frequent first
@@ -358,6 +359,9 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
     letters_replay->add_flag("--new-id", renew,
                              "Under a new id, where nothing was applied: what was refused for good "
                              "is remembered under the old one, and would be refused again");
+    letters_replay->add_flag("--may-happen-twice", chosen.letters.may_happen_twice,
+                             "Also what may have been applied before: its effect is unknown, or "
+                             "its id is too old to be remembered");
     auto* letters_drop = add_letters("drop", "Throw them away");
     for (auto* one : {letters_replay, letters_drop}) {
         one->add_flag("--all", chosen.letters.all, "All of them");

@@ -947,17 +947,24 @@ struct broker::impl {
     /// headers. What this node does not hold whole goes there by RabbitMQ alone: `acknowledge`.
     void bury(taken& entry, const outcome& why, core::deadline until) {
         if (is_whole(*entry.delivery)) {
-            const amqp::header headers[] = {
+            amqp::header headers[] = {
                 amqp::header::of("beds-error-code", to_string(why.code)),
                 amqp::header::of("beds-error-detail", why.detail.substr(0, 512)),
                 amqp::header::of("beds-error-effect", to_string(why.effect)),
                 amqp::header::of("beds-event", entry.event),
                 amqp::header::of("beds-node", given.name),
+                amqp::header::of("beds-error-guarantee", "at_least_once"),
             };
+            const auto results = entry.refused
+                                     ? std::span<const outcome>{}
+                                     : std::span<const outcome>{messages[entry.message].results};
+            const bool once = std::none_of(results.begin(), results.end(), [](const outcome& one) {
+                return one.at_least_once && one.effect != core::effect::none;
+            });
             again.send(*entry.delivery,
                        {.exchange = amqp::dead_exchange(given.queue_tag).str(),
                         .key = entry.from.routing_key,
-                        .more = headers,
+                        .more = std::span{headers}.first(std::size(headers) - (once ? 1 : 0)),
                         .failure = &why},
                        sure(), std::chrono::system_clock::now(), until);
         }

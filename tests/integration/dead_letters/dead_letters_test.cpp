@@ -28,7 +28,23 @@ struct world {
           control(test::shared_servers()), data(where, control) {
         test::make_counters(data, 3);
         test::node_options options;
+        data.sql("DELIMITER //\nCREATE PROCEDURE paid(IN p_id BIGINT) MODIFIES SQL DATA\nBEGIN\n"
+                 "UPDATE counters SET value = value + 1 WHERE id = p_id;\nCOMMIT;\nEND //\n");
         options.templates = test::counter_templates();
+        options.templates.emplace_back(R"toml(
+[template]
+name  = "payments"
+store = "rel"
+object = "counters"
+key   = ["id"]
+[fields]
+id    = { type = "int64", required = true }
+value = { type = "int64", default = 0 }
+[calls.paid]
+procedure = "paid"
+class = "write"
+args = [["id", "int64"]]
+)toml");
         const auto rel = data.settings();
         running = std::make_unique<test::running_node>(rabbitmq, &rel, options);
         REQUIRE(running->node().wait_ready(core::deadline::after(15s)));
@@ -169,5 +185,99 @@ TEST_CASE("what another account kept is not sent again under this one's name") {
     CHECK(code == exit_code::refused);
     CHECK(contains(err.str(), "was kept by the account"));
     CHECK(contains(err.str(), "use the node's configuration (--config) to see it"));
+    here.wait_for_letters(1);
+}
+
+TEST_CASE("two letters of one request are one request, also under a new id") {
+    world here;
+    here.data.sql("CREATE TRIGGER busy BEFORE UPDATE ON counters FOR EACH ROW "
+                  "SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'closed'");
+    here.send("pay-1", 1);
+    here.send("pay-1", 1); // the caller was not sure
+    here.wait_for_letters(2);
+    here.data.sql("DROP TRIGGER busy");
+    const auto again = here.ask({.task = letter_task::replay,
+                                 .ids = {"pay-1"},
+                                 .replay_ids = bedsctl::letter_ids::renewed});
+    CHECK(again.out == "2 dead letter(s) sent again\n");
+    const auto until = core::deadline::after(10s);
+    while (here.running->sum(&observe::broker_counters::operations) < 4 && !until.expired()) {
+        std::this_thread::sleep_for(10ms);
+    }
+    CHECK(here.data.number("SELECT value FROM counters WHERE id = 1") == 4711);
+    CHECK(here.data.number("SELECT COUNT(*) FROM beds_inbox WHERE id LIKE 'pay-1~2%'") == 1);
+    here.wait_for_letters(0);
+}
+
+TEST_CASE("what might happen twice is sent again only when that is said") {
+    world here;
+    // Applied, forgotten by the inbox, and refused when it came once more: a letter of something
+    // that was done.
+    here.send("pay-3", 1);
+    auto until = core::deadline::after(10s);
+    while (here.data.number("SELECT SUM(value) FROM counters") == 0 && !until.expired()) {
+        std::this_thread::sleep_for(10ms);
+    }
+    here.data.sql("DELETE FROM beds_inbox; "
+                  "CREATE TRIGGER busy BEFORE UPDATE ON counters FOR EACH ROW "
+                  "SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'closed'");
+    here.send("pay-3", 1);
+    here.wait_for_letters(1);
+    here.data.sql("DROP TRIGGER busy; DELETE FROM beds_inbox");
+    bedsctl::letter_options again{.task = letter_task::replay, .ids = {"pay-3"}};
+    again.inbox_window = 2s;
+    std::this_thread::sleep_for(2s);
+    const auto refused = here.ask(again);
+    INFO(refused.err);
+    CHECK(refused.code == exit_code::refused);
+    CHECK(contains(refused.err, "'pay-3' might happen twice"));
+    CHECK(contains(refused.err, "--may-happen-twice"));
+    here.wait_for_letters(1);
+    CHECK(here.data.number("SELECT value FROM counters WHERE id = 1") == 4711);
+    again.may_happen_twice = true;
+    CHECK(here.ask(again).code == exit_code::ok);
+    until = core::deadline::after(10s);
+    while (here.data.number("SELECT value FROM counters WHERE id = 1") == 4711 &&
+           !until.expired()) {
+        std::this_thread::sleep_for(10ms);
+    }
+    CHECK(here.data.number("SELECT value FROM counters WHERE id = 1") == 2 * 4711);
+    here.wait_for_letters(0);
+
+    // Of what leaves no record of its id, because it commits by itself.
+    here.raw->publish({.key = "payments.write",
+                       .body =
+                           R"({"v":1,"ops":[)"
+                           R"({"template":"payments","op":"call","name":"paid",)"
+                           R"("args":{"id":2}},)"
+                           R"({"template":"payments","op":"update","key":77,"inc":{"value":1}}]})",
+                       .message_id = "pay-5",
+                       .user_id = here.rabbitmq.user});
+    REQUIRE(here.raw->settle());
+    here.wait_for_letters(1);
+    CHECK(here.data.number("SELECT value FROM counters WHERE id = 2") == 1);
+    const auto again_applied = here.ask({.task = letter_task::replay, .all = true});
+    INFO(again_applied.err);
+    CHECK(again_applied.code == exit_code::refused);
+    CHECK(contains(again_applied.err, "at_least_once"));
+    CHECK(here.ask({.task = letter_task::drop, .all = true}).code == exit_code::ok);
+
+    // Of what its broker could not tell.
+    amqp::publisher_connection out{test::amqp_settings(here.rabbitmq), core::deadline::after(10s)};
+    const auto user = here.rabbitmq.user;
+    const amqp::header headers[] = {
+        amqp::header::of("beds-error-code", "BACKEND_UNAVAILABLE"),
+        amqp::header::of("beds-error-effect", "unknown"), amqp::header::of("beds-principal", user),
+        amqp::header::of("beds-routing-key", "counters.write"),
+        amqp::header::of("beds-history", "2999-01-01T00:00:00Z BACKEND_UNAVAILABLE x")};
+    out.publish(amqp::dead_exchange(here.running->tag()).str(), "counters.write",
+                {.message_id = "pay-4", .user_id = user, .headers = headers}, "{}",
+                amqp::mandatory::yes, core::deadline::after(10s));
+    REQUIRE(out.wait_confirms(core::deadline::after(10s)));
+    here.wait_for_letters(1);
+    const auto unknown = here.ask({.task = letter_task::replay, .all = true});
+    INFO(unknown.err);
+    CHECK(unknown.code == exit_code::refused);
+    CHECK(contains(unknown.err, "its effect is unknown"));
     here.wait_for_letters(1);
 }

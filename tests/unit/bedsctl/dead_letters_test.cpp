@@ -2,6 +2,7 @@
 #include "support/catch.hpp"
 
 using namespace bedsctl;
+using namespace std::chrono_literals;
 
 TEST_CASE("a masked request shows what was asked, and no value") {
     CHECK(masked_body(R"({"v":1,"template":"people","op":"update","key":{"id":7},)"
@@ -43,4 +44,44 @@ TEST_CASE("only what surely changed nothing gets a new id") {
     CHECK_FALSE(may_renew(one, "not json"));
     one.effect = "unknown";
     CHECK_FALSE(may_renew(one, R"({"v":1,"template":"t","op":"delete","key":1})"));
+}
+
+TEST_CASE("the new id is made from the old one, and is an id") {
+    CHECK(renewed_id("order-1") == "order-1~2");
+    CHECK(renewed_id("order-1~2") == "order-1~3");
+    CHECK(renewed_id("order-1~9") == "order-1~10");
+    CHECK(renewed_id("a~b") == "a~b~2");
+    CHECK(renewed_id("a~") == "a~~2");
+    CHECK(renewed_id("a~99999999999999999999") == "a~99999999999999999999~2");
+    const std::string longest(255, 'x');
+    const auto shorter = renewed_id(longest);
+    CHECK(shorter.size() == 34);
+    CHECK(shorter == renewed_id(longest));
+    CHECK(shorter != renewed_id(std::string(255, 'y')));
+    CHECK(renewed_id(shorter) != shorter);
+}
+
+TEST_CASE("what might happen twice when it is sent again is told") {
+    const auto now = std::chrono::system_clock::now();
+    letter one;
+    one.effect = "none";
+    one.since = now - 1h;
+    CHECK(danger_of(one, 24h, now).empty());
+    CHECK(danger_of(one, 1h, now).find("inbox_window") != std::string::npos);
+    CHECK(danger_of(one, 62min, now).empty());
+    one.since = {};
+    CHECK(danger_of(one, 24h, now).find("not known when") != std::string::npos);
+    one.never_taken = true; // by any node
+    CHECK(danger_of(one, 24h, now).empty());
+    one.never_taken = false;
+    one.since = now;
+    one.effect = "applied"; // of an envelope, the rest is done
+    CHECK(danger_of(one, 24h, now).empty());
+    one.guarantee = "at_least_once";
+    CHECK(danger_of(one, 24h, now).find("at_least_once") != std::string::npos);
+    one.guarantee = {};
+    for (const auto* effect : {"unknown", "", "x"}) {
+        one.effect = effect;
+        CHECK(danger_of(one, 24h, now).find("unknown") != std::string::npos);
+    }
 }

@@ -253,6 +253,8 @@ TEST_CASE("dead letters: what to do with which") {
     const auto replay = parsed({"dlq", "replay", "--code", "NOT_FOUND", "--new-id"}, there);
     CHECK(replay.letters.task == letter_task::replay);
     CHECK(replay.letters.replay_ids == letter_ids::renewed);
+    CHECK_FALSE(replay.letters.may_happen_twice);
+    CHECK(parsed({"dlq", "replay", "a", "--may-happen-twice"}, there).letters.may_happen_twice);
     CHECK(parsed({"dlq", "drop", "--all"}, there).letters.task == letter_task::drop);
     for (const auto* task : {"show", "replay", "drop"}) {
         INFO(task);

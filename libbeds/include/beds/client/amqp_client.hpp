@@ -32,10 +32,10 @@ struct amqp_client_settings {
 ///
 /// Destroying it takes 2 seconds at most, whatever is broken, and usually no time: what still waits
 /// ends first, as `BACKEND_UNAVAILABLE` and with the effect that is known; completions have run
-/// when it returns. Where RabbitMQ does not answer its connections are cut. A look-up of a host name
-/// or a connection attempt that is under way cannot be; then the thread that makes it ends later by
-/// itself, within `connect_timeout` (a look-up when the system's resolver gives up), and uses
-/// nothing of the caller's any more, the log included.
+/// when it returns. Where RabbitMQ does not answer its connections are cut. A look-up of a host
+/// name or a connection attempt that is under way cannot be; then the thread that makes it ends
+/// later by itself, within `connect_timeout` (a look-up when the system's resolver gives up), and
+/// uses nothing of the caller's any more, the log included.
 std::unique_ptr<client> make_amqp_client(amqp_client_settings settings);
 
 } // namespace beds::client
