@@ -147,9 +147,10 @@ std::string type_text(const core::field_type& type) {
     return core::to_string(type) + (type.max != 0 ? " of " + std::to_string(type.max) : "");
 }
 
-class comparison {
+class side_by_side {
 public:
-    comparison(const templates::template_def& wanted, const surveyed& read, const surveyed& written)
+    side_by_side(const templates::template_def& wanted, const surveyed& read,
+                 const surveyed& written)
         : wanted_(wanted), read_(read), written_(written) {}
 
     std::vector<difference> run() {
@@ -471,7 +472,7 @@ std::vector<difference> compare(const templates::template_def& wanted, const std
 
 std::vector<difference> compare(const templates::template_def& wanted, const surveyed& read,
                                 const surveyed& written) {
-    return comparison{wanted, read, written}.run();
+    return side_by_side{wanted, read, written}.run();
 }
 
 } // namespace beds::adapters
