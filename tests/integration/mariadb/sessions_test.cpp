@@ -3,6 +3,7 @@
 #include "support/catch.hpp"
 
 #include <atomic>
+#include <map>
 #include <thread>
 
 using namespace beds;
@@ -101,6 +102,103 @@ TEST_CASE("a session that the server ended while it rested is made anew", "[mari
     session->connect(core::deadline::after(5s));
     CHECK(write(*session, work, {.ids = {"a"}}).commit == commit_result::applied);
     CHECK(here.sql("SELECT balance FROM accounts WHERE id = 1") == "102.00\n");
+}
+
+TEST_CASE("a session that is made anew is set as the first one was", "[mariadb]") {
+    world here;
+    make_accounts(here, 10);
+    const auto target = accounts();
+    const auto facts = testing::template_maker("facts")
+                           .object("information_schema.system_variables")
+                           .field("name", "string", {.column = "variable_name"})
+                           .field("value", "string", {.column = "session_value"})
+                           .key({"name"})
+                           .build();
+    auto session = here.session();
+    auto& link = dynamic_cast<adapters::mariadb::mariadb_session&>(*session).link();
+    /// All that BEDS sets, as a unit of this kind has it.
+    const auto settings = [&](work_kind kind) {
+        std::map<std::string, std::string> made;
+        for (const char* const name :
+             {"SQL_MODE", "TIME_ZONE", "CHARACTER_SET_CLIENT", "CHARACTER_SET_CONNECTION",
+              "CHARACTER_SET_RESULTS", "COLLATION_CONNECTION", "TX_ISOLATION", "AUTOCOMMIT",
+              "IDLE_TRANSACTION_TIMEOUT", "IDLE_WRITE_TRANSACTION_TIMEOUT",
+              "IDLE_READONLY_TRANSACTION_TIMEOUT", "INNODB_LOCK_WAIT_TIMEOUT", "SQL_SAFE_UPDATES",
+              "SQL_SELECT_LIMIT"}) {
+            operations ask;
+            ask.fetch(facts, {name});
+            const auto got = run(*session, ask, kind);
+            REQUIRE(got.rows.of(0).rows.size() == 1);
+            made[name] = got.rows.of(0).rows[0].at("value").view().text;
+        }
+        operations ask;
+        ask.fetch(facts, {"MAX_STATEMENT_TIME"});
+        const auto limit = std::stod(
+            std::string{run(*session, ask, kind).rows.of(0).rows[0].at("value").view().text});
+        CHECK(limit > 10);
+        CHECK(limit < 40);
+        made["beds_kill"] =
+            here.sql("SELECT IS_USED_LOCK('beds_kill/" + std::to_string(link.facts().session) +
+                     "') = " + std::to_string(link.facts().session));
+        return made;
+    };
+    const auto written = settings(work_kind::write);
+    const auto first_session = link.facts().session;
+    CHECK(written.at("SQL_MODE").find("STRICT_ALL_TABLES") != std::string::npos);
+    CHECK(written.at("TIME_ZONE") == "+00:00");
+    CHECK(written.at("CHARACTER_SET_CLIENT") == "utf8mb4");
+    CHECK(written.at("CHARACTER_SET_RESULTS") == "utf8mb4");
+    CHECK(written.at("COLLATION_CONNECTION") == "utf8mb4_bin");
+    CHECK(written.at("TX_ISOLATION") == "READ-COMMITTED");
+    CHECK(written.at("AUTOCOMMIT") == "OFF");
+    CHECK(written.at("IDLE_WRITE_TRANSACTION_TIMEOUT") == "5");
+    CHECK(written.at("INNODB_LOCK_WAIT_TIMEOUT") == "1");
+    CHECK(written.at("SQL_SAFE_UPDATES") == "OFF");
+    CHECK(written.at("beds_kill") == "1\n");
+    auto as_read = settings(work_kind::read);
+    CHECK(as_read.at("AUTOCOMMIT") == "ON");
+
+    operations work;
+    work.update(target, {1}).inc({{"balance", 1}});
+    const bool in_unit = GENERATE(false, true);
+    const bool by_kill = in_unit || GENERATE(true, false);
+    const auto first_kind = GENERATE(work_kind::write, work_kind::read);
+    CAPTURE(in_unit, by_kill, first_kind == work_kind::write);
+    // As nobody should leave it.
+    REQUIRE(link.command("SET SESSION sql_mode = '', time_zone = '+05:00', "
+                         "innodb_lock_wait_timeout = 33, wait_timeout = 1, autocommit = 0"));
+    REQUIRE(link.command("SET NAMES latin1"));
+    std::vector<adapters::stored_reply> known;
+    std::vector<core::outcome> results(1);
+    testing::recording_sink rows;
+    if (in_unit) {
+        REQUIRE(session->begin(work_kind::write, core::deadline::after(5s), {}, lookup::none,
+                               work.memory(), known) == step_result::done);
+        REQUIRE(session->run(work.group(), rows, results, work.memory()) == step_result::done);
+    }
+    if (by_kill) {
+        here.control().mariadb_root("KILL CONNECTION " + std::to_string(first_session));
+    } else {
+        std::this_thread::sleep_for(2s);
+    }
+    if (in_unit) {
+        CHECK(session->seal({}) == step_result::done);
+        CHECK(session->commit() == commit_result::unknown);
+    } else {
+        CHECK(write(*session, work).step == step_result::broken);
+    }
+    REQUIRE_FALSE(session->usable());
+    session->connect(core::deadline::after(5s));
+    CHECK(link.facts().session != first_session);
+    auto again = settings(first_kind);
+    if (first_kind ==
+        work_kind::read) { // nothing was written by it, so no row was to be waited for
+        again["INNODB_LOCK_WAIT_TIMEOUT"] = as_read["INNODB_LOCK_WAIT_TIMEOUT"];
+    }
+    CHECK(again == (first_kind == work_kind::write ? written : as_read));
+    CHECK(settings(work_kind::write) == written);
+    CHECK(settings(work_kind::read) == as_read);
+    CHECK(here.sql("SELECT balance FROM accounts WHERE id = 1") == "100.00\n");
 }
 
 TEST_CASE("a table that changes between two uses of a statement", "[mariadb]") {
