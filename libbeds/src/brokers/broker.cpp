@@ -943,28 +943,29 @@ struct broker::impl {
         live::add(counters.requeued);
     }
 
+    /// Was a part of it applied, perhaps, that would be applied once more?
+    [[nodiscard]] bool repeats(const taken& entry) const {
+        return !entry.refused && brokers::repeats(messages[entry.message].results);
+    }
+
     /// Nobody can be told: the request goes to the dead queue, whole, with the reason in its
     /// headers. What this node does not hold whole goes there by RabbitMQ alone: `acknowledge`.
     void bury(taken& entry, const outcome& why, core::deadline until) {
         if (is_whole(*entry.delivery)) {
             amqp::header headers[] = {
+                amqp::header::of("beds-event", entry.event),
+                amqp::header::of("beds-node", given.name),
                 amqp::header::of("beds-error-code", to_string(why.code)),
                 amqp::header::of("beds-error-detail", why.detail.substr(0, 512)),
                 amqp::header::of("beds-error-effect", to_string(why.effect)),
-                amqp::header::of("beds-event", entry.event),
-                amqp::header::of("beds-node", given.name),
-                amqp::header::of("beds-error-guarantee", "at_least_once"),
+                // Sent again it may happen twice.
+                amqp::header::of("beds-error-guarantee", std::string_view{"at_least_once"}),
             };
-            const auto results = entry.refused
-                                     ? std::span<const outcome>{}
-                                     : std::span<const outcome>{messages[entry.message].results};
-            const bool once = std::none_of(results.begin(), results.end(), [](const outcome& one) {
-                return one.at_least_once && one.effect != core::effect::none;
-            });
+            const auto count = std::size(headers) - (repeats(entry) ? 0U : 1U);
             again.send(*entry.delivery,
                        {.exchange = amqp::dead_exchange(given.queue_tag).str(),
                         .key = entry.from.routing_key,
-                        .more = std::span{headers}.first(std::size(headers) - (once ? 1 : 0)),
+                        .more = std::span{headers}.first(count),
                         .failure = &why},
                        sure(), std::chrono::system_clock::now(), until);
         }

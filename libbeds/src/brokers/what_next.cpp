@@ -34,6 +34,12 @@ const core::outcome* worst_of(std::span<const core::outcome> results) {
     return first;
 }
 
+bool repeats(std::span<const core::outcome> results) {
+    return std::any_of(results.begin(), results.end(), [](const auto& result) {
+        return result.at_least_once && result.effect != core::effect::none;
+    });
+}
+
 what_next next_for(const worked_on& message) {
     const auto& results = message.results;
     if (std::none_of(results.begin(), results.end(), failed)) {
@@ -42,10 +48,7 @@ what_next next_for(const worked_on& message) {
     const bool transient = std::any_of(results.begin(), results.end(), [&](const auto& result) {
         return failed(result) && is_transient(result, message.has_deadline);
     });
-    const bool repeats = std::any_of(results.begin(), results.end(), [](const auto& result) {
-        return result.at_least_once && result.effect != core::effect::none;
-    });
-    if (!transient || repeats || message.op_class == core::op_class::read) {
+    if (!transient || repeats(results) || message.op_class == core::op_class::read) {
         return what_next::dead_letter;
     }
     if (message.database_away) {

@@ -33,6 +33,9 @@ struct worked_on {
 /// was applied that would be applied once more (`at_least_once`).
 what_next next_for(const worked_on& message);
 
+/// Something of it was applied, or may have been, that would be applied once more.
+bool repeats(std::span<const core::outcome> results);
+
 /// The error that stands for the message as a whole: the first that is refused for good, else the
 /// first; nullptr when all went well.
 const core::outcome* worst_of(std::span<const core::outcome> results);

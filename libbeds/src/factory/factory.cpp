@@ -413,13 +413,25 @@ struct factory::impl {
                 result.code = code::backend_unavailable;
             }
             result.effect = effect::unknown;
-            result.detail = doubts[index] == doubt::unanswered_commit
-                                ? "the connection broke while the commit was under way; send the "
-                                  "same id again to learn the outcome"
-                                : "the request was delivered a second time and not run again; send "
-                                  "the same id again to learn the outcome";
+            if (doubts[index] == doubt::unanswered_commit) {
+                result.detail = "the connection broke while the commit was under way; send the "
+                                "same id again to learn the outcome";
+            } else { // for operators the cause is what counts: of a dead letter, too
+                result.detail = memory->copy(
+                    std::string_view{std::string{result.detail} +
+                                     "; the request was delivered before and may have been "
+                                     "applied then: send the same id again to learn the outcome"});
+            }
         }
         answer(index, result);
+    }
+
+    /// The same; what was called and cannot be asked for is never run again, and says so.
+    void give_up(const planned& op, outcome result) {
+        const bool not_kept = op.alone || (connects != 0 && !can.inbox);
+        result.at_least_once =
+            result.at_least_once || (not_kept && doubts[op.bound.index] == doubt::unanswered_commit);
+        give_up(op.bound.index, result);
     }
 
     using ledger = observe::ledger;
@@ -657,7 +669,7 @@ struct factory::impl {
             }
             auto failed = outcome::failure(why, detail);
             failed.retry_after = std::max(failed.retry_after, retry_after);
-            give_up(index, failed);
+            give_up(*op, failed);
             if (op->mode == core::envelope_mode::sequence) {
                 stopped[op->message] = 1; // its operations in later transactions are not run
             }
@@ -676,10 +688,9 @@ struct factory::impl {
         for (const auto* op : open) {
             const auto index = op->bound.index;
             if (stages[index] == stage::open && now >= op->bound.deadline.when()) {
-                give_up(index,
-                        outcome::failure(code::deadline_exceeded,
-                                         op->capped ? "longer than an operation may work here"
-                                                    : "the deadline passed"));
+                give_up(*op, outcome::failure(code::deadline_exceeded,
+                                              op->capped ? "longer than an operation may work here"
+                                                         : "the deadline passed"));
                 ++ended;
                 stop_message(*op, open);
             }

@@ -167,6 +167,8 @@ TEST_CASE("a write that fails every time becomes a dead letter, whole, with its 
     CHECK(letter->correlation_id == sent.correlation_id);
     CHECK(letter->header("traceparent") == "00-11-22-01");
     CHECK(letter->header("beds-error-code") == "DEADLINE_EXCEEDED");
+    CHECK(letter->header("beds-error-detail").find("the deadline passed") == 0);
+    CHECK(letter->header("beds-error-guarantee").empty());
     CHECK(letter->header("beds-routing-key") == "hasty.write");
     CHECK(letter->header("beds-queue") == world.running->tag() + "rel.write");
     // Two attempts, each with time, code and broker.

@@ -23,10 +23,13 @@ struct answer {
 
 /// A node over MariaDB whose dead letters are looked after.
 struct world {
-    world()
+    explicit world(const std::string& sql = {})
         : rabbitmq(test::require_amqp()), where(test::require_mariadb()),
           control(test::shared_servers()), data(where, control) {
         test::make_counters(data, 3);
+        if (!sql.empty()) {
+            data.sql(sql);
+        }
         test::node_options options;
         data.sql("DELIMITER //\nCREATE PROCEDURE paid(IN p_id BIGINT) MODIFIES SQL DATA\nBEGIN\n"
                  "UPDATE counters SET value = value + 1 WHERE id = p_id;\nCOMMIT;\nEND //\n");
@@ -165,6 +168,29 @@ TEST_CASE("a dead letter is sent again as its first sender, and applied once") {
     const auto dropped = here.ask({.task = letter_task::drop, .template_name = "counters"});
     CHECK(dropped.out == "1 dead letter(s) dropped\n");
     here.wait_for_letters(0);
+}
+
+TEST_CASE(
+    "a dead letter of what commits by itself says that it may happen twice, and why it failed") {
+    world here{"DROP PROCEDURE slow;\nDELIMITER //\n"
+               "CREATE PROCEDURE slow(IN p_id BIGINT, IN p_seconds DOUBLE) MODIFIES SQL DATA\n"
+               "BEGIN\nUPDATE counters SET value = value + 1 WHERE id = p_id;\nCOMMIT;\n"
+               "KILL CONNECTION_ID();\nEND //\nDELIMITER ;\n"};
+    here.raw->listen_to_the_dead();
+    here.raw->publish({.key = "counters.write",
+                       .body = R"({"v":1,"template":"counters","op":"call","name":"slow",)"
+                               R"("args":{"id":1,"seconds":0}})",
+                       .message_id = "half-1"});
+    REQUIRE(here.raw->settle());
+    const auto letter = here.raw->dead(20s);
+    INFO(here.running->log());
+    REQUIRE(letter);
+    CHECK(letter->header("beds-error-code") == "BACKEND_UNAVAILABLE");
+    CHECK(letter->header("beds-error-effect") == "unknown");
+    CHECK(letter->header("beds-error-guarantee") == "at_least_once");
+    CHECK(contains(letter->header("beds-error-detail"), "the connection broke"));
+    CHECK(here.data.number("SELECT value FROM counters WHERE id = 1") == 1); // once
+    CHECK(here.running->sum(&observe::broker_counters::requeued) == 0);
 }
 
 TEST_CASE("what another account kept is not sent again under this one's name") {

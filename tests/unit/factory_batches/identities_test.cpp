@@ -204,7 +204,8 @@ TEST_CASE("what was delivered before and not run again is unknown") {
         R"({"v":1,"ops":[{"id":"new","deadline":1000,"template":"alpha","op":"insert","data":{"id":2}}]})"};
     again.redelivered = true;
     CHECK_THAT(run({again}).front(),
-               Contains("DEADLINE_EXCEEDED") && Contains(R"("effect":"unknown")"));
+               Contains("DEADLINE_EXCEEDED") && Contains(R"("effect":"unknown")") &&
+                   Contains(R"("detail":"the deadline passed; the request was delivered before)"));
 }
 
 TEST_CASE("order on one key holds between two templates over one object") {

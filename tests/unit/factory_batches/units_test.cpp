@@ -56,8 +56,9 @@ private:
 
 class breaking_adapter : public adapters::adapter {
 public:
-    breaking_adapter(unit_book& book, adapters::capabilities can, step_result beginning)
-        : book_(book), can_(can), beginning_(beginning) {}
+    breaking_adapter(unit_book& book, adapters::capabilities can, step_result beginning,
+                     bool alone = false)
+        : book_(book), can_(can), beginning_(beginning), alone_(alone) {}
 
     std::string_view engine_name() const override { return "breaking"; }
     const std::string& connection_name() const override { return name_; }
@@ -68,7 +69,7 @@ public:
     std::vector<std::string> check(const templates::template_def&) const override { return {}; }
     bool runs_alone(const templates::template_def&, core::verb,
                     const templates::call*) const override {
-        return false;
+        return alone_;
     }
     void inspect(adapters::session&, std::span<const templates::template_def* const>,
                  core::deadline) override {}
@@ -77,6 +78,7 @@ private:
     unit_book& book_;
     adapters::capabilities can_;
     step_result beginning_;
+    bool alone_;
     std::string name_ = "mem";
 };
 
@@ -225,4 +227,37 @@ TEST_CASE("operations that run into deadlocks together are run apart, until thei
     CHECK(committed.size() == (always ? 0U : 3U));
     CHECK(std::find(committed.begin(), committed.end(), 0U) <=
           std::find(committed.begin(), committed.end(), 1U));
+}
+
+TEST_CASE("what commits by itself and broke is unknown, and says that it may happen twice") {
+    const auto parsed = templates::parse(
+        "[template]\nname = \"items\"\nconnection = \"mem\"\nstore = \"rel\"\nobject = \"items\"\n"
+        "key = [\"id\"]\n[fields]\nid = { type = \"int64\", required = true }\n");
+    REQUIRE(parsed.parsed);
+    const auto registry = std::make_shared<const templates::registry>(std::vector{*parsed.parsed});
+    for (const auto beginning : {step_result::done, step_result::broken}) {
+        unit_book book;
+        factory::factory work{registry,
+                              {std::make_shared<breaking_adapter>(
+                                  book, adapters::capabilities{.transactions = true, .inbox = true},
+                                  beginning, true)},
+                              "mem",
+                              {}};
+        wire::request_decoder decoder;
+        wire::reply_writer writer;
+        core::arena memory;
+        observe::live_counters counters;
+        std::vector<factory::message> messages(1);
+        REQUIRE_FALSE(decoder.decode(R"({"v":1,"template":"items","op":"insert","data":{"id":1}})",
+                                     memory, messages[0].request));
+        messages[0].request.principal = "tester";
+        messages[0].request.message_id = "message";
+        messages[0].request.redelivered = beginning == step_result::broken;
+        writer.start(factory::factory::count(messages));
+        work.run(messages, writer, memory, counters);
+        const auto& result = messages[0].results[0];
+        CHECK(result.effect == core::effect::unknown);
+        // Where it was never called it may be tried again.
+        CHECK(result.at_least_once == (beginning == step_result::done));
+    }
 }
