@@ -103,6 +103,7 @@ struct node_options {
     std::uint32_t max_queue_length = 100'000;
     std::uint16_t prefetch = 256;
     std::string tag{}; ///< empty: one that nobody else has
+    observe::level log_level = observe::level::info;
 };
 
 #ifdef BEDS_TEST_MONGODB
@@ -153,7 +154,7 @@ public:
         settings.broker_services["app_server"] = service;
         node_ = std::make_unique<node::node>(
             std::move(settings),
-            observe::log_sink{observe::level::info, [this](const observe::log_record& record) {
+            observe::log_sink{options.log_level, [this](const observe::log_record& record) {
                                   const std::lock_guard lock{mutex_};
                                   log_ += std::string{record.source} + ": " +
                                           std::string{record.id} + ' ' + std::string{record.text} +

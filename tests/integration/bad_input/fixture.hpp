@@ -41,9 +41,9 @@ class = "write"
 /// (`mnotes`), each with a row 1.
 class notes_world {
 public:
-    explicit notes_world(node_options options = {})
+    explicit notes_world(node_options given = {})
         : rabbitmq(require_amqp()), where(require_mariadb()), control(shared_servers()),
-          data(where, control) {
+          data(where, control), options(std::move(given)) {
         data.sql("CREATE TABLE notes (id BIGINT PRIMARY KEY, title VARCHAR(16000), small TINYINT, "
                  "big BIGINT UNSIGNED, amount DECIMAL(10,2), ratio DOUBLE, due DATETIME(6), "
                  "ok BOOLEAN, doc LONGTEXT, day DATE, code CHAR(36), color ENUM('red', 'green'), "
@@ -51,9 +51,8 @@ public:
                  "CREATE PROCEDURE erase() MODIFIES SQL DATA DELETE FROM notes");
         options.mem = options.rel;
         options.templates = {notes_template("notes", "rel"), notes_template("mnotes", "mem")};
-        const auto rel = data.settings();
-        running = std::make_unique<running_node>(rabbitmq, &rel, options);
-        REQUIRE(running->node().wait_ready(core::deadline::after(std::chrono::seconds{15})));
+        options.tag = unique_name("t") + "_";
+        start();
         raw = std::make_unique<raw_client>(rabbitmq, running->tag());
         raw->listen_to_the_dead();
         auto client = running->new_client();
@@ -62,10 +61,22 @@ public:
         }
     }
 
+    void start() {
+        const auto rel = data.settings();
+        running = std::make_unique<running_node>(rabbitmq, &rel, options);
+        REQUIRE(running->node().wait_ready(core::deadline::after(std::chrono::seconds{15})));
+    }
+    /// Its queues stay.
+    void stop() {
+        REQUIRE(running->node().stop(core::deadline::after(std::chrono::seconds{10})));
+        running.reset();
+    }
+
     endpoint rabbitmq;
     endpoint where;
     server_control control;
     database data;
+    node_options options;
     std::unique_ptr<running_node> running;
     std::unique_ptr<raw_client> raw;
 };

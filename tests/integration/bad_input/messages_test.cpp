@@ -1,12 +1,27 @@
 #include "fixture.hpp"
 #include "messages.hpp"
 
+#include <algorithm>
+#include <fstream>
+
 using namespace beds;
 using namespace std::chrono_literals;
 using test::fetch_one;
 using test::filled;
 using test::nested;
 using test::raw_message;
+
+namespace {
+
+std::size_t resident_bytes() {
+    std::ifstream file{"/proc/self/statm"};
+    std::size_t size = 0;
+    std::size_t resident = 0;
+    file >> size >> resident;
+    return resident * 4096;
+}
+
+} // namespace
 
 TEST_CASE("a bad message gets its code, changes nothing, and the next good one is served") {
     test::notes_world world{{.rel = {.read = 1, .write = 1, .bulk = 1}}};
@@ -125,4 +140,84 @@ TEST_CASE("a reply_to that leads back into BEDS ends there") {
     CHECK_FALSE(raw.dead(100ms));
     // Three requests and three replies, besides the two rows that were inserted.
     CHECK(world.running->sum(&observe::broker_counters::messages) == 3 + 3 + 2);
+}
+
+TEST_CASE("a storm of bad messages takes no memory, writes no long lines, and none comes again") {
+    test::notes_world world{{.log_level = observe::level::debug}};
+    auto& raw = *world.raw;
+    std::uint64_t sent = 0;
+    // Half of them can be told, half become dead letters.
+    const auto storm = [&](std::uint64_t at_least) {
+        auto all = test::bad_messages();
+        const std::string name(3000, 'n');
+        for (const auto& body :
+             {R"({"v":1,"template":")" + name + R"(","op":"fetch","key":1})",
+              R"({"v":1,"template":"%","op":"fetch","key":1,"fields":[")" + name + R"("]})",
+              R"({"v":1,"template":"%","op":"call","name":")" + name + R"("})",
+              R"({"v":1,"template":"%","op":")" + name + R"("})",
+              R"({"v":1,")" + name + R"(":1})"}) {
+            all.insert(all.begin(),
+                       {"long names", "%.read", body, ""}); // of each second 50 are logged
+        }
+        for (const auto goal = sent + at_least; sent < goal;) {
+            std::uint64_t replies = 0;
+            std::uint64_t letters = 0;
+            for (const auto& one : all) {
+                if (one.body.size() > 200'000) {
+                    continue;
+                }
+                raw_message message;
+                message.key = filled(one.key, "mnotes");
+                message.body = filled(one.body, "mnotes");
+                message.message_id = "storm-" + std::to_string(++sent);
+                message.reply_to = sent % 2 == 0 ? raw.reply_queue() : std::string{};
+                if (one.change) {
+                    one.change(message);
+                }
+                ++(message.reply_to.empty() ? letters : replies);
+                raw.publish(message);
+            }
+            REQUIRE(raw.settle());
+            while (replies > 0) {
+                REQUIRE(raw.reply());
+                --replies;
+            }
+            while (letters > 0) {
+                REQUIRE(raw.dead());
+                --letters;
+            }
+        }
+    };
+    storm(2'000); // until all buffers have their size
+    const auto logged = world.running->log().size();
+    const auto before = resident_bytes();
+    storm(10'000);
+    const auto text = world.running->log();
+    // The log that this test keeps doubles when it grows, and was copied here.
+    const auto of_the_log = 4 * (text.size() - logged) + text.size();
+    const auto grown = resident_bytes() - std::min(before, resident_bytes());
+    INFO("grown by " << grown << " bytes, log " << logged << " to " << text.size());
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+    CHECK(grown <= of_the_log + 16 * 1024 * 1024);
+#endif
+    std::size_t longest = 0;
+    for (std::size_t at = 0; at < text.size();) {
+        const auto end = std::min(text.find('\n', at), text.size());
+        longest = std::max(longest, end - at);
+        at = end + 1;
+    }
+    CHECK(longest > 20);
+    CHECK(longest <= 1024);
+    // Served as before, and nothing was delivered twice.
+    raw.publish(
+        {.key = "mnotes.read", .body = filled(fetch_one, "mnotes"), .reply_to = raw.reply_queue()});
+    REQUIRE(raw.settle());
+    const auto served = raw.reply();
+    REQUIRE(served);
+    CHECK(served->body.find("\"title\":\"one\"") != std::string::npos);
+    REQUIRE(world.running->node().stop(core::deadline::after(10s)));
+    using counters = observe::broker_counters;
+    CHECK(world.running->sum(&counters::messages) == sent + 3);
+    CHECK(world.running->sum(&counters::requeued) == 0);
+    CHECK(world.running->sum(&counters::quarantined) == 0);
 }

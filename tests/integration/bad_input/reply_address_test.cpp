@@ -1,5 +1,7 @@
 #include "fixture.hpp"
 
+#include <thread>
+
 using namespace beds;
 using namespace std::chrono_literals;
 
@@ -76,4 +78,56 @@ TEST_CASE("a made-up direct reply-to harms nobody: RabbitMQ ends a connection ov
     }
     CHECK(letters == 4);
     CHECK(world.running->sum(&observe::broker_counters::dead) == dead_before + 4);
+}
+
+TEST_CASE("500 callers that vanish after publishing stall nobody") {
+    test::notes_world world;
+    world.stop(); // so that all of them are gone before they are answered
+    constexpr std::uint64_t callers = 500;
+    const auto queue = amqp::request_queue_name(world.options.tag, "rel", core::op_class::write);
+    const auto soon = [] { return core::deadline::after(20s); };
+    for (std::uint64_t i = 0; i < callers; ++i) {
+        const auto text = std::to_string(i + 1000);
+        amqp::publisher_connection caller{test::amqp_settings(world.rabbitmq), soon()};
+        const auto replies =
+            amqp::reply_queue_name(world.options.tag, world.rabbitmq.user, "gone" + text);
+        amqp::topology own;
+        own.queues.push_back({replies, amqp::queue_kind::exclusive, {}});
+        caller.declare(own, amqp::declare_mode::active, soon());
+        caller.publish(amqp::events_exchange(world.options.tag).str(), "notes.write",
+                       {.message_id = "gone-" + text,
+                        .reply_to = replies.str(),
+                        .content_type = "application/json"},
+                       R"({"v":1,"template":"notes","op":"insert","data":{"id":)" + text +
+                           R"(,"title":"gone"}})",
+                       amqp::mandatory::yes, soon());
+        REQUIRE(caller.wait_confirms(soon()));
+        REQUIRE(caller.take_undelivered().empty());
+    }
+    auto& raw = *world.raw;
+    REQUIRE(raw.ready_messages(queue) == callers);
+    world.start();
+    raw.publish({.key = "notes.write",
+                 .body = R"({"v":1,"template":"notes","op":"insert","data":{"id":70}})",
+                 .message_id = "next",
+                 .reply_to = raw.reply_queue()});
+    REQUIRE(raw.settle());
+    const auto next = raw.reply(20s);
+    REQUIRE(next);
+    CHECK(next->body.find(R"("effect":"applied")") != std::string::npos);
+    using counters = observe::broker_counters;
+    const auto returned = [&] { return world.running->sum(&counters::replies_returned); };
+    for (const auto until = soon(); returned() < callers && !until.expired();) {
+        std::this_thread::sleep_for(5ms);
+    }
+    CHECK(returned() == callers);
+    CHECK(raw.ready_messages(queue) == 0);
+    CHECK(world.data.number("SELECT COUNT(*) FROM notes WHERE title = 'gone'") == callers);
+    REQUIRE(world.running->node().stop(core::deadline::after(10s)));
+    CHECK(returned() == callers);
+    CHECK(world.running->sum(&counters::messages) == callers + 1); // none came twice
+    CHECK(world.running->sum(&counters::requeued) == 0);
+    CHECK(world.running->sum(&counters::quarantined) == 0);
+    CHECK(world.running->sum(&counters::dead) == 0);
+    CHECK_FALSE(raw.dead(50ms));
 }
