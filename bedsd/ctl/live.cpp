@@ -6,16 +6,17 @@
 #ifdef BEDS_WITH_MARIADB
 #include <beds/adapters/mariadb.hpp>
 #endif
+#ifdef BEDS_WITH_MONGODB
+#include <beds/adapters/mongodb.hpp>
+#endif
 
 namespace bedsctl {
+namespace {
 
-#ifdef BEDS_WITH_MARIADB
-live_database connect_live(const std::string& name, beds::config::rel_service_settings service,
-                           beds::core::deadline until) {
-    service.inbox = false;
-    service.create_tables = false;
+[[maybe_unused]] live_database connected(std::shared_ptr<beds::adapters::adapter> adapter,
+                                         beds::core::deadline until) {
     live_database made;
-    made.adapter = beds::adapters::make_mariadb(name, std::move(service));
+    made.adapter = std::move(adapter);
     made.supervisor = beds::core::supervisor::shared();
     beds::adapters::session_context context;
     context.name = "bedsctl";
@@ -24,11 +25,38 @@ live_database connect_live(const std::string& name, beds::config::rel_service_se
     made.session->connect(until);
     return made;
 }
+
+[[noreturn, maybe_unused]] void lacking(const char* what) {
+    throw beds::core::error(beds::core::errc::unsupported,
+                            std::string{"this bedsctl was built without "} + what);
+}
+
+} // namespace
+
+#ifdef BEDS_WITH_MARIADB
+live_database connect_live(const std::string& name, beds::config::rel_service_settings service,
+                           beds::core::deadline until) {
+    service.inbox = false;
+    service.create_tables = false;
+    return connected(beds::adapters::make_mariadb(name, std::move(service)), until);
+}
 #else
 live_database connect_live(const std::string&, beds::config::rel_service_settings,
                            beds::core::deadline) {
-    throw beds::core::error(beds::core::errc::unsupported,
-                            "this bedsctl was built without MariaDB");
+    lacking("MariaDB");
+}
+#endif
+
+#ifdef BEDS_WITH_MONGODB
+live_database connect_live(const std::string& name, beds::config::rec_service_settings service,
+                           beds::core::deadline until) {
+    service.inbox = false;
+    return connected(beds::adapters::make_mongodb(name, std::move(service)), until);
+}
+#else
+live_database connect_live(const std::string&, beds::config::rec_service_settings,
+                           beds::core::deadline) {
+    lacking("MongoDB");
 }
 #endif
 

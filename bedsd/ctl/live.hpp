@@ -21,8 +21,11 @@ struct live_database {
 };
 
 /// With the node's own account. Writes nothing, so that no inbox is needed. Throws
-/// beds::core::error when it cannot be reached, `unsupported` when this build has no MariaDB.
+/// beds::core::error when it cannot be reached, `unsupported` when this build lacks the
+/// database's adapter.
 live_database connect_live(const std::string& name, beds::config::rel_service_settings service,
+                           beds::core::deadline until);
+live_database connect_live(const std::string& name, beds::config::rec_service_settings service,
                            beds::core::deadline until);
 
 } // namespace bedsctl

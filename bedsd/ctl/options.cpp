@@ -49,7 +49,8 @@ Exit codes: 0 no error, 1 errors, 2 wrong command line or configuration, 3 a dat
 
 constexpr const char* scaffold_footer = R"(
 Asks the database of the configuration (--config, BEDS_CONFIG) with the node's own account and writes what
-it says of a table or view as a template: names, types, keys, defaults, indexes. What a template cannot say
+it says of a table or view as a template: names, types, keys, defaults, indexes; of a MongoDB what up to 1,000
+documents of a collection look like, and its indexes. What a template cannot say
 stands beside it as a comment. It is a beginning: read it, take out what applications have no business with,
 and let bedsd --check read it.
 
@@ -302,15 +303,15 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
     check->add_flag("--diff", chosen.check.diff, "Show what differs, line by line");
 
     auto* scaffold = app.add_subcommand(
-        "scaffold", "A template from a table or view of the live database, for its DBA to read");
+        "scaffold", "A template from a live table, view or collection, for its DBA to read");
     scaffold->footer(scaffold_footer);
     auto* scaffold_objects =
-        scaffold->add_option("TABLE", chosen.scaffold.objects, "Tables and views");
+        scaffold->add_option("TABLE", chosen.scaffold.objects, "Tables and views, or collections");
     auto* scaffold_all = scaffold->add_flag("--all", chosen.scaffold.all, "All that are there")
                              ->excludes(scaffold_objects);
     scaffold
         ->add_option("--connection", chosen.scaffold.connection,
-                     "Which of the configuration's rel_services (default: rel)")
+                     "Which database of the configuration (default: rel, or the only one)")
         ->type_name("NAME");
     std::string scaffold_directory;
     auto* scaffold_directory_option =

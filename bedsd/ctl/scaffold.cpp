@@ -10,37 +10,43 @@
 #include <algorithm>
 #include <fstream>
 #include <ostream>
+#include <tuple>
 
 namespace bedsctl {
 namespace {
 
-using beds::config::rel_service_settings;
 namespace templates = beds::templates;
 
-/// By name, or the one that is meant when none is given.
-std::pair<std::string, rel_service_settings> choose(const beds::config::settings& settings,
-                                                    const std::string& wanted) {
-    const auto& known = settings.rel_services;
-    auto found = known.find(wanted.empty() ? "rel" : wanted);
-    if (found == known.end() && wanted.empty() && known.size() == 1) {
-        found = known.begin();
-    }
-    if (found != known.end()) {
-        return *found;
-    }
+/// By name, or the one that is meant when none is given; with the store that it is.
+std::pair<std::string, templates::engine> choose(const beds::config::settings& settings,
+                                                 const std::string& wanted) {
     std::vector<std::string> names;
     std::string list;
-    for (const auto& [name, service] : known) {
+    const auto is_it = [&](const std::string& name) {
         names.push_back(name);
         list.append(list.empty() ? "" : ", ").append(name);
+        return name == wanted;
+    };
+    for (const auto& [name, service] : settings.rel_services) {
+        if (is_it(name)) {
+            return {name, templates::engine::rel};
+        }
     }
-    if (settings.rec_services.contains(wanted)) {
-        throw usage_error("[rec_services." + wanted + "] is a MongoDB: its collections have no " +
-                          "columns that a template could be made from; write it by hand");
+    for (const auto& [name, service] : settings.rec_services) {
+        if (is_it(name)) {
+            return {name, templates::engine::rec};
+        }
     }
-    throw usage_error("the configuration has no [rel_services." +
-                      (wanted.empty() ? "rel" : wanted) +
-                      "]; name one with --connection: " + (list.empty() ? "there is none" : list) +
+    if (wanted.empty() && settings.rel_services.contains("rel")) {
+        return {"rel", templates::engine::rel};
+    }
+    if (wanted.empty() && names.size() == 1) {
+        return {names.front(),
+                settings.rel_services.empty() ? templates::engine::rec : templates::engine::rel};
+    }
+    throw usage_error((wanted.empty() ? "which database?"
+                                      : "the configuration has no database '" + wanted + "';") +
+                      " Name one with --connection: " + (list.empty() ? "there is none" : list) +
                       beds::core::did_you_mean(wanted, names));
 }
 
@@ -60,16 +66,17 @@ public:
     scaffolder(std::ostream& out, std::ostream& err, const beds::config::settings& settings,
                const std::string& role, const scaffold_options& asked, beds::core::deadline until)
         : out_(out), err_(err), role_(role), asked_(asked), until_(until), wbid_(settings.id.wbid) {
-        auto [name, service] = choose(settings, asked.connection);
-        connection_ = name;
-        live_ = connect_live(name, service, until);
+        std::tie(connection_, store_) = choose(settings, asked.connection);
+        live_ = store_ == templates::engine::rel
+                    ? connect_live(connection_, settings.rel_services.at(connection_), until)
+                    : connect_live(connection_, settings.rec_services.at(connection_), until);
     }
 
     exit_code run() {
         const auto objects =
             asked_.all ? live_.adapter->objects(*live_.session, until_) : asked_.objects;
         if (objects.empty()) {
-            err_ << "bedsctl: there are no tables that this account sees\n";
+            err_ << "bedsctl: there are no tables or collections that this account sees\n";
             return exit_code::refused;
         }
         auto worst = exit_code::ok;
@@ -102,7 +109,7 @@ private:
         const auto text = templates::to_toml(found, made.beside);
         templates::load_settings how;
         how.wbid = wbid_;
-        how.connections = {{connection_, templates::engine::rel}};
+        how.connections = {{connection_, store_}};
         const auto file = found.name + ".toml";
         const auto problems = templates::parse(text, how, file).problems;
         if (asked_.directory.empty()) {
@@ -136,6 +143,7 @@ private:
     beds::core::deadline until_;
     std::string wbid_;
     std::string connection_;
+    templates::engine store_ = templates::engine::rel;
     live_database live_;
     bool first_ = true;
 };

@@ -300,6 +300,7 @@ std::string as_name(std::string_view text) {
         const bool fits = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
         made += upper ? static_cast<char>(c - 'A' + 'a') : fits ? c : '_';
     }
+    made.erase(0, std::min(made.find_first_not_of('_'), made.size())); // MongoDB's _id is the id
     if (made.empty() || made.front() < 'a' || made.front() > 'z') {
         made.insert(0, "f_");
     }

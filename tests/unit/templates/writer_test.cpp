@@ -224,7 +224,7 @@ TEST_CASE("columns get names that clients can say") {
     CHECK(named({"id_acc", "first_name_usr"}) == ": id_acc first_name_usr");
     CHECK(named({"id_acc"}) == ": id_acc");
     CHECK(named({"a-b", "a_b", "a b"}) == ": a_b a_b_2 a_b_3");
-    CHECK(named({"2nd", "_id"}) == ": f_2nd f__id");
+    CHECK(named({"2nd", "_id", "__"}) == ": f_2nd id f_");
     CHECK(templates::name_for_object("shop.ms_Accounts", "ms") == "accounts");
     CHECK(templates::name_for_object("ms_Accounts", "ms_") == "accounts");
     CHECK(templates::name_for_object("ms_", "ms") == "ms_");

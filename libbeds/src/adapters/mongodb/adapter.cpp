@@ -14,6 +14,14 @@ using namespace mongodb;
 
 constexpr unsigned most_decimal_digits = 34;
 
+mongodb_session& session_of(session& connected) {
+    auto* const own = dynamic_cast<mongodb_session*>(&connected);
+    if (own == nullptr || !own->usable()) {
+        throw core::error(core::errc::unreachable, "the session is not connected");
+    }
+    return *own;
+}
+
 class mongodb_adapter final : public adapter {
 public:
     explicit mongodb_adapter(std::shared_ptr<const service> shared) : shared_(std::move(shared)) {}
@@ -46,6 +54,14 @@ public:
         if (auto* const own = dynamic_cast<mongodb_session*>(&connected)) {
             own->inspect(targets, until);
         }
+    }
+    [[nodiscard]] std::vector<std::string> objects(session& connected,
+                                                   core::deadline until) override {
+        return session_of(connected).objects(until);
+    }
+    [[nodiscard]] surveyed survey(session& connected, std::string_view object,
+                                  core::deadline until) override {
+        return session_of(connected).survey(object, until);
     }
 
 private:

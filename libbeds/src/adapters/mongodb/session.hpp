@@ -44,6 +44,10 @@ public:
     /// Warns about templates whose collection does not fit: no unique index on the key.
     void inspect(std::span<const templates::template_def* const> targets, core::deadline until);
 
+    /// As `adapter::objects` and `adapter::survey` say. survey.cpp
+    std::vector<std::string> objects(core::deadline until);
+    surveyed survey(std::string_view object, core::deadline until);
+
 private:
     using operation_list = std::span<const bound_operation* const>;
     using value = core::value;
@@ -108,6 +112,10 @@ private:
         outcomes results;
         core::arena& memory;
     };
+
+    // survey.cpp
+    void survey_indexes(surveyed& made,
+                        const std::function<bool(const std::string& column)>& holds_object_ids);
 
     // session.cpp
     step_result run_kind(run_scope& scope, core::verb verb, operation_list ops);
