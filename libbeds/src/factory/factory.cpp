@@ -1100,8 +1100,12 @@ struct factory::impl {
                 results[op->bound.index] = outcome{};
                 held_from[op->message] = 0;
             }
-            session->wait_for_rows(row_wait);
             const auto until = earliest_deadline();
+            // Who waits past a deadline of the unit takes all of it along.
+            const bool hurried =
+                row_wait == first_wait && open.size() > 1 &&
+                until.when() < clock.steady_now() + first_wait + std::chrono::milliseconds{200};
+            session->wait_for_rows(hurried ? wait_of_several : row_wait);
             collect_ids(kind);
             known.clear();
             auto step =

@@ -235,7 +235,7 @@ TEST_CASE("rows that stay held: each is told so by its own deadline, and nothing
     world here;
     shop run{here};
     {
-        const holder held{here, "UPDATE things SET value = 100 WHERE id IN (3, 4, 52)", 4s};
+        const holder held{here, "UPDATE things SET value = 100 WHERE id IN (3, 4, 52)", 5s};
         const auto got = run({{{raise(1)}},
                               {{raise(3)}, 1500ms},
                               {{raise(4)}, 2s},
@@ -255,6 +255,13 @@ TEST_CASE("rows that stay held: each is told so by its own deadline, and nothing
             CHECK(result.effect == effect::none);
             CHECK((result.code == code::deadline_exceeded || result.code == code::skipped));
         }
+        // Also where there is no second to wait: neighbours are in no less a hurry.
+        const auto hurried = run({{{raise(61)}, 500ms}, {{raise(3)}, 500ms}, {{raise(62)}, 500ms}});
+        CHECK(is_applied(hurried[0][0]));
+        CHECK(is_applied(hurried[2][0]));
+        CHECK(hurried[1][0].code == code::deadline_exceeded);
+        CHECK(hurried[1][0].effect == effect::none);
+        CHECK(run.took < 800ms);
         // One alone waits at the server.
         const auto alone = run({{{raise(3)}, 1300ms}});
         CHECK(alone[0][0].code == code::deadline_exceeded);
@@ -263,7 +270,7 @@ TEST_CASE("rows that stay held: each is told so by its own deadline, and nothing
         CHECK(run.work.connected());
     }
     CHECK(run.values("id IN (1, 2, 3, 4, 51, 52)") == "1,1,0,0,0,0\n");
-    CHECK(here.sql("SELECT COUNT(*) FROM beds_inbox") == "2\n");
+    CHECK(here.sql("SELECT COUNT(*) FROM beds_inbox") == "4\n");
     const auto after = run({{{raise(3)}}, {{raise(52)}}});
     CHECK(is_applied(after[0][0]));
     CHECK(is_applied(after[1][0]));
