@@ -499,10 +499,18 @@ struct node::impl {
         return made;
     }
 
-    static std::vector<amqp::queue_name> queues_of(const role_pools& role, std::string_view tag) {
-        std::vector<amqp::queue_name> made{amqp::catalog_queue(tag), amqp::dead_queue(tag)};
+    /// What its brokers declare: of each group also what waits to be tried again, and suspects.
+    static std::vector<amqp::queue_name> queues_of(const role_pools& role) {
+        std::vector<amqp::queue_name> made;
         for (const auto& pool : role.pools) {
-            made.push_back(amqp::request_queue_name(tag, pool->connection(), pool->op_class()));
+            if (pool->brokers().empty()) {
+                continue;
+            }
+            for (const auto& each : pool->brokers().front()->settings().topology.queues) {
+                if (std::find(made.begin(), made.end(), each.name) == made.end()) {
+                    made.push_back(each.name);
+                }
+            }
         }
         return made;
     }
@@ -521,7 +529,7 @@ struct node::impl {
                                      settings, until, amqp::publisher_options{amqp::confirms::off}})
                         .first;
         }
-        for (const auto& name : queues_of(role, service.queue_tag)) {
+        for (const auto& name : queues_of(role)) {
             if (const auto status = found->second.inspect(name, until)) {
                 into.push_back({role.role, name.str(), status->messages, status->consumers});
             }

@@ -256,6 +256,33 @@ TEST_CASE("the pages of a daemon: traffic, bad requests, a database that goes an
     CHECK(without[R"(beds_dependency_ready{dependency="database rel",required="true"})"] == 0);
     CHECK(without.missing("items") == 0);
 
+    // What waits until its database is back shows where it waits.
+    client.publish({.key = "items.write",
+                    .body = operation(R"("op":"update","key":1,"set":{"name":"z"})"),
+                    .message_id = "parked"});
+    REQUIRE(client.settle());
+    const auto waiting = [&](const std::string& queue) {
+        return R"(beds_queue_messages{service="app_server",queue=")" + node.tag() + queue + "\"}";
+    };
+    const auto seen_by = core::deadline::after(20s);
+    while (node.look()[waiting("rel.write.again")] != 1 && !seen_by.expired()) {
+        std::this_thread::sleep_for(100ms);
+    }
+    const auto kept = node.look();
+    CHECK(kept[waiting("rel.write.again")] == 1);
+    for (const auto* empty : {"rel.write", "rel.read", "rel.write.retry.1", "rel.write.retry.3",
+                              "rel.write.quarantine", "rel.read.quarantine"}) {
+        CHECK(kept[waiting(empty)] == 0);
+    }
+    const folder listed;
+    process status{listed,
+                   {BEDSCTL_PROGRAM, "status", "-o", "table", "--admin",
+                    "127.0.0.1:" + std::to_string(node.port())}};
+    CHECK(status.wait(20s) == 1); // not ready
+    INFO(listed.read("out"));
+    CHECK(contains(listed.read("out"), node.tag() + "rel.write.again"));
+    CHECK(contains(listed.read("out"), node.tag() + "rel.read.quarantine"));
+
     servers().start(test::server::mariadb);
     CHECK(node.becomes(200));
     CHECK(node.look()[R"(beds_reconnects_total{backend="rel"})"] > 0);

@@ -116,9 +116,10 @@ public:
     /// What became of the operations that this node received, by template: first those of no
     /// template, then all templates in order of name.
     [[nodiscard]] std::vector<observe::template_traffic> traffic() const;
-    /// Asks RabbitMQ how much waits in this node's queues, the dead queues included; a role whose
-    /// RabbitMQ does not answer is left out. Blocks, no longer than the deadline says for each
-    /// role; keeps a connection per role, which is made anew when it is broken.
+    /// Asks RabbitMQ how much waits in this node's queues, those for dead letters, suspects and
+    /// what is tried again included; a role whose RabbitMQ does not answer is left out. Blocks, no
+    /// longer than the deadline says for each role; keeps a connection per role, which is made anew
+    /// when it is broken.
     [[nodiscard]] std::vector<queue_length> queue_lengths(core::deadline until) const;
 
     /// Replaces every broker by a fresh one - thread, connections to RabbitMQ, database session -
