@@ -180,7 +180,10 @@ surveyed mongodb_session::survey(std::string_view object, core::deadline until) 
     }
     auto& head = made.beside.head;
     head.push_back("Made from " + std::to_string(documents) + " documents of the collection " +
-                   std::string{object} + ", the first and the last by _id: others may differ.");
+                   std::string{object} +
+                   (documents < static_cast<std::size_t>(sample)
+                        ? ", all that it holds."
+                        : ", the first and the last by _id: others may differ."));
 
     std::vector<std::pair<std::string, member_report>> in_order{members.begin(), members.end()};
     std::sort(in_order.begin(), in_order.end(),
