@@ -303,6 +303,19 @@ TEST_CASE("what committed by itself is not called again, whatever becomes of its
         CHECK(is_applied(got[0][3]));
         CHECK(run.values("id IN (1, 2, 3, 20)") == "1,1,1,1\n");
     }
+    SECTION("it meets held rows when it has committed") {
+        const std::string name = GENERATE("commits", "raise"); // known to commit, and not
+        here.sql("DELIMITER //\nCREATE OR REPLACE PROCEDURE sp_" + name +
+                 "(IN p_id BIGINT) BEGIN UPDATE things SET value = value + 1 WHERE id = p_id; "
+                 "COMMIT; SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 1205, MESSAGE_TEXT = 'Lock "
+                 "wait timeout exceeded'; END//\nDELIMITER ;\n");
+        const auto got = run({{{call(name, 20)}}, {{raise(1)}}});
+        INFO(run.reply(0) << run.reply(1));
+        CHECK_FALSE(got[0][0].ok());
+        CHECK(got[0][0].effect == effect::unknown);
+        CHECK(run.values("id = 20") == "1\n");
+        CHECK(run.values("id = 1") == (got[1][0].effect == effect::none ? "0\n" : "1\n"));
+    }
     SECTION("its neighbours and then it meet deadlocks") {
         // Waits for row 5, which the other one holds; that one then wants row 4 or 20 and is
         // heavier.
