@@ -115,6 +115,7 @@ struct broker::impl {
     std::vector<taken*> direct;  ///< of the chunk: with a direct reply-to
     std::vector<factory::message> messages;
     std::string body;
+    bool was_blocked = false;       ///< RabbitMQ took no replies for a while
     bool was_away = false;          ///< there was no database session when the batch began
     std::exception_ptr part_failed; ///< a part of a reply could not be sent
     live counters;
@@ -168,10 +169,17 @@ struct broker::impl {
         in.emplace(settings, until);
         settings.connection_name = given.name + " publish";
         out.emplace(settings, until,
-                    amqp::publisher_options{confirmed ? amqp::confirms::on : amqp::confirms::off});
+                    publishing(confirmed ? amqp::confirms::on : amqp::confirms::off));
         in->declare(given.topology, given.declare, until);
         consume(until);
         live::add(counters.amqp_connects);
+    }
+
+    amqp::publisher_options publishing(amqp::confirms confirms) {
+        return {.confirms = confirms, .while_blocked = [this] {
+                    note_amqp("RabbitMQ blocks publishers in the middle of a message");
+                    return wait_on_while_blocked();
+                }};
     }
 
     void consume(core::deadline until) {
@@ -226,7 +234,8 @@ struct broker::impl {
             auto settings = given.amqp;
             settings.connection_name = given.name + std::string{name};
             which.open.reset();
-            which.open.emplace(settings, core::deadline::after(settings.connect_timeout));
+            which.open.emplace(settings, core::deadline::after(settings.connect_timeout),
+                               publishing(amqp::confirms::on));
         }
         return *which.open;
     }
@@ -842,6 +851,14 @@ struct broker::impl {
         }
     }
 
+    /// The thread is not stuck, and the other connection lives. False: it is time to give up.
+    bool wait_on_while_blocked() {
+        was_blocked = true;
+        counters.note_turn(std::chrono::steady_clock::now());
+        in->pump();
+        return !(stopping && out_of_time());
+    }
+
     /// While RabbitMQ blocks publishers the time does not run: what was done would be delivered
     /// again and again, towards the delivery limit, only because its reply has to wait.
     void await_confirms(amqp::publisher_connection& of, core::deadline until) {
@@ -849,8 +866,10 @@ struct broker::impl {
         while (!of.wait_confirms(until.earlier(core::deadline::after(look)))) {
             if (of.blocked() && !(stopping && out_of_time())) {
                 note_blocked(of);
-                in->pump();
+                wait_on_while_blocked();
                 until = batch_limit();
+            } else if (std::exchange(was_blocked, false)) {
+                until = batch_limit(); // it was while the replies were written
             } else if (until.expired()) {
                 throw core::error(
                     core::errc::deadline_exceeded,

@@ -72,3 +72,58 @@ TEST_CASE(
     CHECK(told.latest <= 100ms + machine.most());
     check_effects(world.data, told);
 }
+
+TEST_CASE("RabbitMQ raises an alarm in the middle of a large reply: it arrives when that is over") {
+    constexpr std::size_t rows = 220;
+    constexpr std::size_t letters = 50'000; // 11 MB in all: more than sockets hold
+    chaos_world world;
+    world.options.heartbeat = 6s; // a reply may usually take 4.5 s
+    world.options.templates.emplace_back(R"toml(
+[template]
+name = "pages"
+store = "rel"
+object = "pages"
+key = ["id"]
+[fields]
+id = { type = "int64", required = true }
+text = { type = "string", max = 100000 }
+[limits]
+max_rows = 1000
+deadline = "60s"
+)toml");
+    world.data.sql("CREATE TABLE pages (id BIGINT PRIMARY KEY, text MEDIUMTEXT) ENGINE = InnoDB;"
+                   "INSERT INTO pages SELECT seq, REPEAT('x', " +
+                   std::to_string(letters) + ") FROM seq_1_to_" + std::to_string(rows));
+    world.start_ready();
+    raw_client raw{servers().amqp(), world.running->tag()};
+    // The alarm is raised while the find waits for its table.
+    std::thread holder{
+        [&] { world.data.sql("LOCK TABLES pages WRITE; DO SLEEP(3); UNLOCK TABLES"); }};
+    std::this_thread::sleep_for(200ms);
+    raw.publish({.key = "pages.read",
+                 .body = R"({"v":1,"template":"pages","op":"find","limit":1000})",
+                 .correlation_id = "large",
+                 .reply_to = raw.reply_queue()});
+    CHECK(raw.settle());
+    servers().rabbitmqctl({"set_vm_memory_high_watermark", "0"});
+    holder.join();
+    const auto until = core::deadline::after(5s);
+    while (world.running->node().status().ready && !until.expired()) {
+        std::this_thread::sleep_for(20ms);
+    }
+    CHECK_FALSE(world.running->node().status().ready);
+    std::this_thread::sleep_for(7s); // longer than a reply may usually take
+    CHECK(world.running->node().status().live);
+    CHECK_FALSE(world.running->node().status().ready);
+    servers().rabbitmqctl({"set_vm_memory_high_watermark", "absolute", "1GB"});
+    const auto got = raw.reply(20s);
+    INFO(world.running->log());
+    REQUIRE(got);
+    CHECK(got->body.size() > rows * letters);
+    CHECK(world.ready(10s));
+    // On the connection that it began on, at the first delivery.
+    CHECK(world.running->sum(&observe::broker_counters::amqp_connects) ==
+          world.running->node().status().brokers.size());
+    CHECK(world.running->sum(&observe::broker_counters::quarantined) == 0);
+    CHECK_FALSE(raw.reply(200ms));
+}

@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -198,6 +199,12 @@ struct undelivered {
 
 struct publisher_options {
     amqp::confirms confirms = amqp::confirms::on;
+    /// A message larger than the buffers of the sockets is half written when RabbitMQ, short of
+    /// memory or disk, stops reading. Asked about five times a second then, by the thread that
+    /// writes: true goes on waiting, also past the deadline, false fails at once. Without it the
+    /// deadline holds. What it throws is thrown on, with the connection broken. Must not use this
+    /// connection. Over TLS it is not asked, and the deadline holds.
+    std::function<bool()> while_blocked{};
 };
 
 /// A connection that sends. Separate from the consuming one, because RabbitMQ stops reading from

@@ -491,8 +491,41 @@ void link::close_topology_channel(core::deadline until) noexcept {
     topology_open_ = false;
 }
 
-void link::write_raw(std::span<const char> bytes, core::deadline until) {
+namespace {
+
+/// Does what RabbitMQ sent last of this say `connection.blocked`? Nothing is read: rabbitmq-c would
+/// answer with a heartbeat in the middle of a frame that is being written. Looked for as bytes,
+/// because where a frame begins is not known; taken for one by mistake it costs patience only.
+bool peek_blocked(int socket) {
+    char there[64 * 1024];
+    const auto size = ::recv(socket, there, sizeof there, MSG_PEEK | MSG_DONTWAIT);
+    if (size <= 0) {
+        return false;
+    }
+    const std::string_view bytes{there, static_cast<std::size_t>(size)};
+    // The end of a method frame's length, then class `connection` and the method.
+    constexpr std::string_view connection{"\0\012\0", 3};
+    constexpr char blocked = 60;
+    constexpr char unblocked = 61;
+    constexpr std::string_view method_on_channel_0{"\1\0\0\0\0", 5};
+    constexpr std::size_t head = 7; // type, channel, length
+    bool is = false;
+    for (auto at = bytes.find(method_on_channel_0); at != std::string_view::npos;
+         at = bytes.find(method_on_channel_0, at + 1)) {
+        const auto method = bytes.substr(std::min(at + head, bytes.size()), connection.size() + 1);
+        if (method.size() == connection.size() + 1 && method.starts_with(connection)) {
+            is = method.back() == blocked || (is && method.back() != unblocked);
+        }
+    }
+    return is;
+}
+
+} // namespace
+
+void link::write_raw(std::span<const char> bytes, core::deadline until,
+                     const std::function<bool()>& while_blocked) {
     require_open("write");
+    constexpr milliseconds look{200};
     const int socket = amqp_get_sockfd(handle());
     while (!bytes.empty()) {
         const ssize_t sent =
@@ -512,13 +545,27 @@ void link::write_raw(std::span<const char> bytes, core::deadline until) {
                                std::generic_category().message(system_error),
                            core::handle_state::broken, system_error);
         }
-        const auto left = until.remaining_ms();
+        auto left = until.remaining_ms();
+        const auto now = std::chrono::steady_clock::now();
+        if (while_blocked && (blocked_ || peek_blocked(socket))) {
+            blocked_at_ = now;
+            bool wait = false;
+            try {
+                wait = while_blocked();
+            } catch (...) {
+                break_up(); // a message is half written
+                throw;
+            }
+            left = wait ? look : milliseconds{0};
+        } else if (now - blocked_at_ < write_timeout_) { // the time begins anew after it
+            left = std::max(left, look);
+        }
         if (left <= milliseconds{0}) {
             break_up();
             throw_not_taken("write: RabbitMQ at " + where_, AMQP_STATUS_TIMEOUT);
         }
         pollfd asked{socket, POLLOUT, 0};
-        ::poll(&asked, 1, static_cast<int>(std::min(left, milliseconds{1000}).count()));
+        ::poll(&asked, 1, static_cast<int>(std::min(left, look).count()));
     }
 }
 

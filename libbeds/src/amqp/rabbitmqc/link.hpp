@@ -8,6 +8,7 @@
 #include <beds/core/supervisor.hpp>
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -77,7 +78,9 @@ public:
     void require_channel(std::string_view what) const;
 
     /// Writes raw frames to the socket, bypassing rabbitmq-c. Not for TLS. All or broken.
-    void write_raw(std::span<const char> bytes, core::deadline until);
+    /// `while_blocked`: `publisher_options::while_blocked`.
+    void write_raw(std::span<const char> bytes, core::deadline until,
+                   const std::function<bool()>& while_blocked);
 
     void close(core::deadline until) noexcept;
     /// Marks the connection as unusable and shuts its socket down.
@@ -133,6 +136,7 @@ private:
     std::chrono::seconds heartbeat_{0};
     std::size_t frame_max_ = 0;
     core::steady_time last_service_{};
+    core::steady_time blocked_at_{}; ///< a write last met it
 };
 
 } // namespace beds::amqp::detail

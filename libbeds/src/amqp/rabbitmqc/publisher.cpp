@@ -141,7 +141,7 @@ void publisher::flush(core::deadline until) {
     // Cleared first: after a failure nothing of it may be written again.
     const auto bytes = buffer_.bytes();
     buffer_.clear();
-    link_.write_raw(bytes, until);
+    link_.write_raw(bytes, until, options_.while_blocked);
 }
 
 bool publisher::on_frame(const amqp_frame_t& frame) {
