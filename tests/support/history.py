@@ -23,10 +23,10 @@ and at the end, when everything is quiet, what the databases and the node say:
      "requeued":1,"in_flight":0}
     {"event":"whole","exact":true}     these are the books of every process, and callers miss no reply
 
-`guarantee` is once, at_least_once or read; a reply that carries at_least_once changes it. `effects` names the places where a write leaves its traces (absent:
-one place without a name). Books that are not `idle` were
-read while something was under way. `exact`: nothing was answered twice either: RabbitMQ and the way to it were unharmed. `final`: sending the same id again gets this answer again. `answer` is the reply
-without what is new in each reply.
+`guarantee` is once, at_least_once or read; a reply that carries at_least_once changes it. `effects` names the places
+where a write leaves its traces (absent: one place without a name). `final`: sending the same id again gets this answer
+again. `answer` is the reply without what is new in each reply. Books that are not `idle` were read while something was
+under way. `exact`: nothing was answered twice either, RabbitMQ and the way to it were unharmed.
 
 The invariants:
 

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """Minutes of faults at random under load: two nodes and four callers, while servers and nodes are killed and
-frozen and the network between them is cut, held and delayed. Then all is mended, every request is answered for
+frozen and the network between them is cut, closed by half, held and delayed (not corrupted: what flipped bits make of a
+request nobody can judge, see tests/chaos/corruption). Then all is mended, every request is answered for
 good, and the invariants of tests/support/history.py must hold.
 
     soak.py BEDSD GATE      BEDS_SOAK_MINUTES (5), BEDS_SOAK_SEED (printed; the same seed, the same faults)
@@ -81,7 +82,7 @@ class Soak:
         way = self.random.choice(("to_server", "to_client"))
         size = self.random.randrange(1, 20_000)
         what = self.random.choice(("kill node", "kill server", "freeze node", "freeze server", "reset", "hold",
-                                   "delay", "cut", "refuse"))
+                                   "delay", "cut", "refuse", "half close", "stop node"))
         node = self.nodes[which]
         if what == "kill node":
             self.say(f"node {which} is killed, and started after {length} s")
@@ -116,6 +117,15 @@ class Soak:
             self.gates.tell(server, "delay", way, size)
             time.sleep(length)
             self.gates.tell(server, "delay", way, 0)
+        elif what == "half close":
+            self.say(f"all connections to {server} end {way}")
+            self.gates.tell(server, "half_close", way)
+        elif what == "stop node":
+            self.say(f"node {which} ends in order, and is started after {length} s")
+            if (code := node.stop(seconds=60, idle=False)) not in (0, 1):  # 1: it could not finish everything
+                self.problems.append(f"node {which} ended with {code}:\n" + node.log()[-3000:])
+            time.sleep(length)
+            node.start()
         elif what == "cut":
             self.say(f"a connection is cut after {size} more bytes {way} of {server}")
             self.gates.tell(server, "cut_after", way, size)
@@ -127,11 +137,14 @@ class Soak:
             self.gates.tell(server, "accept_again")
 
     def watch(self):
-        """No fault is to end a node."""
+        """No fault is to end a node; of servers it is said."""
         for which, node in enumerate(self.nodes):
             if not node.alive():
                 self.problems.append(f"node {which} ended by itself:\n" + node.log()[-3000:])
                 node.start()
+        if ended := self.servers.ended_by_themselves():
+            self.say(f"{', '.join(ended)} ended though nobody killed it; started again")
+            self.servers.run("start", "--own", *ended)
 
     # ---- all of it ----
 
@@ -160,6 +173,7 @@ class Soak:
         for which, node in enumerate(self.nodes):
             if (code := node.stop()) != 0:
                 self.problems.append(f"node {which} ended with {code}:\n" + node.log()[-3000:])
+            shutil.copyfile(node.folder / "log", self.folder / f"node_{which}.log")
         self.workload.dump(self.recorder, self.requests)
         self.check()
 
