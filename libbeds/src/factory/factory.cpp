@@ -429,8 +429,8 @@ struct factory::impl {
     /// The same; what was called and cannot be asked for is never run again, and says so.
     void give_up(const planned& op, outcome result) {
         const bool not_kept = op.alone || (connects != 0 && !can.inbox);
-        result.at_least_once =
-            result.at_least_once || (not_kept && doubts[op.bound.index] == doubt::unanswered_commit);
+        result.at_least_once = result.at_least_once ||
+                               (not_kept && doubts[op.bound.index] == doubt::unanswered_commit);
         give_up(op.bound.index, result);
     }
 
