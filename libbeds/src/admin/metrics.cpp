@@ -159,7 +159,8 @@ void add_brokers(families& to, const std::vector<observe::broker_counters>& brok
          &pool_sum::replies},
         {"beds_replies_returned_total", "Replies whose queue was gone.", MetricType::Counter,
          &pool_sum::replies_returned},
-        {"beds_reruns_total", "Batches run again after a deadlock or a known id.",
+        {"beds_reruns_total",
+         "Batches, or parts of them, run again: deadlocks, held rows, known ids.",
          MetricType::Counter, &pool_sum::reruns},
         {"beds_brokers", "Brokers of this node.", MetricType::Gauge, &pool_sum::brokers},
     };

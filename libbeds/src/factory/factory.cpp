@@ -435,6 +435,7 @@ struct factory::impl {
     }
 
     using ledger = observe::ledger;
+    using live = observe::live_counters;
 
     [[nodiscard]] ledger::slot slot_of(const templates::template_def* target) const {
         return target == nullptr ? ledger::no_template
@@ -916,6 +917,7 @@ struct factory::impl {
             }
             return goes;
         });
+        live::add(counters->reruns);
     }
 
     /// Do these share a transaction with nobody but themselves?
@@ -1105,6 +1107,7 @@ struct factory::impl {
             const bool hurried =
                 row_wait == first_wait && open.size() > 1 &&
                 until.when() < clock.steady_now() + first_wait + std::chrono::milliseconds{200};
+            bool at_seal = false;
             session->wait_for_rows(hurried ? wait_of_several : row_wait);
             collect_ids(kind);
             known.clear();
@@ -1142,6 +1145,7 @@ struct factory::impl {
                 }
             } else if (step == step_result::done && kind == work_kind::write && can.inbox) {
                 step = seal_open(alone, how);
+                at_seal = true;
             } else if (step == step_result::done && alone) {
                 for (const auto* op : open) {
                     results[op->bound.index].at_least_once = true;
@@ -1204,7 +1208,9 @@ struct factory::impl {
                               std::chrono::milliseconds{50});
                     return;
                 }
-                if (++reruns > given.max_reruns && !alone && can.transactions && !are_one(open)) {
+                // An id whose row in the inbox somebody else holds stops all of its unit each time.
+                if (++reruns > (at_seal ? 2 : given.max_reruns) && !alone && can.transactions &&
+                    (!are_one(open) || !aside.empty())) {
                     apart = true; // whoever meets fewer locks meets fewer deadlocks
                     aside.insert(aside.end(), open.begin(), open.end());
                     open.clear();
@@ -1235,8 +1241,6 @@ struct factory::impl {
             }
         }
     }
-
-    using live = observe::live_counters;
 
     void collect_ids(work_kind kind) {
         ids.clear();

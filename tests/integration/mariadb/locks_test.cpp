@@ -235,7 +235,7 @@ TEST_CASE("rows that stay held: each is told so by its own deadline, and nothing
     world here;
     shop run{here};
     {
-        const holder held{here, "UPDATE things SET value = 100 WHERE id IN (3, 4, 52)", 5s};
+        const holder held{here, "UPDATE things SET value = 100 WHERE id IN (3, 4, 52)", 4300ms};
         const auto got = run({{{raise(1)}},
                               {{raise(3)}, 1500ms},
                               {{raise(4)}, 2s},
@@ -274,6 +274,33 @@ TEST_CASE("rows that stay held: each is told so by its own deadline, and nothing
     const auto after = run({{{raise(3)}}, {{raise(52)}}});
     CHECK(is_applied(after[0][0]));
     CHECK(is_applied(after[1][0]));
+}
+
+TEST_CASE("an id that somebody else holds in the inbox does not stop its neighbours", "[mariadb]") {
+    world here;
+    shop run{here};
+    std::vector<std::span<const core::outcome>> got;
+    std::string seen;
+    {
+        // As another node does that stands still before its commit.
+        const holder held{here,
+                          "INSERT INTO beds_inbox (principal, id, content, reply) VALUES "
+                          "('tester', 'message-1/0', REPEAT('x', 16), '')",
+                          3900ms};
+        std::thread witness{[&] {
+            std::this_thread::sleep_for(3500ms);
+            seen = run.values("id < 4");
+        }};
+        got = run({{{raise(1)}}, {{raise(2)}}, {{raise(3)}}});
+        witness.join();
+    }
+    CHECK(seen == "1,0,1\n");
+    for (const auto& message : got) {
+        CHECK(is_applied(message[0]));
+    }
+    CHECK(run.took > 3500ms);
+    CHECK(run.took < 6s);
+    CHECK(run.values("id < 4") == "1,1,1\n");
 }
 
 TEST_CASE("what committed by itself is not called again, whatever becomes of its neighbours",

@@ -28,7 +28,7 @@ struct broker_counters {
     std::uint64_t quarantined = 0; ///< messages that were delivered before
     std::uint64_t replies = 0;
     std::uint64_t replies_returned = 0; ///< the caller's reply queue was gone
-    std::uint64_t reruns = 0;           ///< batches run again after a deadlock or a known id
+    std::uint64_t reruns = 0;           ///< of batches, or of some of their operations
     std::uint64_t amqp_connects = 0;
     std::uint64_t backend_connects = 0;
     std::uint32_t largest_batch = 0; ///< in operations
