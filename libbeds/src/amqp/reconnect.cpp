@@ -52,7 +52,11 @@ void reconnect_fsm::back_off(milliseconds at_least, core::steady_time now) {
     // The exponent is bounded so that the power stays finite.
     const auto longest =
         std::min(cap, first * std::pow(policy_.factor, std::min<std::uint32_t>(failures_, 64)));
-    const auto wait = milliseconds{static_cast<milliseconds::rep>(longest * random_())};
+    // A server that is away for long is not asked at once by anybody: it halves what all of them
+    // do.
+    const auto least = longest < cap ? 0.0 : cap / 2;
+    const auto wait =
+        milliseconds{static_cast<milliseconds::rep>(least + (longest - least) * random_())};
     ++failures_;
     until_ = now + std::max(wait, at_least);
     state_ = state::waiting;

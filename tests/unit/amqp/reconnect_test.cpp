@@ -69,6 +69,32 @@ TEST_CASE("the jitter is full") {
     CHECK(w.wait() == 200ms);
 }
 
+TEST_CASE("at the cap no wait is shorter than half of it") {
+    world w;
+    for (int i = 0; i < 6; ++i) {
+        w.fsm.attempt_failed(connect_failure::unreachable, w.now);
+    }
+    w.random = 0.0;
+    w.fsm.attempt_failed(connect_failure::unreachable, w.now);
+    CHECK(w.wait() == 500ms);
+}
+
+TEST_CASE("65 connections to a server that stays away ask for it less than ten times a second") {
+    const amqp::reconnect_policy policy;
+    int attempts = 0;
+    for (int client = 0; client < 65; ++client) {
+        core::steady_time now{};
+        reconnect_fsm fsm{policy, amqp::system_random()};
+        const auto end = now + 10min;
+        while (now < end) {
+            fsm.attempt_failed(connect_failure::unreachable, now);
+            now = fsm.next(now).until;
+            attempts += now - core::steady_time{} > 1min ? 1 : 0;
+        }
+    }
+    CHECK(attempts < 9 * 60 * 10); // full jitter to the end made it 13
+}
+
 TEST_CASE("a refusal waits its own least time") {
     world w;
     w.random = 0.0;

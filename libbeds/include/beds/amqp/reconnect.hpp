@@ -42,8 +42,9 @@ struct reconnect_action {
 
 /// The decisions of reconnecting without the doing: fed with events and the time, answers what to
 /// do next. Exponential back-off with full jitter (each wait is random between zero and the
-/// longest), so that many clients of a restarted server do not come back at once. The first attempt
-/// ever is made at once; after a loss even the first attempt is spread.
+/// longest, from the cap on between half of it and all of it), so that many clients of a restarted
+/// server do not come back at once. The first attempt ever is made at once; after a loss even the
+/// first attempt is spread.
 ///
 /// `random` gives numbers in [0, 1). Not thread-safe.
 class reconnect_fsm {
