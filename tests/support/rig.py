@@ -471,7 +471,8 @@ class Caller:
         self.open = {}      # id: request
         self.due = {}       # id: when it is sent again
         self.silent = 0     # attempts that nobody answered
-        self.answered = {}  # id: the last reply that says ok, else the first
+        self.answered = {}  # id: the first reply that says ok, else the last one
+        self.well = set()   # ids of those that say ok
 
     def connect(self, seconds=60):
         if self.connection is not None and self.connection.is_open and self.channel.is_open:
@@ -541,14 +542,16 @@ class Caller:
         wrong = [one for one in results if one["status"] == "error"] or [
             one for one in results if one["status"] != "ok"]
         # What comes late does not take back that it was done: a read that is delivered again may fail.
-        if not wrong or name not in self.answered:
+        if name not in self.well:
             self.answered[name] = reply
+        if not wrong:
+            self.well.add(name)
         effects = {one.get("effect", "none") for one in results}
         more["results"] = len(results)
         if not wrong:
             self.recorder.write("ok", id=name, effect=effects.pop() if len(effects) == 1 else "mixed", answer=answer,
                                 **more)
-            self._done(name)
+            self.done(name)
             return
         code = wrong[0].get("code")
         final = not any(one.get("retryable") or one.get("code") in FOREVER for one in wrong)
@@ -559,13 +562,20 @@ class Caller:
             self.recorder.write("fail", id=name, effect="applied" if "applied" in effects else "none", code=code,
                                 final=final, answer=answer, **more)
         if final:
-            self._done(name)
+            self.done(name)
         elif name in self.open:
             wait = max([one.get("retry_after_ms", 0) for one in wrong]) / 1000
             self.due[name] = time.monotonic() + min(max(wait, 0.1), 2.0)
             self.open[name].heard = True
 
-    def _done(self, name):
+    def beyond_telling(self, name):
+        """On MongoDB what was begun by a process or server that is gone may stay unknown for good: a document that bears
+        no mark of any write, or is not there, does not tell (guarantees.md)."""
+        said = self.answered.get(name, {})
+        return said.get("effect") == "unknown" and "can no longer be told" in said.get("detail", "")
+
+    def done(self, name):
+        """Nobody waits for it any more."""
         self.open.pop(name, None)
         self.due.pop(name, None)
 
