@@ -124,7 +124,7 @@ struct shop {
         took = core::machine_clock().steady_now() - began;
         std::vector<std::span<const core::outcome>> made;
         for (const auto& one : messages) {
-            made.push_back(one.results);
+            made.emplace_back(one.results);
         }
         return made;
     }

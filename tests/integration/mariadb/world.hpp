@@ -151,6 +151,7 @@ inline answers run(adapters::session& session, testing::operations& work, adapte
         }
         if (made.step == step_result::done && kind == work_kind::write) {
             std::vector<sealed_reply> replies;
+            replies.reserve(ids.size());
             for (const auto& id : ids) {
                 replies.push_back({id, reply});
             }

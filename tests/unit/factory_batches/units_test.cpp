@@ -167,8 +167,8 @@ private:
 
 class deadlocking_adapter : public breaking_adapter {
 public:
-    explicit deadlocking_adapter(bool always)
-        : breaking_adapter(none_, {.transactions = true, .inbox = true}, step_result::done),
+    deadlocking_adapter(unit_book& book, bool always)
+        : breaking_adapter(book, {.transactions = true, .inbox = true}, step_result::done),
           always_(always) {}
     std::unique_ptr<adapters::session> open_session(adapters::session_context) override {
         auto made = std::make_unique<deadlocking_session>(always_);
@@ -178,7 +178,6 @@ public:
     deadlocking_session* session = nullptr;
 
 private:
-    unit_book none_;
     bool always_;
 };
 
@@ -192,7 +191,8 @@ TEST_CASE("operations that run into deadlocks together are run apart, until thei
     REQUIRE(parsed.parsed);
     const auto registry = std::make_shared<const templates::registry>(std::vector{*parsed.parsed});
     const bool always = GENERATE(false, true);
-    const auto engine = std::make_shared<deadlocking_adapter>(always);
+    unit_book book;
+    const auto engine = std::make_shared<deadlocking_adapter>(book, always);
     factory::factory work{registry, {engine}, "mem", {}, {.max_reruns = 3}};
     wire::request_decoder decoder;
     wire::reply_writer writer;
