@@ -36,13 +36,19 @@ constexpr bool is_measured = false; // what is freed is kept for a while
 constexpr bool is_measured = true;
 #endif
 
+/// A RabbitMQ of its own: half a gigabyte of replies is near its alarm, which others would meet.
+test::private_servers& servers() {
+    static test::private_servers made{test::server::rabbitmq, test::server::mariadb};
+    return made;
+}
+
 class measured_daemon {
 public:
-    measured_daemon() : data_(test::require_mariadb(), control_) {
+    measured_daemon() : data_(servers().mariadb(), servers()) {
         data_.sql("CREATE TABLE pages (id BIGINT PRIMARY KEY, book BIGINT, text MEDIUMTEXT, "
                   "KEY (book)) ENGINE = InnoDB");
-        const auto amqp = test::require_amqp();
-        const auto mariadb = test::require_mariadb();
+        const auto amqp = servers().amqp();
+        const auto mariadb = servers().mariadb();
         files_.write("templates/pages.toml", pages_template);
         const auto config = files_.write(
             "beds.toml",
@@ -85,7 +91,6 @@ public:
 
 private:
     folder files_;
-    test::server_control control_ = test::shared_servers();
     test::database data_;
     std::string tag_ = test::unique_name("t") + "_";
     std::unique_ptr<process> bedsd_;
@@ -99,7 +104,7 @@ TEST_CASE("256 finds of 2 MB each in one batch: all are answered, and bedsd stay
     node.data().sql(
         "INSERT INTO pages SELECT seq, seq DIV 40, REPEAT(CHAR(97 + seq DIV 40), 50000) "
         "FROM seq_0_to_639");
-    test::raw_client raw{test::require_amqp(), node.tag()};
+    test::raw_client raw{servers().amqp(), node.tag()};
     constexpr int finds = 256;
     const auto ask = [&](int number) {
         raw.publish({.key = "pages.read",
@@ -149,7 +154,7 @@ TEST_CASE("a backlog in front of a slow database stays in RabbitMQ, not in bedsd
     const int each = std::getenv("BEDS_CHAOS_FULL") != nullptr ? 100'000 : 25'000;
     measured_daemon node;
     node.data().sql("INSERT INTO pages VALUES (1, 1, 'x')");
-    test::raw_client raw{test::require_amqp(), node.tag()};
+    test::raw_client raw{servers().amqp(), node.tag()};
     const auto base = node.now();
     std::atomic<bool> stop{false};
     std::thread slow{[&] { // nobody gets at the table but for moments
@@ -190,7 +195,7 @@ TEST_CASE("a backlog in front of a slow database stays in RabbitMQ, not in bedsd
         CHECK(node.peak() < base + 150 * mib);
     }
     for (const auto op_class : {core::op_class::read, core::op_class::write}) {
-        amqp::publisher_connection{test::amqp_settings(test::require_amqp()),
+        amqp::publisher_connection{test::amqp_settings(servers().amqp()),
                                    core::deadline::after(20s)}
             .remove(amqp::request_queue_name(node.tag(), "rel", op_class),
                     core::deadline::after(20s));
