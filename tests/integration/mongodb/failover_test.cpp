@@ -75,9 +75,11 @@ struct world {
         raw.forget("things");
         raw.forget("beds_inbox");
         for (const auto* const each : {R"({"_id": {"$numberLong": "1"})", //
-                                       R"({"_id": {"$numberLong": "2"})"}) {
+                                       R"({"_id": {"$numberLong": "2"})", //
+                                       R"({"_id": {"$numberLong": "4"})"}) {
             raw.run(R"({"insert": "things", "documents": [)" + std::string{each} +
-                    R"(, "n": {"$numberLong": "0"}, "owner": "a",
+                    R"(, "n": {"$numberLong": "0"}, "owner": ")" +
+                    (std::string_view{each}.find('4') == std::string_view::npos ? "a" : "b") + R"(",
                         "_beds": [{"$oid": "5f0000000000000000000001"}]}]})");
         }
     }
@@ -141,12 +143,23 @@ struct world {
     requests broker;
 };
 
-enum class kind { insert, update, remove, where };
+enum class kind { insert, rows, update, remove, where, remove_where };
+
+bool is_insert(kind what) {
+    return what == kind::insert || what == kind::rows;
+}
+bool by_where(kind what) {
+    return what == kind::where || what == kind::remove_where;
+}
 
 std::string body_of(kind what) {
     switch (what) {
     case kind::insert:
         return R"("template":"things","op":"insert","data":{"id":3,"n":1})";
+    case kind::rows:
+        return R"("template":"things","op":"insert","data":[{"id":3,"n":1},{"id":5,"n":1}])";
+    case kind::remove_where:
+        return R"("template":"things","op":"delete","where":{"owner":"b"})";
     case kind::update:
         return R"("template":"things","op":"update","key":1,"inc":{"n":1})";
     case kind::remove:
@@ -200,14 +213,16 @@ TEST_CASE("failover: the primary steps down, shuts down or is cut off in the mid
         });
     };
     for (const auto& each : troubles) {
-        for (const auto what : {kind::insert, kind::update, kind::remove, kind::where}) {
+        for (const auto what : {kind::insert, kind::rows, kind::update, kind::remove, kind::where,
+                                kind::remove_where}) {
             CAPTURE(each.what, static_cast<int>(what));
             on.start_over();
             {
                 const std::lock_guard lock{on.mutex};
-                on.next = {what == kind::insert   ? "insert"
-                           : what == kind::remove ? "delete"
-                                                  : "update",
+                const bool removes = what == kind::remove || what == kind::remove_where;
+                on.next = {is_insert(what) ? "insert"
+                           : removes       ? "delete"
+                                           : "update",
                            each.done, each.says};
             }
             const auto before = connections();
@@ -218,7 +233,7 @@ TEST_CASE("failover: the primary steps down, shuts down or is cut off in the mid
             // What is certain is told; `unknown` is what nobody can tell: whether rows of which
             // nothing is left, or that never were, were there; whether a write by `where` was done.
             const bool nobody_knows =
-                !each.refused && (what == kind::where || (what == kind::insert && !each.done) ||
+                !each.refused && (by_where(what) || (is_insert(what) && !each.done) ||
                                   (what == kind::remove && each.done));
             if (nobody_knows) {
                 CHECK(told.ends_with(" unknown"));
@@ -231,6 +246,13 @@ TEST_CASE("failover: the primary steps down, shuts down or is cut off in the mid
                 switch (what) {
                 case kind::insert:
                     CHECK(on.n(3) == (there ? 1 : -1));
+                    break;
+                case kind::rows:
+                    CHECK(on.n(3) == (there ? 1 : -1));
+                    CHECK(on.n(5) == (there ? 1 : -1));
+                    break;
+                case kind::remove_where:
+                    CHECK(on.n(4) == (there ? -1 : 0));
                     break;
                 case kind::update:
                     CHECK(on.n(1) == 1);
@@ -257,7 +279,7 @@ TEST_CASE("failover: the primary steps down, shuts down or is cut off in the mid
                 continue; // waits two seconds for whoever began it: once for each kind is enough
             }
             const auto again = on.run("m", body, true);
-            if (what == kind::where) {
+            if (by_where(what)) {
                 CHECK(again.find(R"("guarantee":"at_least_once")") != std::string::npos);
             } else {
                 CHECK(short_of(again) == told);

@@ -501,8 +501,18 @@ step_result mongodb_session::run(const group& work, core::row_sink& rows, outcom
         // Of what was begun before, a first try may still be on its way: it is never `none`.
         for (const auto* op : ops) {
             auto& outcome = results[op->index];
-            if (is_doubtful(*op) && !outcome.ok() && outcome.effect == core::effect::none) {
+            const auto* const record = record_of(op->index);
+            if (record == nullptr || record->stage != write_record::progress::doubtful ||
+                outcome.effect != core::effect::none) {
+                continue;
+            }
+            if (!outcome.ok()) {
                 outcome.effect = core::effect::unknown;
+                outcome.at_least_once = tracked(*op) == nullptr;
+            } else { // by `where`: nothing is left to do, perhaps because it was done
+                scope.rows.reset(op->index);
+                stays_unknown(scope, *op);
+                outcome.at_least_once = true;
             }
         }
     }
