@@ -267,6 +267,8 @@ struct node::impl {
     };
 
     bool replace_brokers() {
+        // Whoever stops without draining does not want brokers that may not connect, either.
+        const auto patience = std::max<std::chrono::milliseconds>(given.admin.drain_timeout, 10s);
         std::vector<group> groups;
         replacement_status begun{.under_way = true, .replaced = 0, .of = 0};
         std::unique_lock lock{replacing}; // no log is written under it
@@ -282,7 +284,7 @@ struct node::impl {
         for (const auto& role : roles) {
             for (const auto& pool : role.pools) {
                 const auto count = pool->brokers().size();
-                groups.push_back({pool.get(), {count, given.admin.drain_timeout}});
+                groups.push_back({pool.get(), {count, patience}});
                 begun.of += count;
             }
         }
@@ -356,11 +358,13 @@ struct node::impl {
             break;
         case action::tell:
             log.write(observe::level::warning, "BEDS_REPLACE_LATE", name,
-                      "still at a batch after admin.drain_timeout; it is replaced when that ends");
+                      "still at a batch after admin.drain_timeout (at least 10 s); it is replaced "
+                      "when that ends");
             break;
         case action::give_up:
             log.write(observe::level::error, "BEDS_REPLACE_GAVE_UP", name,
-                      "does not serve after admin.drain_timeout: the rest of its group is not "
+                      "does not serve after admin.drain_timeout (at least 10 s): the rest of its "
+                      "group is not "
                       "replaced; RabbitMQ: " +
                           or_well(broker.amqp_trouble()) +
                           "; database: " + or_well(broker.backend_trouble()));

@@ -130,9 +130,10 @@ public:
     /// a group of one, requests wait in their queue for the moment of the change. No request is
     /// refused, lost or answered twice. The node stays ready.
     ///
-    /// A broker that is not finished after `admin.drain_timeout` is named in the log and waited
-    /// for: its deadlines bound it. When a fresh one does not serve in that time although its
-    /// predecessor did, the rest of its group keeps its old brokers. `stop` ends a replacement.
+    /// A broker that is not finished after `admin.drain_timeout` (here at least 10 s) is named in
+    /// the log and waited for: its deadlines bound it. When a fresh one does not serve in that time
+    /// although its predecessor did, the rest of its group keeps its old brokers. `stop` ends a
+    /// replacement.
     ///
     /// False, and nothing is begun: one is under way already, or the node does not run. Any thread.
     bool replace_brokers();
