@@ -230,6 +230,11 @@ TEST_CASE("MongoDB comes after the node: live, not ready, honest, then ready by 
     on.start();
     CHECK(on.running->node().status().live);
     CHECK_FALSE(on.running->node().status().ready);
+    // Brokers of all groups reach RabbitMQ in their own time.
+    for (const auto until = core::deadline::after(10s);
+         !on.dependency("rabbitmq").ready && !until.expired();) {
+        std::this_thread::sleep_for(20ms);
+    }
     auto client = on.running->new_client();
     const auto read = client->call(client::fetch("readings", "a"), 3s);
     const auto write =

@@ -164,7 +164,7 @@ TEST_CASE("no byte of a row can lead behind its end", "[mariadb]") {
     };
     const std::vector<core::field_type> types{
         *core::parse_field_type("int64"),    *core::parse_field_type("uint64"),
-        *core::parse_field_type("float64"),  *core::parse_field_type("decimal(18,2)"),
+        *core::parse_field_type("double"),   *core::parse_field_type("decimal(18,2)"),
         *core::parse_field_type("string"),   *core::parse_field_type("bytes"),
         *core::parse_field_type("uuid"),     *core::parse_field_type("date"),
         *core::parse_field_type("datetime"), *core::parse_field_type("time"),
