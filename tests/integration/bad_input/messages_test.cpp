@@ -194,7 +194,7 @@ TEST_CASE("a storm of bad messages takes no memory, writes no long lines, and no
     storm(10'000);
     const auto text = world.running->log();
     // The log that this test keeps doubles when it grows, and was copied here.
-    const auto of_the_log = 4 * (text.size() - logged) + text.size();
+    [[maybe_unused]] const auto of_the_log = 4 * (text.size() - logged) + text.size();
     const auto grown = resident_bytes() - std::min(before, resident_bytes());
     INFO("grown by " << grown << " bytes, log " << logged << " to " << text.size());
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
