@@ -92,7 +92,7 @@ int main(int argc, char** argv) try {
     {
         world full{bench_node{{0, options.brokers}}};
         fill(full.node, rows, true);
-        code = compared("inbox_scattered", 0.50, full, true);
+        code = compared("inbox_scattered", 0.40, full, true);
     }
     {
         world pruned{bench_node{{0, options.brokers, {}, {}, std::chrono::minutes{1}}}};
