@@ -1,7 +1,8 @@
 // What a day of writes in the inbox costs the next write: durable writes, window 256, where the
 // inbox holds 16 million rows, against the same node with an empty one. Ids rise with time as those
 // of the client do (goal 0.80), are spread like random UUIDs over an inbox that is larger than the
-// buffer pool, and rise while all of these rows are too old and are being deleted (goal 0.60).
+// buffer pool, so that each write reads a page of it (goal 0.40), and rise while all of these rows
+// are too old and are being deleted (goal 0.60).
 #include "common/fixture.hpp"
 #include "common/report.hpp"
 #include "common/requests.hpp"
