@@ -329,12 +329,14 @@ bool read_time(const raw_cell& cell, std::int64_t& to) {
         return false;
     }
     const bool negative = cell.data[0] != 0;
-    const std::int64_t days = load<std::uint32_t>(cell.data + 1);
-    to = (((days * 24 + cell.data[5]) * 60 + cell.data[6]) * 60 + cell.data[7]) * 1'000'000LL;
+    if (negative || load<std::uint32_t>(cell.data + 1) != 0) { // days
+        return false;
+    }
+    to = ((cell.data[5] * 60LL + cell.data[6]) * 60LL + cell.data[7]) * 1'000'000LL;
     if (cell.size >= 12) {
         to += load<std::uint32_t>(cell.data + 8);
     }
-    return !negative && to < day_microseconds;
+    return to < day_microseconds;
 }
 
 /// The text of a column that is not text.
