@@ -229,12 +229,15 @@ void show(std::ostream& out, const taken& one, shown_values values, format outpu
 
 /// The time with which it begins.
 std::optional<beds::core::system_time> time_at_front(std::string_view history) {
+    using clock_duration = beds::core::system_time::duration;
     const auto parsed = beds::core::parse_datetime(history.substr(0, history.find(' ')));
-    if (!parsed) {
-        return std::nullopt;
+    const auto latest =
+        std::chrono::duration_cast<std::chrono::microseconds>(clock_duration::max());
+    if (!parsed || *parsed < 0 || *parsed > latest.count()) {
+        return std::nullopt; // of no clock that a node has
     }
-    return beds::core::system_time{std::chrono::duration_cast<beds::core::system_time::duration>(
-        std::chrono::microseconds{*parsed})};
+    return beds::core::system_time{
+        std::chrono::duration_cast<clock_duration>(std::chrono::microseconds{*parsed})};
 }
 
 /// By a node under an account that is not the one asking.
