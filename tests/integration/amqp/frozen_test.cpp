@@ -211,9 +211,10 @@ TEST_CASE("a full socket keeps neither a question nor the goodbye past its deadl
 TEST_CASE("a heartbeat that RabbitMQ does not take ends the connection") {
     auto fast = settings(transport::plain);
     fast.heartbeat = 1s;
-    amqp::publisher_connection out{fast, soon()};
-    // Blocked by an alarm, it is not read from, and yet gets RabbitMQ's own heartbeats.
+    // Blocked by an alarm, it is not read from, and yet gets RabbitMQ's own heartbeats. The alarm
+    // comes first: on a busy machine it takes longer than RabbitMQ waits for ours.
     servers().rabbitmqctl({"set_vm_memory_high_watermark", "0"});
+    amqp::publisher_connection out{fast, soon()};
     // It blocks who publishes while the alarm is on, and notices it only after a while.
     for (const auto until = soon(); !out.blocked() && !until.expired();) {
         out.publish("", "nowhere", {}, "x", amqp::mandatory::no, soon());
