@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <ostream>
@@ -68,7 +69,9 @@ struct taken {
 
 /// What lies in the queue, and the consumer that holds it: nobody else may look meanwhile.
 struct all_taken {
-    std::vector<taken> letters{};
+    std::vector<taken> letters{}; ///< that are looked at, the oldest first
+    /// Behind them. Held as well: what is given back alone goes to the end of the queue.
+    std::vector<taken> others{};
     std::optional<std::uint32_t> consumer{};
 };
 
@@ -84,12 +87,13 @@ all_taken take_all(beds::amqp::consumer_connection& in, const std::string& queue
     }
     constexpr std::size_t most_bytes = 256 * 1024 * 1024;
     all_taken made;
-    const std::size_t wanted = std::min<std::size_t>(there->messages, asked.most);
+    constexpr std::uint16_t most_held = 65'535; // as many as RabbitMQ sends at a time
+    const std::size_t wanted = std::min<std::size_t>(there->messages, most_held);
     if (wanted == 0) {
         return made;
     }
     beds::amqp::consume_options options;
-    options.prefetch = asked.most;
+    options.prefetch = most_held;
     options.exclusive = beds::amqp::exclusivity::exclusive;
     made.consumer = in.consume(beds::amqp::queue_name{queue}, options, until);
     std::size_t bytes = 0;
@@ -105,6 +109,12 @@ all_taken take_all(beds::amqp::consumer_connection& in, const std::string& queue
             auto about = read_letter(one, own_user);
             made.letters.push_back({std::move(one), std::move(about)});
         }
+    }
+    if (made.letters.size() > asked.most) {
+        const auto first = made.letters.begin() + asked.most;
+        made.others.assign(std::make_move_iterator(first),
+                           std::make_move_iterator(made.letters.end()));
+        made.letters.erase(first, made.letters.end());
     }
     if (made.letters.size() < there->messages) {
         err << "bedsctl: only the oldest " << made.letters.size() << " of " << there->messages
@@ -123,13 +133,21 @@ void give_back(beds::amqp::consumer_connection& in, all_taken& held, const std::
     if (!held.consumer) {
         return;
     }
-    const auto returned = std::count_if(held.letters.begin(), held.letters.end(),
+    const auto returned = static_cast<std::ptrdiff_t>(held.others.size()) +
+                          std::count_if(held.letters.begin(), held.letters.end(),
                                         [](const taken& one) { return !one.message.resolved(); });
     in.cancel(*held.consumer, until);
-    held.letters.clear();
     std::vector<delivery> came_since;
     while (in.drain(came_since, 1024, 0ms) != 0) {
-        came_since.clear();
+    }
+    // Each goes to the front of the queue: the youngest first, so that all keep their order.
+    while (!came_since.empty()) {
+        came_since.pop_back();
+    }
+    for (auto* const each : {&held.others, &held.letters}) {
+        while (!each->empty()) {
+            each->pop_back();
+        }
     }
     in.pump();
     const auto patience = beds::core::deadline::after(2s);

@@ -249,8 +249,17 @@ std::string cell_text(const datum& value) {
     }
 }
 
-void print_table(std::ostream& out, const std::vector<std::string>& head,
-                 const std::vector<std::vector<std::string>>& rows) {
+void print_table(std::ostream& out, std::vector<std::string> head,
+                 std::vector<std::vector<std::string>> rows) {
+    const auto make_printable = [](std::vector<std::string>& cells) {
+        for (auto& cell : cells) {
+            cell = printable(cell);
+        }
+    };
+    make_printable(head);
+    for (auto& row : rows) {
+        make_printable(row);
+    }
     std::vector<std::size_t> widths;
     for (std::size_t column = 0; column < head.size(); ++column) {
         auto widest = width(head[column]);

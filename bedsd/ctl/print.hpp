@@ -16,8 +16,9 @@ namespace bedsctl {
 std::string cell_text(const beds::core::datum& value);
 
 /// Lines of columns, each as wide as its widest cell. Every row has as many cells as the head.
-void print_table(std::ostream& out, const std::vector<std::string>& head,
-                 const std::vector<std::vector<std::string>>& rows);
+/// Control characters in them are shown as in `cell_text`.
+void print_table(std::ostream& out, std::vector<std::string> head,
+                 std::vector<std::vector<std::string>> rows);
 
 /// What the reply says, for people: rows to `out`, errors and what to do about them to `err`.
 void print_reply(std::ostream& out, std::ostream& err, const beds::client::reply& reply);

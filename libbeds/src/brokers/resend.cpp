@@ -15,6 +15,7 @@ constexpr std::string_view routing_key_header = "beds-routing-key";
 constexpr std::string_view queue_header = "beds-queue";
 constexpr std::string_view attempts_header = "beds-attempts";
 constexpr std::string_view history_header = "beds-history";
+constexpr std::string_view deadline_header = "beds-deadline";
 constexpr std::size_t longest_history = 1024;
 
 /// Written anew by every node, or RabbitMQ's own about a queue that the message has left.
@@ -85,7 +86,10 @@ std::uint64_t resender::send(const amqp::delivery& from, const target& to,
     for (const auto& header : request.headers) {
         const bool given = std::any_of(to.more.begin(), to.more.end(),
                                        [&](const auto& one) { return one.name == header.name; });
-        if (header.type != amqp::header::kind::other && !given && !is_replaced(header.name)) {
+        // Who starts over has the time that the template gives; the first sender's is long gone.
+        const bool gone = !to.told.empty() && header.name == deadline_header;
+        if (header.type != amqp::header::kind::other && !given && !gone &&
+            !is_replaced(header.name)) {
             headers_.push_back(header);
         }
     }

@@ -307,3 +307,56 @@ TEST_CASE("what might happen twice is sent again only when that is said") {
     CHECK(contains(unknown.err, "its effect is unknown"));
     here.wait_for_letters(1);
 }
+
+TEST_CASE("a dead letter that is sent again has the time that its template gives") {
+    world here;
+    amqp::publisher_connection out{test::amqp_settings(here.rabbitmq), core::deadline::after(10s)};
+    const auto user = here.rabbitmq.user;
+    char now[40];
+    const auto time = std::chrono::duration_cast<std::chrono::microseconds>(
+        std::chrono::system_clock::now().time_since_epoch());
+    const std::string history{now, core::format_datetime(time.count(), now)};
+    const auto told = history + " DEADLINE_EXCEEDED x";
+    const amqp::header headers[] = {
+        amqp::header::of("beds-error-code", "DEADLINE_EXCEEDED"),
+        amqp::header::of("beds-error-effect", "none"),
+        amqp::header::of("beds-principal", user),
+        amqp::header::of("beds-routing-key", "counters.write"),
+        amqp::header::of("beds-deadline", std::int64_t{1'700'000'000'000}),
+        amqp::header::of("beds-history", told)};
+    out.publish(amqp::dead_exchange(here.running->tag()).str(), "counters.write",
+                {.message_id = "late", .user_id = user, .headers = headers},
+                R"({"v":1,"template":"counters","op":"update","key":1,"inc":{"value":1}})",
+                amqp::mandatory::yes, core::deadline::after(10s));
+    REQUIRE(out.wait_confirms(core::deadline::after(10s)));
+    here.wait_for_letters(1);
+    const auto again = here.ask({.task = letter_task::replay, .all = true});
+    INFO(again.err);
+    CHECK(again.code == exit_code::ok);
+    const auto until = core::deadline::after(10s);
+    while (here.data.number("SELECT value FROM counters WHERE id = 1") == 0 && !until.expired()) {
+        std::this_thread::sleep_for(10ms);
+    }
+    CHECK(here.data.number("SELECT value FROM counters WHERE id = 1") == 1);
+}
+
+TEST_CASE("whoever looks at dead letters leaves them in their order") {
+    world here;
+    for (int i = 0; i < 6; ++i) {
+        here.send_wrong("wrong-" + std::to_string(i));
+        here.wait_for_letters(static_cast<std::uint32_t>(i + 1));
+    }
+    const auto each = [&](std::uint16_t most) {
+        const auto got = here.ask({.task = letter_task::list, .each = true, .most = most});
+        std::string ids;
+        for (auto at = got.out.find("wrong-"); at != std::string::npos;
+             at = got.out.find("wrong-", at + 1)) {
+            ids += got.out[at + 6];
+        }
+        return ids;
+    };
+    for (int i = 0; i < 5; ++i) {
+        CHECK(each(100) == "012345");
+        CHECK(each(2) == "01");
+    }
+}

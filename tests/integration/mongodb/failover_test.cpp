@@ -228,7 +228,10 @@ TEST_CASE("failover: the primary steps down, shuts down or is cut off in the mid
             const auto before = connections();
             const auto body = body_of(what);
             const auto told = short_of(on.run("m", body));
-            CHECK(on.next.name.empty()); // it was met
+            {
+                const std::lock_guard lock{on.mutex};
+                CHECK(on.next.name.empty()); // it was met
+            }
 
             // What is certain is told; `unknown` is what nobody can tell: whether rows of which
             // nothing is left, or that never were, were there; whether a write by `where` was done.

@@ -82,6 +82,15 @@ TEST_CASE("data does not steer the terminal") {
     CHECK_FALSE(contains(got.out, "\x1b"));
 }
 
+TEST_CASE("tables of what strangers sent do not steer the terminal") {
+    std::ostringstream out;
+    print_table(out, {"id", "why"}, {{"we\nird \x1b[31mid", "x"}, {"b", "y"}});
+    CHECK(out.str() == "id                    why\n"
+                       "--------------------  ---\n"
+                       "we\\x0aird \\x1b[31mid  x\n"
+                       "b                     y\n");
+}
+
 TEST_CASE("exit codes") {
     CHECK(code(R"({"v":1,"status":"ok","effect":"none","total":1})") == exit_code::ok);
     CHECK(code(error("INVALID_FIELD", "none")) == exit_code::refused);
