@@ -1,5 +1,6 @@
 #include "grants.hpp"
 
+#include "arguments.hpp"
 #include "node/role_templates.hpp"
 
 #include <beds/core/error.hpp>
@@ -8,6 +9,7 @@
 #include <map>
 #include <ostream>
 #include <set>
+#include <string_view>
 
 namespace bedsctl {
 namespace {
@@ -21,6 +23,14 @@ std::string in_backticks(const std::string& identifier) {
         made += c == '`' ? "``" : std::string(1, c);
     }
     return made + '`';
+}
+
+std::string in_quotes(const std::string& text) {
+    std::string made = "'";
+    for (const char c : text) {
+        made += c == '\'' || c == '\\' ? std::string{'\\', c} : std::string(1, c);
+    }
+    return made + '\'';
 }
 
 std::string in_database(const std::string& name, const std::string& database) {
@@ -135,8 +145,22 @@ std::vector<grant> grants_of(const templates::registry& of, const std::string& c
     return made;
 }
 
+bool is_account(std::string_view text) {
+    // 'user'@'host', without a quote or a backslash inside: it stands in statements.
+    const auto quoted = [](std::string_view part) {
+        return part.size() >= 2 && part.front() == '\'' && part.back() == '\'' &&
+               part.substr(1, part.size() - 2).find_first_of("'\\") == std::string_view::npos;
+    };
+    const auto at = text.find("'@'");
+    return at != std::string_view::npos && quoted(text.substr(0, at + 1)) &&
+           quoted(text.substr(at + 2));
+}
+
 exit_code print_grants(std::ostream& out, const beds::config::settings& settings,
                        const std::string& account) {
+    if (!account.empty() && !is_account(account)) {
+        throw usage_error("--account is written like \"'beds'@'10.0.0.%'\", not: " + account);
+    }
     auto how = beds::node::load_settings_of(settings);
     for (const auto& [name, service] : settings.rel_services) {
         how.connections.emplace_back(name, templates::engine::rel);
@@ -155,7 +179,7 @@ exit_code print_grants(std::ostream& out, const beds::config::settings& settings
         if (grants.empty()) {
             continue;
         }
-        const auto to = account.empty() ? "'" + service.user + "'@'%'" : account;
+        const auto to = account.empty() ? in_quotes(service.user) + "@'%'" : account;
         out << (first ? "" : "\n") << "-- The least that the node needs in database '"
             << service.database << "' (connection " << name << ").\n";
         first = false;

@@ -7,6 +7,7 @@
 
 #include <iosfwd>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace bedsctl {
@@ -25,8 +26,12 @@ struct grant {
 std::vector<grant> grants_of(const beds::templates::registry& of, const std::string& connection,
                              const beds::config::rel_service_settings& service);
 
+/// `'user'@'host'`, safe to stand in a statement.
+bool is_account(std::string_view text);
+
 /// As statements, for each MariaDB database of the configuration. `account`: for example
-/// `'beds'@'10.0.0.%'`; empty: the configured user from everywhere.
+/// `'beds'@'10.0.0.%'`, for all of them; empty: each one's configured user, from everywhere. Throws
+/// usage_error for what is no account.
 exit_code print_grants(std::ostream& out, const beds::config::settings& settings,
                        const std::string& account);
 

@@ -58,7 +58,7 @@ Examples:
   bedsctl scaffold --config beds.toml ms_accounts
   bedsctl scaffold --config beds.toml --all --directory templates
 
-Exit codes: 0 done, 1 there is no such table or view, 2 wrong command line or configuration, 3 the database
+Exit codes: 0 done, 1 one of them is not there or was not written, 2 wrong command line or configuration, 3 the database
 could not be reached)";
 
 constexpr const char* schema_footer = R"(

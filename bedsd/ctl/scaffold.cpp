@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <fstream>
 #include <ostream>
+#include <set>
 #include <tuple>
 
 namespace bedsctl {
@@ -82,7 +83,9 @@ public:
         auto worst = exit_code::ok;
         for (const auto& each : objects) {
             try {
-                write(each);
+                if (!write(each)) {
+                    worst = exit_code::refused; // said, and the others go on
+                }
             } catch (const beds::core::error& failed) {
                 if (failed.code() != beds::core::errc::unknown_name) {
                     throw;
@@ -98,7 +101,8 @@ public:
     }
 
 private:
-    void write(const std::string& object) {
+    /// False: there is a file that was not to be overwritten, or it is another object's.
+    bool write(const std::string& object) {
         auto made = live_.adapter->survey(*live_.session, object, until_);
         auto& found = made.found;
         found.name = templates::name_for_object(object, wbid_);
@@ -117,8 +121,16 @@ private:
             first_ = false;
         } else {
             const auto path = asked_.directory / file;
+            if (!written_.insert(file).second) {
+                err_ << "bedsctl: " << object << " would be " << path.string()
+                     << ", which another one of them is; scaffold it alone and rename its "
+                        "template\n";
+                return false;
+            }
             if (!asked_.overwrite && std::filesystem::exists(path)) {
-                throw usage_error(path.string() + " is there already; --overwrite replaces it");
+                err_ << "bedsctl: " << path.string()
+                     << " is there already; --overwrite replaces it\n";
+                return false;
             }
             std::ofstream to{path, std::ios::binary};
             to << text;
@@ -134,6 +146,7 @@ private:
             err_ << object << ": a node refuses this until it is mended:\n";
         }
         tell_problems(err_, problems);
+        return true;
     }
 
     std::ostream& out_;
@@ -145,6 +158,7 @@ private:
     std::string connection_;
     templates::engine store_ = templates::engine::rel;
     live_database live_;
+    std::set<std::string> written_; ///< files of this run
     bool first_ = true;
 };
 

@@ -21,8 +21,9 @@ struct scaffold_options {
 };
 
 /// Writes a template for each object of a live database, made from what the database says of it.
-/// Throws usage_error for a connection that is not configured and for files that are there,
-/// beds::core::error when the database cannot be reached.
+/// One that cannot be written (nothing of that name, a file that is there) is told, and the others
+/// go on. Throws usage_error for a connection or directory that is not there, beds::core::error
+/// when the database cannot be reached.
 exit_code scaffold(std::ostream& out, std::ostream& err, const beds::config::settings& settings,
                    const std::string& role, const scaffold_options& asked,
                    beds::core::deadline until);

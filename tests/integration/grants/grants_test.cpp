@@ -166,3 +166,13 @@ TEST_CASE("a node with the rights that are printed serves everything, and misses
     // mysql.proc.
     CHECK(privileges == 2 * 4 + 2 + 3 + 1 + 1);
 }
+
+TEST_CASE("what is no account does not get into a statement") {
+    CHECK(bedsctl::is_account("'beds'@'10.0.0.%'"));
+    CHECK(bedsctl::is_account("''@'localhost'"));
+    for (const auto* wrong : {"beds", "'beds'", "beds@host", "'a'@'b'; DROP DATABASE x; --",
+                              "'a'@'b\\'", "'o'brien'@'%'"}) {
+        INFO(wrong);
+        CHECK_FALSE(bedsctl::is_account(wrong));
+    }
+}

@@ -2,12 +2,14 @@
 
 #include "adapters/mariadb/catalog.hpp"
 #include "adapters/mariadb/information_schema.hpp"
+#include "templates/text.hpp"
 
 #include <beds/core/json.hpp>
 
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <limits>
 #include <map>
 #include <utility>
 
@@ -185,6 +187,11 @@ bool take_default(const std::string& expression, templates::field& to) {
         if (!is_number(value) || value.find_first_of(".eE+") != std::string::npos) {
             return false;
         }
+        // TOML's integers end at that of int64; digits in quotes do not.
+        if (number_in(value, 0) >
+            static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) {
+            return as_text();
+        }
         to.default_text = value;
         return true;
     }
@@ -292,6 +299,10 @@ private:
                     column.json =
                         std::find(json_.begin(), json_.end(), lower(column.name)) != json_.end();
                     column.by_default = default_of(cells[8], column);
+                    if (made_.is_view && column.by_default == "0") {
+                        column.by_default.reset(); // so a view shows an AUTO_INCREMENT
+                        column.nullable = true;
+                    }
                     add(column);
                 });
     }
@@ -313,6 +324,11 @@ private:
     void add(const column_report& column) {
         std::string remark;
         auto made = field_for(column, remark);
+        if (made && !templates::is_identifier(column.name, templates::identifier::column,
+                                              templates::engine::rel)) {
+            made.reset();
+            remark = "no field can have its name";
+        }
         if (!made) {
             say("Left out: column " + column.name + ' ' + column.column_type + ": " + remark + '.');
             made_.unknown.push_back(
