@@ -58,8 +58,8 @@ Examples:
   bedsctl scaffold --config beds.toml ms_accounts
   bedsctl scaffold --config beds.toml --all --directory templates
 
-Exit codes: 0 done, 1 one of them is not there or was not written, 2 wrong command line or configuration, 3 the database
-could not be reached)";
+Exit codes: 0 done, 1 one of them is not there or was not written, 2 wrong command line or configuration,
+3 the database could not be reached)";
 
 constexpr const char* schema_footer = R"(
 Without --grants it prints the objects of BEDS's own, and asks for no configuration. --grants reads the
