@@ -3,6 +3,7 @@
 #include "arguments.hpp"
 #include "live.hpp"
 #include "node/role_templates.hpp"
+#include "templates/text.hpp"
 
 #include <beds/core/error.hpp>
 #include <beds/templates/registry.hpp>
@@ -29,14 +30,6 @@ std::vector<std::string_view> lines_of(std::string_view text) {
     return made;
 }
 
-bool same_column(std::string_view left, std::string_view right) {
-    const auto lower = [](char c) {
-        return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-    };
-    return std::equal(left.begin(), left.end(), right.begin(), right.end(),
-                      [&](char a, char b) { return lower(a) == lower(b); });
-}
-
 /// What the database would make of it, under the names and with the promises of the template.
 templates::template_def as_named_by(const templates::template_def& wanted,
                                     templates::template_def found) {
@@ -53,7 +46,7 @@ templates::template_def as_named_by(const templates::template_def& wanted,
     found.limits = wanted.limits;
     for (auto& each : found.fields) {
         for (const auto& known : wanted.fields) {
-            if (same_column(each.column, known.column)) {
+            if (templates::same_column(each.column, known.column, wanted.store)) {
                 each.name = known.name;
                 each.sensitivity = known.sensitivity;
             }
@@ -64,19 +57,12 @@ templates::template_def as_named_by(const templates::template_def& wanted,
 
 class checker {
 public:
-    checker(std::ostream& out, std::ostream& err, const beds::config::settings& settings,
-            const check_options& asked, beds::core::deadline until)
-        : out_(out), err_(err), settings_(settings), asked_(asked), until_(until) {}
+    checker(std::ostream& out, const beds::config::settings& settings, const check_options& asked,
+            beds::core::deadline until)
+        : out_(out), settings_(settings), asked_(asked), until_(until) {}
 
     exit_code run() {
-        auto how = beds::node::load_settings_of(settings_);
-        for (const auto& [name, service] : settings_.rel_services) {
-            how.connections.emplace_back(name, templates::engine::rel);
-        }
-        for (const auto& [name, service] : settings_.rec_services) {
-            how.connections.emplace_back(name, templates::engine::rec);
-        }
-        const auto loaded = templates::load(how);
+        const auto loaded = templates::load(beds::node::load_settings_with_connections(settings_));
         for (const auto& each : loaded.problems) {
             out_ << to_string(each) << '\n';
         }
@@ -184,7 +170,6 @@ private:
     }
 
     std::ostream& out_;
-    std::ostream& err_;
     const beds::config::settings& settings_;
     const check_options& asked_;
     beds::core::deadline until_;
@@ -196,9 +181,9 @@ private:
 
 } // namespace
 
-exit_code check(std::ostream& out, std::ostream& err, const beds::config::settings& settings,
+exit_code check(std::ostream& out, const beds::config::settings& settings,
                 const check_options& asked, beds::core::deadline until) {
-    return checker{out, err, settings, asked, until}.run();
+    return checker{out, settings, asked, until}.run();
 }
 
 std::string line_diff(std::string_view before, std::string_view after) {

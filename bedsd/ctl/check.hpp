@@ -20,7 +20,7 @@ struct check_options {
 /// Compares the templates of a configuration with the live databases. Returns `refused` when one
 /// promises what its database cannot keep. Throws usage_error for a template that is not there,
 /// beds::core::error when a database cannot be reached.
-exit_code check(std::ostream& out, std::ostream& err, const beds::config::settings& settings,
+exit_code check(std::ostream& out, const beds::config::settings& settings,
                 const check_options& asked, beds::core::deadline until);
 
 /// Lines of `after` that are not in `before` with `+`, the other way round with `-`, the others

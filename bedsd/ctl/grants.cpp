@@ -161,14 +161,7 @@ exit_code print_grants(std::ostream& out, const beds::config::settings& settings
     if (!account.empty() && !is_account(account)) {
         throw usage_error("--account is written like \"'beds'@'10.0.0.%'\", not: " + account);
     }
-    auto how = beds::node::load_settings_of(settings);
-    for (const auto& [name, service] : settings.rel_services) {
-        how.connections.emplace_back(name, templates::engine::rel);
-    }
-    for (const auto& [name, service] : settings.rec_services) {
-        how.connections.emplace_back(name, templates::engine::rec);
-    }
-    const auto loaded = templates::load(how);
+    const auto loaded = templates::load(beds::node::load_settings_with_connections(settings));
     if (!loaded.problems.empty()) {
         throw beds::core::error(beds::core::errc::invalid_template,
                                 beds::node::joined(loaded.problems, "\n"));

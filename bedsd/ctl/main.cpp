@@ -35,6 +35,12 @@ format chosen_format(const bedsctl::options& options) {
     return options.output.value_or(::isatty(STDOUT_FILENO) != 0 ? format::table : format::json);
 }
 
+/// What was printed has to arrive.
+exit_code flushed(exit_code result) {
+    std::cout.flush();
+    return std::cout ? result : exit_code::unknown;
+}
+
 exit_code ask(beds::client::client& client, const bedsctl::options& options,
               beds::client::request request, beds::core::deadline until) {
     const auto reply = client.call(std::move(request), until);
@@ -55,8 +61,7 @@ exit_code ask(beds::client::client& client, const bedsctl::options& options,
     } else {
         bedsctl::print_reply(std::cout, std::cerr, reply);
     }
-    std::cout.flush();
-    return std::cout ? bedsctl::exit_code_of(reply) : exit_code::unknown;
+    return flushed(bedsctl::exit_code_of(reply));
 }
 
 exit_code show_status(const bedsctl::options& options) {
@@ -77,34 +82,30 @@ exit_code run(const bedsctl::options& options) {
     if (options.task == task::schema && options.grants) {
         const auto result = bedsctl::print_grants(
             std::cout, bedsctl::load(options.connection.config), options.account);
-        std::cout.flush();
-        return std::cout ? result : exit_code::unknown;
+        return flushed(result);
     }
     if (options.task == task::schema) {
-        std::cout << bedsctl::schema_of(options.engine) << std::flush;
-        return std::cout ? exit_code::ok : exit_code::unknown;
+        std::cout << bedsctl::schema_of(options.engine);
+        return flushed(exit_code::ok);
     }
     if (options.task == task::topology) {
         const auto result =
             bedsctl::print_topology(std::cout, std::cerr, bedsctl::load(options.connection.config),
                                     options.connection.service, options.topology);
-        std::cout.flush();
-        return std::cout ? result : exit_code::unknown;
+        return flushed(result);
     }
     if (options.task == task::check) {
         const auto result =
-            bedsctl::check(std::cout, std::cerr, bedsctl::load(options.connection.config),
-                           options.check, beds::core::deadline::after(options.timeout));
-        std::cout.flush();
-        return std::cout ? result : exit_code::unknown;
+            bedsctl::check(std::cout, bedsctl::load(options.connection.config), options.check,
+                           beds::core::deadline::after(options.timeout));
+        return flushed(result);
     }
     if (options.task == task::scaffold) {
         const auto result =
             bedsctl::scaffold(std::cout, std::cerr, bedsctl::load(options.connection.config),
                               options.connection.service, options.scaffold,
                               beds::core::deadline::after(options.timeout));
-        std::cout.flush();
-        return std::cout ? result : exit_code::unknown;
+        return flushed(result);
     }
     // Everything that can be wrong with the command line is told before anything is opened.
     beds::client::request request;

@@ -1,3 +1,5 @@
+#include "templates/text.hpp"
+
 #include <beds/adapters/survey.hpp>
 #include <beds/core/error.hpp>
 
@@ -172,13 +174,7 @@ private:
     }
 
     [[nodiscard]] bool same(std::string_view left, std::string_view right) const {
-        const auto lower = [](char c) {
-            return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-        };
-        return wanted_.store == templates::engine::rec
-                   ? left == right
-                   : std::equal(left.begin(), left.end(), right.begin(), right.end(),
-                                [&](char a, char b) { return lower(a) == lower(b); });
+        return templates::same_column(left, right, wanted_.store);
     }
 
     [[nodiscard]] const templates::field* column(const surveyed& in, std::string_view name) const {

@@ -18,6 +18,17 @@ templates::load_settings load_settings_of(const config::settings& from) {
     return how;
 }
 
+templates::load_settings load_settings_with_connections(const config::settings& from) {
+    auto how = load_settings_of(from);
+    for (const auto& [name, service] : from.rel_services) {
+        how.connections.emplace_back(name, templates::engine::rel);
+    }
+    for (const auto& [name, service] : from.rec_services) {
+        how.connections.emplace_back(name, templates::engine::rec);
+    }
+    return how;
+}
+
 std::shared_ptr<const templates::registry> templates_of(const templates::registry& all,
                                                         std::string_view role) {
     std::vector<templates::template_def> own;

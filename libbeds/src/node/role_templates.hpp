@@ -13,6 +13,9 @@ namespace beds::node {
 /// How the configuration wants templates to be loaded; `connections` is left to the caller.
 templates::load_settings load_settings_of(const config::settings& from);
 
+/// The same with the databases of the configuration as `connections`.
+templates::load_settings load_settings_with_connections(const config::settings& from);
+
 /// The templates of one role: those that name it, and those that name no service.
 std::shared_ptr<const templates::registry> templates_of(const templates::registry& all,
                                                         std::string_view role);

@@ -85,14 +85,7 @@ amqp::topology broker_topology(const config::broker_service_settings& service,
 }
 
 std::map<std::string, amqp::topology> topologies(const config::settings& settings) {
-    auto how = load_settings_of(settings);
-    for (const auto& [name, service] : settings.rel_services) {
-        how.connections.emplace_back(name, templates::engine::rel);
-    }
-    for (const auto& [name, service] : settings.rec_services) {
-        how.connections.emplace_back(name, templates::engine::rec);
-    }
-    const auto loaded = templates::load(how);
+    const auto loaded = templates::load(load_settings_with_connections(settings));
     if (!loaded.problems.empty() &&
         settings.templates.on_mismatch != config::mismatch_action::leave_out) {
         throw core::error(core::errc::invalid_template, joined(loaded.problems, "\n"));

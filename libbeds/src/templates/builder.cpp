@@ -510,22 +510,11 @@ private:
             return;
         }
         for (const field& other : made_.fields) {
-            if (same_column(other.column, made.column)) {
+            if (same_column(other.column, made.column, made_.store)) {
                 in.complain("column", "column " + quote(made.column) +
                                           " is already that of field '" + other.name + "'");
             }
         }
-    }
-
-    /// Columns of MariaDB do not differ by case.
-    [[nodiscard]] bool same_column(std::string_view left, std::string_view right) const {
-        const auto lower = [](char c) {
-            return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-        };
-        return made_.store == engine::rec
-                   ? left == right
-                   : std::equal(left.begin(), left.end(), right.begin(), right.end(),
-                                [&](char a, char b) { return lower(a) == lower(b); });
     }
 
     void finish_fields() {

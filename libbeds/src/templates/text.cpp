@@ -77,6 +77,15 @@ bool is_identifier(std::string_view text, identifier what, engine store) {
     return false;
 }
 
+bool same_column(std::string_view left, std::string_view right, engine store) {
+    const auto lower = [](char c) {
+        return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    };
+    return store == engine::rec ? left == right
+                                : std::equal(left.begin(), left.end(), right.begin(), right.end(),
+                                             [&](char a, char b) { return lower(a) == lower(b); });
+}
+
 std::string_view identifier_rule(identifier what, engine store) {
     switch (what) {
     case identifier::object:

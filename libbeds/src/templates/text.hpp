@@ -20,6 +20,9 @@ enum class identifier { object, column, procedure, collation };
 bool is_identifier(std::string_view text, identifier what, engine store);
 std::string_view identifier_rule(identifier what, engine store);
 
+/// Columns of MariaDB do not differ by case, members of MongoDB do.
+bool same_column(std::string_view left, std::string_view right, engine store);
+
 /// Words that are sent to clients as `reason`: INSUFFICIENT_FUNDS.
 bool is_reason(std::string_view text);
 
