@@ -13,9 +13,18 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import unittest.mock
 
 SUPPORT = pathlib.Path(__file__).resolve().parents[2] / "support"
 SKIPPED = sys.argv.pop() if __name__ == "__main__" else ""
+
+
+def load_tool():
+    loader = importlib.machinery.SourceFileLoader("servers", str(SUPPORT / "servers"))
+    tool = importlib.util.module_from_spec(importlib.util.spec_from_loader("servers", loader))
+    sys.dont_write_bytecode = True
+    loader.exec_module(tool)
+    return tool
 
 
 def variables(**more):
@@ -62,6 +71,21 @@ class Loopback(unittest.TestCase):
                                         "0000000000000000FFFF00000100007F"))
 
 
+class Ports(unittest.TestCase):
+    def test_what_one_folder_claims_no_other_gets(self):
+        with tempfile.TemporaryDirectory() as folder, unittest.mock.patch.object(tempfile, "tempdir", folder):
+            servers = load_tool()
+            servers.PORTS = (31000, 31060)
+            first, second = (pathlib.Path(folder, name) for name in ("first", "second"))
+            first.mkdir()
+            second.mkdir()
+            claimed = servers.free_ports(15, first)
+            self.assertEqual(len(set(claimed)), 15)
+            self.assertFalse(set(claimed) & set(servers.free_ports(15, second)))
+            first.rmdir()  # its ports are free again
+            self.assertEqual(len(servers.free_ports(15, second)), 15)
+
+
 class WhichMongodb(unittest.TestCase):
     def setUp(self):
         made = tempfile.TemporaryDirectory(prefix="beds-servers-")
@@ -77,10 +101,7 @@ class WhichMongodb(unittest.TestCase):
         self.assertFalse((self.dir / "mongodb").exists())
 
     def test_without_any_it_is_a_skip_or_a_failure(self):
-        loader = importlib.machinery.SourceFileLoader("servers", str(SUPPORT / "servers"))
-        tool = importlib.util.module_from_spec(importlib.util.spec_from_loader("servers", loader))
-        sys.dont_write_bytecode = True
-        loader.exec_module(tool)
+        tool = load_tool()
         tool.SYSTEM_PATH = str(self.dir)  # no mongod, no java
         said = []
         tool.say = said.append
