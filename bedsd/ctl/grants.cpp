@@ -137,10 +137,11 @@ std::vector<grant> grants_of(const templates::registry& of, const std::string& c
         made.push_back({"EXECUTE", "PROCEDURE " + in_database("beds_kill", database),
                         "late procedures of others end by it"});
     }
-    if (writing_procedures) {
-        made.push_back({"SELECT", "`mysql`.`proc`",
-                        "to see that procedures do not commit; without it they run alone and are "
-                        "at_least_once. MySQL: SHOW_ROUTINE ON *.*"});
+    if (!procedures.empty()) {
+        made.push_back(
+            {"SELECT", "`mysql`.`proc`",
+             "to see that procedures do not commit, and that reads do not write; without "
+             "it they run alone and are at_least_once. MySQL: SHOW_ROUTINE ON *.*"});
     }
     return made;
 }

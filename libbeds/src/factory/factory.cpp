@@ -310,8 +310,8 @@ struct factory::impl {
         into.loose_key = info.loose_key;
         into.mode = from.request.mode;
         into.int64_as_string = from.request.int64_as_string;
+        into.alone = runs_alone(into);
         if (into.writes) {
-            into.alone = adapter->runs_alone(*target, op.op, called);
             into.identity.principal = from.request.principal;
             into.identity.id = operation_id(from.request, op, index, *memory);
             into.identity.content = content_of(op);
@@ -356,6 +356,11 @@ struct factory::impl {
                                 join(*memory, {"template '", target.name, "' has no call '", shown,
                                                "'", core::did_you_mean(shown, names)}),
                                 "name");
+    }
+
+    [[nodiscard]] bool runs_alone(const planned& op) const {
+        return (op.writes || op.bound.call != nullptr) &&
+               adapter->runs_alone(*op.bound.target, op.bound.op, op.bound.call);
     }
 
     core::deadline deadline_of(const core::request& request, const core::operation& op,
@@ -535,8 +540,7 @@ struct factory::impl {
             }
             alone = false;
             for (auto* op : own) {
-                op->alone = op->writes &&
-                            adapter->runs_alone(*op->bound.target, op->bound.op, op->bound.call);
+                op->alone = runs_alone(*op);
                 alone = alone || op->alone;
             }
         }
@@ -556,7 +560,8 @@ struct factory::impl {
             } else {
                 answer(i, outcome::failure(code::unsupported,
                                            "the envelope holds an operation that commits by "
-                                           "itself and cannot be part of 'atomic'"));
+                                           "itself, or may do so, and cannot be part of "
+                                           "'atomic'"));
             }
         }
         // All of it is answered now.
@@ -1146,7 +1151,7 @@ struct factory::impl {
             } else if (step == step_result::done && kind == work_kind::write && can.inbox) {
                 step = seal_open(alone, how);
                 at_seal = true;
-            } else if (step == step_result::done && alone) {
+            } else if (step == step_result::done && alone && kind == work_kind::write) {
                 for (const auto* op : open) {
                     results[op->bound.index].at_least_once = true;
                 }
@@ -1272,7 +1277,8 @@ struct factory::impl {
             return;
         }
         open.assign(1, &op);
-        run_transaction(work_kind::write, can.inbox ? lookup::all : lookup::none, true, first_wait);
+        run_transaction(op.writes ? work_kind::write : work_kind::read,
+                        op.writes && can.inbox ? lookup::all : lookup::none, true, first_wait);
         if (!results[op.bound.index].ok() && op.mode == core::envelope_mode::sequence) {
             stopped[op.message] = 1;
         }

@@ -143,7 +143,7 @@ private:
 
 void plan(std::span<planned* const> operations, core::arena& memory) {
     const bool any_writes = std::any_of(operations.begin(), operations.end(),
-                                        [](const planned* op) { return op->writes; });
+                                        [](const planned* op) { return op->writes || op->alone; });
     for (auto* op : operations) {
         op->shape = mix(shape_of(op->bound), op->int64_as_string ? 1U : 0U);
     }

@@ -1,11 +1,5 @@
-#include "integration/mariadb/world.hpp"
-#include "support/catch.hpp"
+#include "integration/mariadb/batches.hpp"
 
-#include <beds/factory/factory.hpp>
-#include <beds/wire/reply.hpp>
-#include <beds/wire/request.hpp>
-
-#include <deque>
 #include <thread>
 
 using namespace beds;
@@ -59,28 +53,12 @@ std::string call(const std::string& name, int id) {
            std::to_string(id) + "}}";
 }
 
-struct asked {
-    std::vector<std::string> operations;
-    std::chrono::milliseconds deadline = 8s;
-    std::string mode = "each";
-};
-
-/// A table of 100 rows, and a factory over it as brokers have one; every call is one batch.
-struct shop {
+/// A table of 100 rows, and a factory over it.
+struct shop : batches {
     explicit shop(world& of, factory::settings given = {})
-        : here(of),
-          work(registry_of(), {adapter_of(of)}, "rel",
-               {.name = "locks", .supervisor = &supervisor, .log = of.log_sink()}, given) {
-        REQUIRE(work.ensure_session(core::deadline::after(5s)));
-    }
+        : batches(with_rows(of), rows_template, given) {}
 
-    static std::shared_ptr<const templates::registry> registry_of() {
-        auto parsed = templates::parse(rows_template);
-        INFO((parsed.problems.empty() ? "" : parsed.problems.front().message));
-        REQUIRE(parsed.parsed);
-        return std::make_shared<const templates::registry>(std::vector{*parsed.parsed});
-    }
-    static std::shared_ptr<adapters::adapter> adapter_of(world& of) {
+    static world& with_rows(world& of) {
         of.sql("CREATE TABLE IF NOT EXISTS things (id BIGINT PRIMARY KEY, value BIGINT NOT NULL) "
                "ENGINE=InnoDB;"
                "INSERT IGNORE INTO things SELECT seq, 0 FROM seq_1_to_100;\n"
@@ -95,61 +73,12 @@ struct shop {
                "CREATE OR REPLACE PROCEDURE sp_handled(OUT seconds BIGINT) BEGIN "
                "DECLARE CONTINUE HANDLER FOR 1205 SET seconds = -1;"
                "SET seconds = @@innodb_lock_wait_timeout; END//\nDELIMITER ;\n");
-        return of.shared_adapter();
+        return of;
     }
 
-    std::vector<std::span<const core::outcome>> operator()(std::vector<asked> given) {
-        memory.reset();
-        bodies.clear();
-        messages.clear();
-        const auto now = core::machine_clock().system_now();
-        for (const auto& one : given) {
-            std::string text;
-            for (const auto& each : one.operations) {
-                text += (text.empty() ? "" : ",") + each;
-            }
-            bodies.push_back(R"({"v":1,"mode":")" + one.mode + R"(","ops":[)" + text + "]}");
-        }
-        for (std::size_t i = 0; i < bodies.size(); ++i) {
-            auto& made = messages.emplace_back();
-            REQUIRE_FALSE(decoder.decode(bodies[i], memory, made.request));
-            made.request.principal = "tester";
-            ids.push_back("message-" + std::to_string(sent++));
-            made.request.message_id = ids.back();
-            made.request.deadline = now + given[i].deadline;
-        }
-        writer.start(factory::factory::count(messages));
-        const auto began = core::machine_clock().steady_now();
-        work.run(messages, writer, memory, counters);
-        took = core::machine_clock().steady_now() - began;
-        std::vector<std::span<const core::outcome>> made;
-        for (const auto& one : messages) {
-            made.emplace_back(one.results);
-        }
-        return made;
-    }
-    /// The reply to message i of the last batch.
-    std::string reply(std::size_t i) {
-        std::string made;
-        writer.append_reply(made, "", true, messages[i].first, messages[i].results);
-        return made;
-    }
     std::string values(const std::string& where) const {
         return here.sql("SELECT GROUP_CONCAT(value ORDER BY id) FROM things WHERE " + where);
     }
-
-    world& here;
-    core::supervisor supervisor;
-    factory::factory work;
-    wire::request_decoder decoder;
-    wire::reply_writer writer;
-    core::arena memory;
-    observe::live_counters counters;
-    std::vector<std::string> bodies;
-    std::deque<std::string> ids;
-    std::vector<factory::message> messages;
-    int sent = 0;
-    core::steady_time::duration took{};
 };
 
 /// Until another session of this database sleeps, holding what it holds.

@@ -174,8 +174,9 @@ public:
     check(const templates::template_def& target) const = 0;
 
     /// Does this procedure commit by itself, or can its text not be read? Then it runs alone, after
-    /// the rest of its batch is committed, and is `at_least_once`. Known after a session connected
-    /// and `inspect` ran; before that the careful answer is true.
+    /// the rest of its batch is committed, and is `at_least_once`. Of a call that its template says
+    /// only reads: may it write all the same? Then it runs alone, and only once. Known after a
+    /// session connected and `inspect` ran; before that the careful answer is true.
     [[nodiscard]] virtual bool runs_alone(const templates::template_def& target, core::verb op,
                                           const templates::call* called) const = 0;
 

@@ -88,6 +88,9 @@ public:
             return false;
         }
         const auto known = shared_->known.find_procedure(*procedure);
+        if (called != nullptr && called->op_class == core::op_class::read) {
+            return known == nullptr || known->writes == writing::perhaps;
+        }
         return known == nullptr || known->runs_alone;
     }
 

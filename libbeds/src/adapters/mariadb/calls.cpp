@@ -60,9 +60,24 @@ ran mariadb_session::within_savepoint(const bound_operation& op, const std::stri
     if (const auto went = learn(procedure, found); went != ran::fine) {
         return went;
     }
-    const auto shape = procedures_[procedure]; // keeps it while the body runs
-    const bool alone = shape->runs_alone;
+    auto shape = procedures_[procedure]; // keeps it while the body runs
+    if (shape->contradicts(op)) {        // the DBA may have changed it meanwhile
+        auto now = load_procedure(connection_, procedure);
+        if (!now && failed(connection_.error()) == ran::ended) {
+            return ran::ended;
+        }
+        if (now && now->text != shape->text) {
+            shape = std::make_shared<const procedure_shape>(std::move(*now));
+            catalog_->put_procedure(procedure, shape);
+            catalog_->changed();
+        }
+        if (refused_by_class(op, *shape)) {
+            return ran::fine;
+        }
+    }
     const bool guarded = kind_ == work_kind::write;
+    // Nothing undoes what is written outside of a transaction.
+    const bool alone = guarded ? shape->runs_alone : shape->may_write(op);
     if (guarded) {
         changed_ = true;
         if (const auto went = wait_as_for(*shape); went != ran::fine) {
@@ -76,7 +91,7 @@ ran mariadb_session::within_savepoint(const bound_operation& op, const std::stri
         }
     }
     in_call_ = true;
-    calls_alone_ = guarded && alone;
+    calls_alone_ = alone;
     if (calls_alone_) {
         called_ = op.index;
     }
@@ -95,6 +110,10 @@ ran mariadb_session::within_savepoint(const bound_operation& op, const std::stri
     }
     if (!guarded) {
         settings_known_ = settings_known_ && worked; // a refusal does not say what they are
+        if (alone && once_ && !worked) {             // it was sent
+            result(op).effect = core::effect::unknown;
+            result(op).at_least_once = true;
+        }
         return ran::fine;
     }
     // The savepoint is gone when the transaction ended inside of the procedure: by a COMMIT, or by
@@ -601,7 +620,7 @@ std::uint64_t number_of(const statement& from, std::size_t cell) {
 
 /// Can calls of this operation's procedure stand in a compound statement?
 bool fits_a_block(const bound_operation& op, const procedure_shape& shape) {
-    if (!shape.known || shape.runs_alone ||
+    if (!shape.known || shape.runs_alone || shape.may_write(op) ||
         std::any_of(shape.parameters.begin(), shape.parameters.end(),
                     [](const auto& each) { return each.out && each.type.empty(); })) {
         return false;

@@ -4,6 +4,7 @@
 #include "adapters/mariadb/routine_scan.hpp"
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 namespace beds::adapters::mariadb {
@@ -104,56 +105,145 @@ bool find_unsafe(connection& from, const qualified_name& name, std::set<std::str
     return true;
 }
 
-/// The text of one routine; nothing: not there or not to be read.
-bool load_definition(connection& from, const qualified_name& name,
-                     std::optional<std::string>& definition) {
-    constexpr std::string_view routine =
-        "/* beds schema.routine */ SELECT routine_definition FROM information_schema.routines "
-        "WHERE routine_schema = COALESCE(?, DATABASE()) AND routine_name = ? "
-        "AND routine_type = 'PROCEDURE'";
-    return ask(from, routine, name, [&](std::span<const raw_cell> cells) {
-        if (cells[0].data != nullptr) {
-            definition = text_of(cells[0]);
-        }
-    });
-}
+/// Looks into a procedure and all that it calls.
+class routine_walk {
+public:
+    explicit routine_walk(connection& from) : from_(from) {}
 
-/// Looks into the procedure and all that it calls, until one is found that may commit.
-bool may_commit(connection& from, const qualified_name& name, std::set<std::string>& seen,
-                bool& answer, bool& handles, core::content_hash& text) {
-    constexpr std::size_t most_procedures = 64;
-    if (!seen.insert(name.schema + '.' + lower(name.name)).second) {
-        return true;
-    }
-    std::optional<std::string> definition;
-    if (!load_definition(from, name, definition)) {
-        return false;
-    }
-    if (!definition || seen.size() > most_procedures) {
-        answer = true;
-        return true;
-    }
-    text = core::combine(text, core::hash(*definition));
-    const routine_findings found = scan_routine(*definition);
-    handles = handles || found.handles;
-    if (found.may_commit) {
-        answer = true;
-        return true;
-    }
-    for (const auto& called : found.calls) {
-        qualified_name next = split(called);
-        if (next.schema.empty()) {
-            next.schema = name.schema; // a procedure calls within its own schema
+    /// False: the connection's `error()` says why.
+    bool look(const qualified_name& name) { return look_into(name, "PROCEDURE"); }
+
+    void tell(procedure_shape& to) const {
+        to.runs_alone = commits_;
+        to.handles = handles_ || commits_;
+        to.text = text_;
+        to.writes = unseen_ ? writing::perhaps : writing::none;
+        for (const auto& each : writes_) {
+            const auto kept = [this](const std::string& table) {
+                return !temporary_.contains(table);
+            };
+            const auto count = std::count_if(each.tables.begin(), each.tables.end(), kept);
+            if (each.tables.empty() || count == static_cast<std::ptrdiff_t>(each.tables.size())) {
+                to.writes = writing::certain;
+                to.writes_by = each.shown;
+                return;
+            }
+            if (count != 0) {
+                to.writes = writing::perhaps;
+            }
         }
-        if (!may_commit(from, next, seen, answer, handles, text)) {
-            return false;
-        }
-        if (answer) {
+    }
+
+private:
+    struct change {
+        std::vector<std::string> tables; ///< `schema.name` in lower case
+        std::string shown;
+    };
+
+    bool look_into(const qualified_name& name, std::string_view type) {
+        constexpr std::size_t most_routines = 64;
+        if (!seen_.insert(std::string{type} + ' ' + lower(name.schema + '.' + name.name)).second) {
             return true;
         }
+        std::optional<std::string> definition;
+        std::string schema;
+        bool promised = false;
+        const std::string text =
+            "/* beds schema.routine */ SELECT routine_definition, routine_schema, sql_data_access "
+            "FROM information_schema.routines WHERE routine_schema = COALESCE(?, DATABASE()) AND "
+            "routine_name = ? AND routine_type = '" +
+            std::string{type} + '\'';
+        if (!ask(from_, text, name, [&](std::span<const raw_cell> cells) {
+                if (cells[0].data != nullptr) { // NULL: not to be read
+                    definition = text_of(cells[0]);
+                }
+                schema = text_of(cells[1]);
+                const auto access = text_of(cells[2]);
+                promised = access == "READS SQL DATA" || access == "NO SQL";
+            })) {
+            return false;
+        }
+        if (!definition || seen_.size() > most_routines) {
+            commits_ = commits_ || type == "PROCEDURE";
+            unseen_ = unseen_ || !promised;
+            return true;
+        }
+        text_ = core::combine(text_, core::hash(*definition));
+        const routine_findings found = scan_routine(*definition);
+        handles_ = handles_ || found.handles;
+        commits_ = commits_ || (found.may_commit && type == "PROCEDURE");
+        unseen_ = unseen_ || (found.made_at_run_time && !promised);
+        take_writes(found, schema, name.name);
+        for (const auto& called : found.calls) {
+            if (!look_into(within(called, schema), "PROCEDURE")) {
+                return false;
+            }
+        }
+        for (const auto& called : found.functions) {
+            auto next = within(called, schema);
+            const std::set<std::string>* stored = nullptr;
+            if (!functions_of(next.schema, stored)) {
+                return false;
+            }
+            if (stored->contains(lower(next.name)) && !look_into(next, "FUNCTION")) {
+                return false;
+            }
+        }
+        return true;
     }
-    return true;
-}
+
+    /// A routine names what it uses within its own schema.
+    static qualified_name within(const std::string& name, const std::string& schema) {
+        qualified_name made = split(name);
+        if (made.schema.empty()) {
+            made.schema = schema;
+        }
+        return made;
+    }
+
+    void take_writes(const routine_findings& found, const std::string& schema,
+                     const std::string& routine) {
+        const auto full = [&](const std::string& table) {
+            const auto name = within(table, schema);
+            return lower(name.schema + '.' + name.name);
+        };
+        for (const auto& each : found.temporary) {
+            temporary_.insert(full(each));
+        }
+        for (const auto& each : found.writes) {
+            change made;
+            made.shown = each.statement;
+            for (const auto& table : each.tables) {
+                made.shown += (made.tables.empty() ? " " : ", ") + table;
+                made.tables.push_back(full(table));
+            }
+            made.shown += seen_.size() > 1 ? " in " + routine : std::string{};
+            writes_.push_back(std::move(made));
+        }
+    }
+
+    bool functions_of(const std::string& schema, const std::set<std::string>*& to) {
+        const auto [at, added] = functions_.try_emplace(schema);
+        to = &at->second;
+        constexpr std::string_view text =
+            "/* beds schema.functions */ SELECT routine_name FROM information_schema.routines "
+            "WHERE routine_schema = ? AND routine_type = ?";
+        return !added ||
+               ask(from_, text, {schema, "FUNCTION"}, [&](std::span<const raw_cell> cells) {
+                   at->second.insert(lower(text_of(cells[0])));
+               });
+    }
+
+    connection& from_;
+    std::set<std::string> seen_;
+    bool commits_ = false;
+    bool handles_ = false;
+    bool unseen_ = false;
+    core::content_hash text_;
+    std::vector<change> writes_;
+    std::set<std::string> temporary_;
+    std::map<std::string, std::set<std::string>> functions_; ///< by schema
+};
 
 } // namespace
 
@@ -230,14 +320,11 @@ std::optional<procedure_shape> load_procedure(connection& from, std::string_view
             {text_of(cells[0]), std::move(type), mode != "OUT", mode != "IN"});
         made.known = true;
     });
-    bool commits = false;
-    bool handles = false;
-    std::set<std::string> seen;
-    if (!read || !may_commit(from, about, seen, commits, handles, made.text)) {
+    routine_walk routines{from};
+    if (!read || !routines.look(about)) {
         return std::nullopt;
     }
-    made.runs_alone = commits;
-    made.handles = handles || commits;
+    routines.tell(made);
     return made;
 }
 

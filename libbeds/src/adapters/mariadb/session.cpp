@@ -90,6 +90,25 @@ bool mariadb_session::refused_by_engine(const bound_operation& op, const templat
     return true;
 }
 
+bool mariadb_session::refused_by_class(const bound_operation& op, const procedure_shape& shape) {
+    if (!shape.contradicts(op)) {
+        return false;
+    }
+    result(op) = outcome::failure(
+        code::unsupported, "this call is declared as a read, and its procedure writes: not called");
+    return true;
+}
+
+void mariadb_session::tell_class(const templates::template_def& target,
+                                 const templates::call& called,
+                                 const procedure_shape& shape) const {
+    log(observe::level::error, "BEDS_MARIADB_CLASS",
+        "template '" + target.name + "', call '" + called.name + "': procedure '" +
+            called.procedure + "' writes (" + shape.writes_by +
+            ") and the template says class = \"read\": it is not called until that is \"write\", "
+            "or the procedure only reads");
+}
+
 void mariadb_session::make_tables(core::deadline until) {
     connection::guard watching;
     connection_.arm(until.earlier(core::deadline::after(10s)), watching);
@@ -411,8 +430,14 @@ void mariadb_session::inspect(std::span<const templates::template_def* const> ta
             return;
         }
         for (const auto& called : target->calls) {
+            const auto before = catalog_->find_procedure(called.procedure);
             if (!learn_procedure(called.procedure)) {
                 return;
+            }
+            const auto now = catalog_->find_procedure(called.procedure);
+            if (called.op_class == core::op_class::read && now && now->writes == writing::certain &&
+                (!before || before->writes_by != now->writes_by)) {
+                tell_class(*target, called, *now);
             }
         }
     }

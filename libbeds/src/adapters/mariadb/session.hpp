@@ -56,6 +56,12 @@ private:
     void tell_unsafe(std::string_view who, const std::string& table, std::string_view what) const;
     /// Nothing is written where it could not be undone. True: the operation is answered.
     bool refused_by_engine(const bound_operation& op, const template_shape& shape);
+    /// A call that its template calls a read, and that writes, is not made: its effect could not be
+    /// told. True: the operation is answered.
+    bool refused_by_class(const bound_operation& op, const procedure_shape& shape);
+    /// Tells the DBA of a call of class read that writes.
+    void tell_class(const templates::template_def& target, const templates::call& called,
+                    const procedure_shape& shape) const;
 
     // session.cpp: statements and their failures
     ran execute(statement*& made);
@@ -286,7 +292,7 @@ private:
     operation_list current_;               ///< operations of the group under way
     std::vector<core::op_index> nameless_; ///< operations that the inbox cannot hold
     bool in_call_ = false;                 ///< a procedure runs, which has its own savepoint
-    bool calls_alone_ = false;             ///< the procedure that runs commits by itself
+    bool calls_alone_ = false;             ///< what the procedure that runs does cannot be undone
     core::op_index called_ = 0;            ///< who called the last procedure of that kind
     /// Something of the unit was committed by a procedure, or may have been: nothing of it may run
     /// again.

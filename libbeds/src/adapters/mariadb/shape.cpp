@@ -4,6 +4,15 @@
 
 namespace beds::adapters::mariadb {
 
+bool procedure_shape::may_write(const bound_operation& op) const {
+    return writes != writing::none && op.op == core::verb::call &&
+           op.call->op_class == core::op_class::read;
+}
+
+bool procedure_shape::contradicts(const bound_operation& op) const {
+    return writes == writing::certain && may_write(op);
+}
+
 bool template_shape::describes(const templates::template_def& target) const {
     return name == target.name && object == target.object && read_object == target.read_object() &&
            std::equal(columns.begin(), columns.end(), target.fields.begin(), target.fields.end(),

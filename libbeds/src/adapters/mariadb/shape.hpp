@@ -1,5 +1,6 @@
 #pragma once
 
+#include <beds/adapters/bound.hpp>
 #include <beds/core/data.hpp>
 #include <beds/templates/template_def.hpp>
 
@@ -45,12 +46,26 @@ struct procedure_parameter {
     bool out = false;
 };
 
+/// Does a procedure change what outlives it?
+enum class writing : std::uint8_t {
+    none,
+    perhaps, ///< its text cannot be read or does not show it, and its author promises nothing
+    certain,
+};
+
 struct procedure_shape {
     bool known = false;     ///< parameters could be read
     bool runs_alone = true; ///< commits by itself, or may do so
     bool handles = true;    ///< has handlers for errors, or may have
+    writing writes = writing::perhaps;
+    std::string writes_by; ///< the statement, for people: `UPDATE accounts`
     std::vector<procedure_parameter> parameters;
     core::content_hash text; ///< over its definition and those of the procedures it calls
+
+    /// Of a call that its template says only reads: may it write all the same?
+    [[nodiscard]] bool may_write(const bound_operation& op) const;
+    /// And is that certain?
+    [[nodiscard]] bool contradicts(const bound_operation& op) const;
 };
 
 /// All that the adapter learned of one template's objects.
