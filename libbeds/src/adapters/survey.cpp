@@ -427,7 +427,18 @@ std::vector<difference> compare(const templates::call& wanted, const surveyed_pr
                              ", procedure '" + wanted.procedure + "' has " +
                              std::to_string(gives)});
     }
-    if (there->commits && wanted.op_class != core::op_class::read) {
+    const bool reads = wanted.op_class == core::op_class::read;
+    if (reads && !there->writes.empty()) {
+        found.push_back({severity::error, key + ".class",
+                         "procedure '" + wanted.procedure + "' writes (" + there->writes +
+                             "): its calls are refused; say class = \"write\""});
+    } else if (reads && there->may_write) {
+        found.push_back({severity::warning, key + ".class",
+                         "nothing shows that procedure '" + wanted.procedure +
+                             "' only reads: it runs alone, and its failures are unknown; let BEDS "
+                             "see its text, or declare it READS SQL DATA"});
+    }
+    if (there->commits && !reads) {
         found.push_back({severity::warning, key + ".procedure",
                          "procedure '" + wanted.procedure +
                              "' commits by itself, or its text cannot be read: it runs alone and "

@@ -240,3 +240,30 @@ args = [["id", "int64"]]
     CHECK(mixed[2][0].ok());
     CHECK(here.sql("SELECT balance FROM accounts WHERE id IN (4, 7)") == "102.00\n101.00\n");
 }
+
+TEST_CASE("what bedsctl check says of calls of class read and their procedures", "[mariadb]") {
+    world here;
+    make_accounts(here, 10);
+    here.sql(std::string{procedures});
+    const auto target = reading({"looks", "calls_writer", "at_run_time", "promised"});
+    const auto session = here.session();
+    const auto said = [&](std::string_view name) {
+        const auto there =
+            here.adapter().survey_procedure(*session, name, core::deadline::after(5s));
+        REQUIRE(there);
+        std::string made;
+        for (const auto& each : adapters::compare(*target.find_call(name), &*there)) {
+            made += each.how == adapters::difference::severity::error ? "error: " : "warning: ";
+            made += each.key + ": " + each.text + '\n';
+        }
+        return made;
+    };
+    CHECK(said("looks").empty());
+    CHECK(said("promised").empty());
+    CHECK(said("calls_writer") ==
+          "error: calls.calls_writer.class: procedure 'calls_writer' writes (UPDATE accounts in "
+          "writes): its calls are refused; say class = \"write\"\n");
+    CHECK(said("at_run_time")
+              .starts_with("warning: calls.at_run_time.class: nothing shows that procedure "
+                           "'at_run_time' only reads"));
+}

@@ -34,6 +34,8 @@ struct surveyed_procedure {
     };
     std::vector<parameter> parameters; ///< in order
     bool commits = false;              ///< by itself, or its text cannot be read
+    bool may_write = false;            ///< its text does not show that it only reads
+    std::string writes;                ///< a statement of it that does; empty: none is seen
 };
 
 /// Where a template and the live database differ.

@@ -526,6 +526,8 @@ std::optional<surveyed_procedure> survey_procedure(connection& from, std::string
     }
     surveyed_procedure made;
     made.commits = shape->runs_alone;
+    made.may_write = shape->writes != writing::none;
+    made.writes = shape->writes_by;
     for (const auto& each : shape->parameters) {
         made.parameters.push_back({each.name, each.in, each.out});
     }
