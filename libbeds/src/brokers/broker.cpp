@@ -301,6 +301,7 @@ struct broker::impl {
         std::string text;
         if (connected) {
             backend_arrival.note();
+            text = work->write_trouble();
         } else {
             text = work->last_error().empty() ? backend_unseen : work->last_error();
         }

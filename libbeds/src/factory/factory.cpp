@@ -140,6 +140,7 @@ struct factory::impl {
                               "no adapter serves the connection '" + connection + "'");
         }
         can = adapter->can();
+        context.writes = given.highest_class != core::op_class::read;
         for (const auto& target : registry->all()) {
             if (target.connection == connection) {
                 served.push_back(&target);
@@ -1235,6 +1236,10 @@ struct factory::impl {
             case step_result::full:
                 fail_open(code::backend_storage_full, "the database is out of space");
                 return;
+            case step_result::no_inbox:
+                refuse_writes();
+                kind = work_kind::read;
+                break;
             case step_result::broken:
                 if (expire(clock.steady_now()) == 0 && ++breaks > 2) {
                     note_failure("the connection breaks whenever this batch runs");
@@ -1245,6 +1250,18 @@ struct factory::impl {
                 break;
             }
         }
+    }
+
+    /// Nothing can be written; reads of the unit go on.
+    void refuse_writes() {
+        const auto& why = session->trouble();
+        for (const auto* op : open) {
+            if (op->writes && stages[op->bound.index] == stage::open) {
+                give_up(*op, outcome::failure(why.code, why.detail));
+                stop_message(*op, open);
+            }
+        }
+        drop_answered();
     }
 
     void collect_ids(work_kind kind) {
@@ -1417,6 +1434,11 @@ bool factory::connected() const {
 
 std::uint64_t factory::connects() const {
     return impl_->given.connects_before + impl_->connects;
+}
+
+const std::string& factory::write_trouble() const {
+    static const std::string none;
+    return connected() && impl_->context.writes ? impl_->session->trouble().text : none;
 }
 
 const std::string& factory::last_error() const {

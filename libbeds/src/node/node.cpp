@@ -446,9 +446,11 @@ struct node::impl {
                         rabbitmq.ready = false;
                         rabbitmq.trouble = std::move(trouble);
                     }
-                    if (counted && !counters.backend_connected) {
+                    // And this one may read, and yet nothing can be written.
+                    if (auto trouble = one->backend_trouble();
+                        counted && (!counters.backend_connected || !trouble.empty())) {
                         database.ready = false;
-                        database.trouble = one->backend_trouble();
+                        database.trouble = std::move(trouble);
                     }
                     if (counters.since_turn > longest_turn(one->settings(), *role.own)) {
                         made.live = false;

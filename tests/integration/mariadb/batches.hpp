@@ -50,6 +50,7 @@ struct batches {
             made.request.principal = "tester";
             ids.push_back("message-" + std::to_string(sent++));
             made.request.message_id = ids.back();
+            made.request.redelivered = redelivered;
             made.request.deadline = now + given[i].deadline;
         }
         writer.start(factory::factory::count(messages));
@@ -79,6 +80,7 @@ struct batches {
     std::deque<std::string> ids;
     std::vector<factory::message> messages;
     int sent = 0;
+    bool redelivered = false; ///< what is sent next
     core::steady_time::duration took{};
 };
 

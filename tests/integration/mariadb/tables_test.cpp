@@ -1,5 +1,4 @@
-#include "integration/mariadb/world.hpp"
-#include "support/catch.hpp"
+#include "integration/mariadb/batches.hpp"
 
 using namespace beds;
 using namespace beds::test;
@@ -52,7 +51,8 @@ TEST_CASE("a missing inbox is made when that is configured, and told otherwise",
     CHECK_FALSE(settings.create_tables); // nobody makes tables unasked
     SECTION("off") {
         auto session = here.session();
-        CHECK(write(*session, work, {.ids = {"a"}}).step == step_result::broken);
+        CHECK(session->trouble().code == core::code::backend_unavailable);
+        CHECK(write(*session, work, {.ids = {"a"}}).step == step_result::no_inbox);
         CHECK(here.log().has("bedsctl schema | mariadb " + here.database()));
         CHECK(here.sql("SHOW TABLES LIKE 'beds_inbox'").empty());
         CHECK(here.sql("SELECT balance FROM accounts WHERE id = 1") == "100.00\n");
@@ -169,10 +169,8 @@ TEST_CASE("an inbox that could not be rolled back: nothing is written", "[mariad
     CHECK(
         here.log().has("BEDS_MARIADB_ENGINE the inbox: " + here.database() + ".beds_inbox (Aria)"));
     auto got = write(*session, work, {.ids = {"a", "b"}});
-    for (const auto& each : got.outcomes) {
-        CHECK(each.code == core::code::backend_unavailable);
-        CHECK(each.effect == core::effect::none);
-    }
+    CHECK(got.step == step_result::no_inbox);
+    CHECK(session->trouble().code == core::code::backend_unavailable);
     CHECK(here.sql("SELECT SUM(balance) FROM accounts; SELECT COUNT(*) FROM beds_inbox") ==
           "1000.00\n0\n");
     operations fetch;
@@ -183,4 +181,105 @@ TEST_CASE("an inbox that could not be rolled back: nothing is written", "[mariad
     CHECK(got[0].effect == core::effect::applied);
     CHECK(here.sql("SELECT SUM(balance) FROM accounts; SELECT COUNT(*) FROM beds_inbox") ==
           "1002.00\n2\n");
+}
+
+TEST_CASE("without a usable inbox callers hear the cause, nothing is written, and reads are served",
+          "[mariadb]") {
+    world here;
+    make_accounts(here, 10);
+    const auto inbox = here.sql("SHOW CREATE TABLE beds_inbox");
+    const auto user = unique_name("beds_u");
+    const auto name = user + "@'%'";
+    const auto root = [&](const std::string& text) { here.control().mariadb_root(text); };
+    root("CREATE USER " + name + " IDENTIFIED BY 'secret'; GRANT SELECT, UPDATE ON " +
+         here.database() + ".accounts TO " + name + "; GRANT SELECT, INSERT, DELETE ON " +
+         here.database() + ".beds_inbox TO " + name);
+    auto settings = here.settings();
+    settings.user = user;
+    settings.pass = core::secret{"secret"};
+    here.make_adapter(settings);
+
+    struct trouble {
+        const char* what;
+        std::string made;
+        std::string mended;
+        core::code code;
+        const char* detail;
+    };
+    const auto on = " ON " + here.database() + ".beds_inbox ";
+    const trouble troubles[] = {
+        {"no SELECT", "REVOKE SELECT" + on + "FROM " + name, "GRANT SELECT" + on + "TO " + name,
+         core::code::backend_permission_denied, "does not allow BEDS to use beds_inbox"},
+        {"no INSERT", "REVOKE INSERT" + on + "FROM " + name, "GRANT INSERT" + on + "TO " + name,
+         core::code::backend_permission_denied, "does not allow BEDS to use beds_inbox"},
+        {"missing", "RENAME TABLE beds_inbox TO away", "RENAME TABLE away TO beds_inbox",
+         core::code::backend_unavailable, "has no table beds_inbox"},
+        {"without a column", "ALTER TABLE beds_inbox CHANGE reply rep MEDIUMBLOB NOT NULL",
+         "ALTER TABLE beds_inbox CHANGE rep reply MEDIUMBLOB NOT NULL",
+         core::code::backend_unavailable, "is not as BEDS needs it"},
+        {"too small",
+         "DELETE FROM beds_inbox; ALTER TABLE beds_inbox MODIFY reply BINARY(2) NOT NULL",
+         "ALTER TABLE beds_inbox MODIFY reply MEDIUMBLOB NOT NULL", core::code::backend_unavailable,
+         "is not as BEDS needs it"}};
+    const auto& each = troubles[GENERATE(0, 1, 2, 3, 4)];
+    // Without SELECT new writes are done until something has to be looked up.
+    const bool from_the_start = GENERATE(false, true) || std::string_view{each.what} == "no SELECT";
+    CAPTURE(each.what, from_the_start);
+    if (from_the_start) {
+        here.sql(each.made);
+    }
+    batches run{here, R"toml(
+[template]
+name = "accounts"
+store = "rel"
+object = "accounts"
+key = ["id"]
+[fields]
+id      = { type = "int64", required = true }
+balance = { type = "decimal(18,2)", default = "0" }
+)toml"};
+    const bool seen_at_once = std::string_view{each.what} != "too small";
+    CHECK(run.work.write_trouble().empty() == !(from_the_start && seen_at_once));
+    const std::string add =
+        R"({"template":"accounts","op":"update","key":1,"inc":{"balance":"1"}})";
+    const std::string fetch = R"({"template":"accounts","op":"fetch","key":9})";
+    if (!from_the_start) {
+        REQUIRE(run({{{add}}})[0][0].effect == core::effect::applied);
+        here.sql(each.made);
+    }
+    for (int i = 0; i < 3; ++i) {
+        const auto got = run({{{add}}, {{fetch}}, {{add, fetch}, 8s, "sequence"}, {{add, add}}});
+        for (const auto& refused : {got[0][0], got[2][0], got[3][0], got[3][1]}) {
+            CHECK(refused.code == each.code);
+            CHECK(refused.effect == core::effect::none);
+            CHECK(refused.detail.find(each.detail) != std::string_view::npos);
+        }
+        CHECK(got[1][0].ok());
+        CHECK(got[2][1].status == core::status::skipped);
+    }
+    // What may have been done before is not said to be undone.
+    run.redelivered = true;
+    const auto again = run({{{add}}});
+    run.redelivered = false;
+    CHECK(again[0][0].effect == core::effect::unknown);
+
+    CHECK(here.sql("SELECT balance FROM accounts WHERE id = 1") ==
+          (from_the_start ? "100.00\n" : "101.00\n"));
+    if (seen_at_once) {
+        CHECK(run.work.write_trouble().find("bedsctl schema") != std::string::npos);
+    }
+    const auto log = here.log().text();
+    const auto first = log.find("BEDS_MARIADB_INBOX");
+    INFO(log);
+    CHECK(first != std::string::npos);
+    CHECK(log.find("BEDS_MARIADB_INBOX", first + 1) == std::string::npos);
+    CHECK(log.find("connection breaks") == std::string::npos);
+
+    here.sql(each.mended);
+    run.work.idle(core::deadline::after(5s));
+    CHECK(run.work.write_trouble().empty());
+    CHECK(run({{{add}}})[0][0].effect == core::effect::applied);
+    CHECK(here.log().has("beds_inbox can be used again"));
+    CHECK(here.sql("SHOW CREATE TABLE beds_inbox") == inbox);
+    root("DROP USER " + name);
 }

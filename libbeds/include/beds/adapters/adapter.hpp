@@ -56,6 +56,8 @@ enum class step_result : std::uint8_t {
               ///< with lookup
     expired,  ///< the unit's deadline passed: roll back; nothing was applied
     full,     ///< seal: the engine has no space for it: roll back; nothing was applied
+    no_inbox, ///< begin, seal: no write can be remembered, `trouble` says why: roll back; nothing
+              ///< was applied
     broken,   ///< the session is gone; nothing was applied
 };
 
@@ -63,6 +65,13 @@ enum class commit_result : std::uint8_t {
     applied,
     none,    ///< certainly not committed
     unknown, ///< sent, and the answer did not come
+};
+
+/// What keeps a session that is connected from writing anything at all.
+struct write_trouble {
+    core::code code = core::code::ok; ///< for callers; ok: nothing does
+    std::string_view detail;          ///< for callers; static
+    std::string text;                 ///< for operators: the cause, and what to do
 };
 
 enum class work_kind : std::uint8_t {
@@ -132,6 +141,13 @@ public:
     /// second when nothing is said. An engine may wait longer, by its granularity.
     virtual void wait_for_rows(std::chrono::seconds /*at_most*/) {}
 
+    /// As far as it is known: after `connect` and `alive` where the session is to write, and after
+    /// `no_inbox`.
+    [[nodiscard]] virtual const write_trouble& trouble() const {
+        static const write_trouble none;
+        return none;
+    }
+
     virtual commit_result commit() = 0;
     /// Ends the unit without effect; a broken session is left broken.
     virtual void rollback() = 0;
@@ -154,6 +170,7 @@ struct session_context {
     core::supervisor* supervisor =
         nullptr; ///< may be null: then only the driver's own timeouts hold
     observe::log_sink log;
+    bool writes = true; ///< units of kind `write` will come
 };
 
 /// One configured database service: makes sessions and knows what they can do. Shared by all

@@ -102,6 +102,9 @@ public:
     [[nodiscard]] std::uint64_t connects() const;
     /// Why the last attempt to connect failed; for operators.
     [[nodiscard]] const std::string& last_error() const;
+    /// Why the connected session can write nothing, for operators; empty: nothing is known that
+    /// keeps it, or it only reads.
+    [[nodiscard]] const std::string& write_trouble() const;
 
 private:
     struct impl;

@@ -67,6 +67,11 @@ bool is_about_row(unsigned number) {
            number == row_too_large;
 }
 
+/// Not of a server that takes nothing at all at the moment.
+bool is_about_inbox(const server_error& why) {
+    return classify(why).code != core::code::backend_unavailable;
+}
+
 } // namespace
 
 bool mariadb_session::can_be_stored(const operation_identity& id) {
@@ -145,12 +150,76 @@ step_result mariadb_session::look_up(std::span<const operation_identity> ids, co
 }
 
 step_result mariadb_session::inbox_failed() {
-    log(observe::level::error, "BEDS_MARIADB_INBOX",
-        "error " + std::to_string(connection_.error().number) + ": " + connection_.error().message +
-            "; its DBA runs: bedsctl schema | mariadb " + settings_->database);
-    connection_.close();
-    open_ = false;
-    return step_result::broken;
+    const auto why = connection_.error();
+    if (!is_about_inbox(why)) {
+        log(observe::level::error, "BEDS_MARIADB_INBOX",
+            "error " + std::to_string(why.number) + ": " + why.message);
+        connection_.close();
+        open_ = false;
+        return step_result::broken;
+    }
+    inbox_is_bad("BEDS_MARIADB_INBOX", inbox_trouble(why));
+    return step_result::no_inbox;
+}
+
+write_trouble mariadb_session::inbox_trouble(const server_error& why) const {
+    constexpr unsigned no_such_table = 1146;
+    write_trouble made;
+    made.code = core::code::backend_unavailable;
+    if (classify(why).code == core::code::backend_permission_denied) {
+        made.code = core::code::backend_permission_denied;
+        made.detail = "the database does not allow BEDS to use beds_inbox, and nothing is written "
+                      "without it";
+    } else if (why.number == no_such_table) {
+        made.detail = "the database has no table beds_inbox, and nothing is written without it: "
+                      "its DBA runs 'bedsctl schema'";
+    } else {
+        made.detail = "the table beds_inbox is not as BEDS needs it, and nothing is written "
+                      "without it: its DBA runs 'bedsctl schema'";
+    }
+    made.text = "writes are refused, beds_inbox cannot be used: error " +
+                std::to_string(why.number) + ": " + why.message +
+                "; its DBA runs: bedsctl schema | mariadb " + settings_->database +
+                " (rights: bedsctl schema --grants)";
+    return made;
+}
+
+void mariadb_session::inbox_is_bad(std::string_view id, write_trouble why) {
+    trouble_ = std::move(why);
+    if (trouble_.text != trouble_told_) {
+        trouble_told_ = trouble_.text;
+        log(observe::level::error, id, trouble_.text);
+    }
+}
+
+void mariadb_session::look_at_inbox() {
+    trouble_ = {};
+    const auto unsafe = load_unsafe(connection_, "beds_inbox");
+    if (!unsafe && failed(connection_.error()) == ran::ended) {
+        return;
+    }
+    if (unsafe && !unsafe->empty()) {
+        inbox_is_bad("BEDS_MARIADB_ENGINE",
+                     {core::code::backend_unavailable,
+                      "the database cannot remember writes at the moment",
+                      unsafe_text("the inbox", *unsafe, "all writes are refused")});
+        return;
+    }
+    for (const std::string_view text :
+         {"/* beds inbox.look */ INSERT INTO beds_inbox (principal, id, content, reply) "
+          "VALUES (?,?,?,?)",
+          "/* beds inbox.look */ SELECT principal, id, content, reply FROM beds_inbox"}) {
+        // Preparing looks at the table, its columns and the rights of the account.
+        if (connection_.prepared(text) != nullptr) {
+            connection_.forget(text);
+            continue;
+        }
+        const auto why = connection_.error();
+        if (failed(why) == ran::refused && is_about_inbox(why)) {
+            inbox_is_bad("BEDS_MARIADB_INBOX", inbox_trouble(why));
+        }
+        return;
+    }
 }
 
 step_result mariadb_session::seal(std::span<const sealed_reply> replies) {
@@ -185,7 +254,7 @@ step_result mariadb_session::store_all(std::span<const sealed_reply> replies) {
     // deadlock.
     seals_.clear();
     for (const auto& reply : replies) {
-        if (inbox_safe_ && can_be_stored(reply.identity)) { // otherwise it was refused, not run
+        if (can_be_stored(reply.identity)) { // otherwise it was refused, not run
             seals_.push_back(fits(reply) ? &reply : short_reply(reply, results_, *memory_));
         }
     }
@@ -233,6 +302,10 @@ step_result mariadb_session::store_all(std::span<const sealed_reply> replies) {
         }
         }
         first += size;
+    }
+    if (!trouble_told_.empty()) {
+        trouble_told_.clear();
+        log(observe::level::info, "BEDS_MARIADB_INBOX", "beds_inbox can be used again");
     }
     return step_result::done;
 }

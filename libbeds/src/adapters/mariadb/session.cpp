@@ -54,31 +54,25 @@ void mariadb_session::connect(core::deadline until) {
     if (settings_->inbox && settings_->create_tables && !shared_->tables_made) {
         make_tables(until);
     }
-    inbox_safe_ = true;
-    if (settings_->inbox) {
+    trouble_ = {};
+    if (settings_->inbox && context_.writes) {
         connection::guard watching;
         connection_.arm(until.earlier(core::deadline::after(10s)), watching);
-        inbox_safe_ = inbox_is_safe();
+        look_at_inbox();
     }
 }
 
-bool mariadb_session::inbox_is_safe() {
-    const auto unsafe = load_unsafe(connection_, "beds_inbox");
-    if (!unsafe || unsafe->empty()) { // what cannot be asked shows when it is used
-        return true;
-    }
-    if (inbox_safe_) {
-        tell_unsafe("the inbox", *unsafe, "all writes are refused");
-    }
-    return false;
+std::string mariadb_session::unsafe_text(std::string_view who, const std::string& table,
+                                         std::string_view what) {
+    const auto name = table.substr(0, table.find(" ("));
+    return std::string{who} + ": " + table +
+           " is of an engine that cannot roll back: " + std::string{what} +
+           " until its DBA runs: ALTER TABLE " + name + " ENGINE=InnoDB";
 }
 
 void mariadb_session::tell_unsafe(std::string_view who, const std::string& table,
                                   std::string_view what) const {
-    const auto name = table.substr(0, table.find(" ("));
-    log(observe::level::error, "BEDS_MARIADB_ENGINE",
-        std::string{who} + ": " + table + " is of an engine that cannot roll back: " +
-            std::string{what} + " until its DBA runs: ALTER TABLE " + name + " ENGINE=InnoDB");
+    log(observe::level::error, "BEDS_MARIADB_ENGINE", unsafe_text(who, table, what));
 }
 
 bool mariadb_session::refused_by_engine(const bound_operation& op, const template_shape& shape) {
@@ -145,7 +139,12 @@ bool mariadb_session::alive(core::deadline until) {
     connection::guard watching;
     connection_.arm(until, watching);
     if (connection_.ping()) {
-        return true;
+        if (trouble_.code != code::ok) {
+            look_at_inbox();
+        }
+        if (usable()) {
+            return true;
+        }
     }
     watching.reset();
     connection_.close();
@@ -537,9 +536,17 @@ step_result mariadb_session::open_unit(std::span<const operation_identity> ids, 
     changed_ = false;
     if (kind == work_kind::write && settings_->inbox) {
         shared_->old.wanted(context_.name, context_.log);
-        inbox_safe_ = inbox_safe_ || inbox_is_safe();
+        if (trouble_.code != code::ok && !ids.empty()) {
+            look_at_inbox();
+            if (!usable()) {
+                return step_result::broken;
+            }
+            if (trouble_.code != code::ok) {
+                return step_result::no_inbox;
+            }
+        }
         for (const auto& id : ids) {
-            if (!inbox_safe_ || !can_be_stored(id)) {
+            if (!can_be_stored(id)) {
                 nameless_.push_back(id.index);
             }
         }
@@ -612,11 +619,8 @@ operation_list mariadb_session::without_nameless(const group& work) {
             named_.push_back(op);
         } else {
             result(*op) =
-                inbox_safe_ ? outcome::failure(
-                                  code::limit_exceeded,
-                                  "the inbox cannot hold the sender's name or the operation's id")
-                            : outcome::failure(code::backend_unavailable,
-                                               "the database cannot remember writes at the moment");
+                outcome::failure(code::limit_exceeded,
+                                 "the inbox cannot hold the sender's name or the operation's id");
         }
     }
     if (work.mode == group_mode::atomic && named_.size() != work.operations.size()) {
@@ -640,6 +644,9 @@ void mariadb_session::conclude(step_result why, operation_list current) {
     } else if (why == step_result::full) {
         cause.code = code::backend_storage_full;
         cause.detail = "the database is out of space for what a procedure did";
+    } else if (why == step_result::no_inbox) {
+        cause.code = trouble_.code;
+        cause.detail = trouble_.detail;
     } else if (why == step_result::broken) {
         cause.code = code::backend_unavailable;
         cause.detail = "the connection broke while a procedure was at work";

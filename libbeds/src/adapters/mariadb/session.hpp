@@ -42,6 +42,7 @@ public:
     void wait_for_rows(std::chrono::seconds at_most) override { patience_ = at_most; }
     commit_result commit() override;
     void rollback() override;
+    [[nodiscard]] const write_trouble& trouble() const override { return trouble_; }
 
     [[nodiscard]] connection& link() { return connection_; }
 
@@ -50,9 +51,13 @@ public:
 
 private:
     void make_tables(core::deadline until);
-    /// Can rows of the inbox be rolled back? Says it once for each session if not.
-    bool inbox_is_safe();
-    /// Tells the DBA of a table that could not be rolled back.
+    /// Can writes be remembered? Otherwise `trouble_` says why not, and so does the log, once for
+    /// each cause.
+    void look_at_inbox();
+    void inbox_is_bad(std::string_view id, write_trouble why);
+    /// Tells the DBA of a table (as `table_shape::unsafe`) that could not be rolled back.
+    static std::string unsafe_text(std::string_view who, const std::string& table,
+                                   std::string_view what);
     void tell_unsafe(std::string_view who, const std::string& table, std::string_view what) const;
     /// Nothing is written where it could not be undone. True: the operation is answered.
     bool refused_by_engine(const bound_operation& op, const template_shape& shape);
@@ -114,6 +119,7 @@ private:
     step_result look_up(std::span<const operation_identity> ids, core::arena& memory,
                         std::vector<stored_reply>& known);
     step_result inbox_failed();
+    [[nodiscard]] write_trouble inbox_trouble(const server_error& why) const;
     step_result store(std::span<const sealed_reply> replies);
     step_result store_all(std::span<const sealed_reply> replies);
     /// One INSERT of these rows.
@@ -267,7 +273,8 @@ private:
     // of the session
     bool settings_known_ = true;                   ///< no procedure can have changed them unnoticed
     std::chrono::milliseconds statement_limit_{0}; ///< as the server has it; zero: none
-    bool inbox_safe_ = true;                       ///< as it was seen last
+    write_trouble trouble_;                        ///< of the inbox, as it was seen last
+    std::string trouble_told_;          ///< in the log; empty again when a reply was stored
     std::chrono::seconds lock_wait_{0}; ///< for rows that others hold, as the server has it
     std::chrono::seconds patience_{1};  ///< what `wait_for_rows` said last
     std::uint64_t catalog_generation_ = 0;
