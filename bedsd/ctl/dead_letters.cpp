@@ -411,7 +411,7 @@ std::string danger_of(const letter& one, std::chrono::seconds inbox_window,
     if (one.never_taken) {
         return {};
     }
-    if (one.effect != "none" && one.effect != "applied") {
+    if (one.effect != "none" && one.effect != "applied" && one.effect != "partly") {
         return "its effect is unknown";
     }
     if (one.guarantee == "at_least_once") {

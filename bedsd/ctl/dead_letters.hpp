@@ -54,7 +54,7 @@ struct letter {
     std::string id = {}; ///< message id, or the event's when it has none
     std::string event = {};
     std::string code = {};
-    std::string effect = {};
+    std::string effect = {}; ///< of all of it: `none`, `applied`, `partly`, `unknown`
     std::string guarantee = {}; ///< `at_least_once`, when something that was done says so
     std::string detail = {};
     std::string routing_key = {}; ///< as the sender published it

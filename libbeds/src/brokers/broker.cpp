@@ -968,6 +968,12 @@ struct broker::impl {
         return !entry.refused && brokers::repeats(messages[entry.message].results);
     }
 
+    /// What became of the whole message, of which `why` is one part.
+    [[nodiscard]] std::string_view effect_of(const taken& entry, const outcome& why) const {
+        return entry.refused ? to_string(why.effect)
+                             : effect_of_all(messages[entry.message].results);
+    }
+
     /// Nobody can be told: the request goes to the dead queue, whole, with the reason in its
     /// headers. What this node does not hold whole goes there by RabbitMQ alone: `acknowledge`.
     void bury(taken& entry, const outcome& why, core::deadline until) {
@@ -977,7 +983,7 @@ struct broker::impl {
                 amqp::header::of("beds-node", given.name),
                 amqp::header::of("beds-error-code", to_string(why.code)),
                 amqp::header::of("beds-error-detail", why.detail.substr(0, 512)),
-                amqp::header::of("beds-error-effect", to_string(why.effect)),
+                amqp::header::of("beds-error-effect", effect_of(entry, why)),
                 // Sent again it may happen twice.
                 amqp::header::of("beds-error-guarantee", std::string_view{"at_least_once"}),
             };
@@ -993,7 +999,8 @@ struct broker::impl {
         entry.after = what_next::dead_letter;
         say(level::warning, "BEDS_DEAD_LETTER",
             "a request that nobody can be told about went to the dead queue: code=" +
-                std::string{to_string(why.code)} + " event=" + std::string{entry.event});
+                std::string{to_string(why.code)} + " effect=" + std::string{effect_of(entry, why)} +
+                " event=" + std::string{entry.event});
     }
 
     /// Once for the whole batch, unless something of it was left out.

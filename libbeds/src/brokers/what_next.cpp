@@ -40,6 +40,22 @@ bool repeats(std::span<const core::outcome> results) {
     });
 }
 
+std::string_view effect_of_all(std::span<const core::outcome> results) {
+    bool applied = false;
+    bool left_undone = false;
+    for (const auto& result : results) {
+        if (result.effect == core::effect::unknown) {
+            return to_string(core::effect::unknown);
+        }
+        applied = applied || result.effect == core::effect::applied;
+        left_undone = left_undone || (!result.ok() && result.effect == core::effect::none);
+    }
+    if (applied && left_undone) {
+        return "partly";
+    }
+    return to_string(applied ? core::effect::applied : core::effect::none);
+}
+
 what_next next_for(const worked_on& message) {
     const auto& results = message.results;
     if (std::none_of(results.begin(), results.end(), failed)) {

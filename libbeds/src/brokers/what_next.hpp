@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdint>
 #include <span>
+#include <string_view>
 
 namespace beds::brokers {
 
@@ -35,6 +36,10 @@ what_next next_for(const worked_on& message);
 
 /// Something of it was applied, or may have been, that would be applied once more.
 bool repeats(std::span<const core::outcome> results);
+
+/// What became of all of it together: `partly` when a part was applied and another was not, else
+/// the effect that the parts have, and `unknown` when it is that of any part.
+std::string_view effect_of_all(std::span<const core::outcome> results);
 
 /// The error that stands for the message as a whole: the first that is refused for good, else the
 /// first; nullptr when all went well.

@@ -4,7 +4,9 @@
 #include "factory/catalog.hpp"
 #include "factory/plan.hpp"
 
+#include <beds/core/data.hpp>
 #include <beds/core/error.hpp>
+#include <beds/core/json.hpp>
 #include <beds/factory/factory.hpp>
 
 #include <algorithm>
@@ -81,14 +83,28 @@ private:
     core::system_time system_;
 };
 
-/// What a stored reply says, as far as the batch needs it.
-outcome outcome_of_stored(std::string_view reply) {
+std::string_view text_member(const core::datum& from, std::string_view name) {
+    const auto* const found = from.find(name);
+    return found != nullptr && found->is(core::datum::kind::string) ? found->text
+                                                                    : std::string_view{};
+}
+
+/// What a stored reply says, as far as the batch needs it; of a refusal also what people read in
+/// the log and in a dead letter.
+outcome outcome_of_stored(std::string_view reply, core::arena& memory) {
     outcome made;
     constexpr std::string_view refused = R"("status":"error","code":")";
     if (reply.starts_with(refused)) {
         const auto rest = reply.substr(refused.size());
         made.status = core::status::error;
         made.code = core::parse_code(rest.substr(0, rest.find('"'))).value_or(code::rejected);
+        core::datum members;
+        const auto whole = memory.copy("{" + std::string{reply} + "}");
+        if (!core::parse_json(whole, memory, members)) {
+            made.detail = text_member(members, "detail");
+            made.field = text_member(members, "field");
+            made.reason = text_member(members, "reason");
+        }
     } else if (!reply.starts_with("\"status\":\"ok\"")) {
         made.status = core::status::error;
         made.code = code::rejected; // the bytes of the reply carry the real one
@@ -98,9 +114,18 @@ outcome outcome_of_stored(std::string_view reply) {
     return made;
 }
 
+/// Nothing was done, for a reason that lies in the database and not in the request: when its people
+/// have mended that (a right, a setting), the same request is to be done.
+bool is_for_its_people(const outcome& result) {
+    return result.effect == effect::none &&
+           (result.code == code::backend_permission_denied || result.code == code::unsupported ||
+            result.code == code::limit_exceeded);
+}
+
 /// Refused for good or done: what sending the same id again gets as its answer.
 bool is_final(const outcome& result) {
-    if (result.status == core::status::skipped || result.effect == effect::unknown) {
+    if (result.status == core::status::skipped || result.effect == effect::unknown ||
+        is_for_its_people(result)) {
         return false;
     }
     return result.ok() || (!is_retryable(result.code) && result.code != code::deadline_exceeded &&
@@ -748,7 +773,7 @@ struct factory::impl {
                 auto& may_be = doubts[stored.index];
                 may_be = may_be == doubt::none ? doubt::redelivered : may_be;
             } else if ((*found)->identity.content == stored.content) {
-                answer(stored.index, outcome_of_stored(stored.reply));
+                answer(stored.index, outcome_of_stored(stored.reply, *memory));
                 sink->stored(stored.index, stored.reply);
             } else {
                 answer(stored.index, reused());

@@ -23,10 +23,16 @@ struct answer {
 
 /// A node over MariaDB whose dead letters are looked after.
 struct world {
-    explicit world(const std::string& sql = {})
+    /// `user`: with which the node works on the database, without a password; else the usual one.
+    explicit world(const std::string& sql = {}, const std::string& user = {})
         : rabbitmq(test::require_amqp()), where(test::require_mariadb()),
           control(test::shared_servers()), data(where, control) {
         test::make_counters(data, 3);
+        if (!user.empty()) {
+            data.sql("CREATE USER " + user + "; GRANT SELECT ON " + data.name() + ".* TO " + user +
+                     "; GRANT ALL ON " + data.name() + ".beds_inbox TO " + user +
+                     "; GRANT EXECUTE ON " + data.name() + ".* TO " + user);
+        }
         if (!sql.empty()) {
             data.sql(sql);
         }
@@ -48,7 +54,11 @@ procedure = "paid"
 class = "write"
 args = [["id", "int64"]]
 )toml");
-        const auto rel = data.settings();
+        auto rel = data.settings();
+        if (!user.empty()) {
+            rel.user = user;
+            rel.pass = {};
+        }
         running = std::make_unique<test::running_node>(rabbitmq, &rel, options);
         REQUIRE(running->node().wait_ready(core::deadline::after(15s)));
         raw = std::make_unique<test::raw_client>(rabbitmq, running->tag());
@@ -191,6 +201,76 @@ TEST_CASE(
     CHECK(contains(letter->header("beds-error-detail"), "the connection broke"));
     CHECK(here.data.number("SELECT value FROM counters WHERE id = 1") == 1); // once
     CHECK(here.running->sum(&observe::broker_counters::requeued) == 0);
+}
+
+TEST_CASE("a dead letter of which a part was applied says so, and is completed when sent again") {
+    world here;
+    here.raw->publish({.key = "counters.write",
+                       .body =
+                           R"({"v":1,"ops":[)"
+                           R"({"template":"counters","op":"update","key":1,"inc":{"value":1}},)"
+                           R"({"template":"counters","op":"update","key":77,"inc":{"value":1}}]})",
+                       .message_id = "half-2",
+                       .user_id = here.rabbitmq.user});
+    REQUIRE(here.raw->settle());
+    here.wait_for_letters(1);
+    CHECK(here.data.number("SELECT value FROM counters WHERE id = 1") == 1);
+    const auto json = here.ask({.task = letter_task::list, .each = true}, bedsctl::format::json);
+    INFO(json.out);
+    CHECK(contains(json.out, R"("code":"NOT_FOUND","effect":"partly")"));
+    CHECK(contains(here.running->log(), "code=NOT_FOUND effect=partly"));
+    // The part that was applied is known under its id and is not applied again; but not under
+    // another one.
+    const auto renewed = here.ask(
+        {.task = letter_task::replay, .all = true, .replay_ids = bedsctl::letter_ids::renewed});
+    CHECK(renewed.code == exit_code::refused);
+    CHECK(here.ask({.task = letter_task::replay, .all = true}).code == exit_code::ok);
+    const auto until = core::deadline::after(20s);
+    while (here.running->sum(&observe::broker_counters::operations) < 4 && !until.expired()) {
+        std::this_thread::sleep_for(10ms);
+    }
+    here.wait_for_letters(1);
+    CHECK(here.data.number("SELECT value FROM counters WHERE id = 1") == 1);
+    CHECK(contains(here.ask({}, bedsctl::format::json).out, R"("effect":"partly")"));
+}
+
+TEST_CASE("a right that was missing is no answer for good: after the grant it is done") {
+    const auto user = test::unique_name("dba");
+    world here{{}, user};
+    here.send("grant-1", 1);
+    here.wait_for_letters(1);
+    CHECK(contains(here.ask({}).out, "BACKEND_PERMISSION_DENIED"));
+    CHECK(here.data.number("SELECT COUNT(*) FROM beds_inbox") == 0);
+    here.data.sql("GRANT UPDATE ON counters TO " + user);
+    CHECK(here.ask({.task = letter_task::replay, .all = true}).code == exit_code::ok);
+    const auto until = core::deadline::after(20s);
+    while (here.data.number("SELECT SUM(value) FROM counters") == 0 && !until.expired()) {
+        std::this_thread::sleep_for(10ms);
+    }
+    CHECK(here.data.number("SELECT value FROM counters WHERE id = 1") == 4711);
+    here.wait_for_letters(0);
+    here.data.sql("DROP USER " + user);
+}
+
+TEST_CASE("a dead letter that is answered from the inbox keeps its why") {
+    world here;
+    here.raw->publish({.key = "counters.write",
+                       .body = R"({"v":1,"template":"counters","op":"insert","data":{"id":1}})",
+                       .message_id = "twice-1",
+                       .user_id = here.rabbitmq.user});
+    REQUIRE(here.raw->settle());
+    here.wait_for_letters(1);
+    const auto first = here.ask({}).out;
+    INFO(first);
+    CHECK(contains(first, "DUPLICATE_KEY"));
+    CHECK(contains(first, "exists already"));
+    CHECK(here.ask({.task = letter_task::replay, .all = true}).code == exit_code::ok);
+    const auto until = core::deadline::after(20s);
+    while (here.running->sum(&observe::broker_counters::operations) < 2 && !until.expired()) {
+        std::this_thread::sleep_for(10ms);
+    }
+    here.wait_for_letters(1);
+    CHECK(here.ask({}).out == first);
 }
 
 TEST_CASE("what another account kept is not sent again under this one's name") {

@@ -291,3 +291,23 @@ TEST_CASE("failover: the primary steps down, shuts down or is cut off in the mid
         }
     }
 }
+
+TEST_CASE("inbox: a right that was missing is no answer for good") {
+    world on;
+    for (const auto what : {kind::insert, kind::rows, kind::update, kind::remove}) {
+        CAPTURE(static_cast<int>(what));
+        on.start_over();
+        const auto body = body_of(what);
+        {
+            const std::lock_guard lock{on.mutex};
+            on.next = {is_insert(what)        ? "insert"
+                       : what == kind::remove ? "delete"
+                                              : "update",
+                       false,
+                       {action::answer, refusal(13)}};
+        }
+        CHECK(short_of(on.run("m", body)) == "BACKEND_PERMISSION_DENIED none");
+        CHECK(short_of(on.run("m", body)) == "ok applied");
+        CHECK(short_of(on.run("m", body)) == "ok applied"); // its first reply
+    }
+}

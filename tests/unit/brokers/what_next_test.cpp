@@ -84,6 +84,19 @@ TEST_CASE("reads are not tried again, nor what would be applied once more") {
     CHECK(seen{outcome::applied(), failed(code::backend_conflict)}.next() == what_next::retried);
 }
 
+TEST_CASE("the effect of a message is that of all of its parts") {
+    const auto of = [](std::vector<outcome> results) { return effect_of_all(results); };
+    CHECK(of({failed(code::not_found)}) == "none");
+    CHECK(of({outcome{}, failed(code::not_found)}) == "none"); // a read, and a refusal
+    CHECK(of({outcome::applied(), failed(code::not_found)}) == "partly");
+    CHECK(of({failed(code::not_found), outcome::applied()}) == "partly");
+    CHECK(of({outcome::applied(), outcome::skip("")}) == "partly");
+    CHECK(of({failed(code::limit_exceeded, effect::applied)}) == "applied");
+    CHECK(of({outcome{}, failed(code::limit_exceeded, effect::applied)}) == "applied");
+    CHECK(of({outcome::applied(), failed(code::not_found),
+              failed(code::backend_unavailable, effect::unknown)}) == "unknown");
+}
+
 TEST_CASE("the error of a message is the first that is for good") {
     const std::vector<outcome> results{outcome::applied(), failed(code::backend_conflict),
                                        failed(code::rejected), failed(code::invalid_field)};

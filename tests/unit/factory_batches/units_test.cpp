@@ -261,3 +261,87 @@ TEST_CASE("what commits by itself and broke is unknown, and says that it may hap
         CHECK(result.at_least_once == (beginning == step_result::done));
     }
 }
+
+namespace {
+
+/// Refuses every operation with the same words, and counts the replies that are to be kept.
+class refusing_session final : public breaking_session {
+public:
+    refusing_session(unit_book& book, core::outcome says, std::size_t& kept)
+        : breaking_session(book, step_result::done), says_(says), kept_(kept) {}
+    step_result run(const adapters::group& work, core::row_sink&, adapters::outcomes results,
+                    core::arena&) override {
+        for (const auto* op : work.operations) {
+            results[op->index] = says_;
+        }
+        return step_result::done;
+    }
+    step_result seal(std::span<const adapters::sealed_reply> replies) override {
+        kept_ += replies.size();
+        return step_result::done;
+    }
+    adapters::commit_result commit() override { return adapters::commit_result::applied; }
+
+private:
+    core::outcome says_;
+    std::size_t& kept_;
+};
+
+class refusing_adapter final : public breaking_adapter {
+public:
+    refusing_adapter(unit_book& book, adapters::capabilities can, core::outcome says)
+        : breaking_adapter(book, can, step_result::done), book_(book), says_(says) {}
+    std::unique_ptr<adapters::session> open_session(adapters::session_context) override {
+        return std::make_unique<refusing_session>(book_, says_, kept);
+    }
+    std::size_t kept = 0;
+
+private:
+    unit_book& book_;
+    core::outcome says_;
+};
+
+} // namespace
+
+TEST_CASE("a refusal that people of the database can mend is no answer for good") {
+    const auto parsed = templates::parse(
+        "[template]\nname = \"items\"\nconnection = \"mem\"\nstore = \"rel\"\nobject = \"items\"\n"
+        "key = [\"id\"]\n[fields]\nid = { type = \"int64\", required = true }\n");
+    REQUIRE(parsed.parsed);
+    const auto registry = std::make_shared<const templates::registry>(std::vector{*parsed.parsed});
+    const struct {
+        core::code code;
+        core::effect effect;
+        bool kept;
+    } cases[] = {{core::code::backend_permission_denied, core::effect::none, false},
+                 {core::code::unsupported, core::effect::none, false},
+                 {core::code::limit_exceeded, core::effect::none, false},
+                 {core::code::limit_exceeded, core::effect::applied, true},
+                 {core::code::not_found, core::effect::none, true},
+                 {core::code::duplicate_key, core::effect::none, true},
+                 {core::code::rejected, core::effect::none, true}};
+    for (const auto& each : cases) {
+        for (const bool transactions : {true, false}) {
+            CAPTURE(core::to_string(each.code), core::to_string(each.effect), transactions);
+            unit_book book;
+            const auto engine = std::make_shared<refusing_adapter>(
+                book, adapters::capabilities{.transactions = transactions, .inbox = true},
+                core::outcome::failure(each.code, "because", {}, each.effect));
+            factory::factory work{registry, {engine}, "mem", {}};
+            wire::request_decoder decoder;
+            wire::reply_writer writer;
+            core::arena memory;
+            observe::live_counters counters;
+            std::vector<factory::message> messages(1);
+            REQUIRE_FALSE(
+                decoder.decode(R"({"v":1,"template":"items","op":"insert","data":{"id":1}})",
+                               memory, messages[0].request));
+            messages[0].request.principal = "tester";
+            messages[0].request.message_id = "message";
+            writer.start(1);
+            work.run(messages, writer, memory, counters);
+            CHECK(messages[0].results[0].code == each.code);
+            CHECK(engine->kept == (each.kept ? 1U : 0U));
+        }
+    }
+}
