@@ -184,45 +184,94 @@ std::string json_of(const letter& one, std::string_view body) {
     return text + "}";
 }
 
-void list(std::ostream& out, const std::vector<const taken*>& chosen, bool each, format output) {
-    if (output == format::json) {
-        for (const auto* one : chosen) {
-            out << json_of(one->about, {}) << '\n';
+void list_each(std::ostream& out, const std::vector<const taken*>& chosen, format output) {
+    std::vector<std::vector<std::string>> rows;
+    for (const auto* one : chosen) {
+        const auto& about = one->about;
+        if (output == format::json) {
+            out << json_of(about, {}) << '\n';
+            continue;
         }
+        rows.push_back({about.id, about.code, about.effect, about.routing_key, about.principal,
+                        std::to_string(about.attempts), about.detail});
+    }
+    if (output == format::table) {
+        print_table(out, {"id", "code", "effect", "sent to", "principal", "attempts", "why"}, rows);
+    }
+}
+
+/// Letters that died of the same.
+struct cause {
+    std::size_t letters = 0;
+    std::string code{};
+    std::string routing_key{};
+    std::string detail{};
+    std::string oldest{}; ///< its id
+};
+
+/// The most frequent first.
+std::vector<cause> causes_of(const std::vector<const taken*>& chosen) {
+    std::map<std::tuple<std::string, std::string, std::string>, cause> groups;
+    for (const auto* one : chosen) {
+        const auto& about = one->about;
+        auto& found = groups[{about.code, about.routing_key, about.detail}];
+        if (found.letters++ == 0) {
+            found = {1, about.code, about.routing_key, about.detail, about.id};
+        }
+    }
+    std::vector<cause> sorted;
+    for (auto& [key, found] : groups) {
+        sorted.push_back(std::move(found));
+    }
+    std::stable_sort(sorted.begin(), sorted.end(),
+                     [](const auto& a, const auto& b) { return a.letters > b.letters; });
+    return sorted;
+}
+
+void list_by_cause(std::ostream& out, const std::vector<const taken*>& chosen, format output) {
+    const auto causes = causes_of(chosen);
+    if (output == format::json) {
+        std::string text = "{\"letters\":" + std::to_string(chosen.size()) + ",\"causes\":[";
+        for (const auto& one : causes) {
+            text.append(text.back() == '[' ? "" : ",");
+            text.append("{\"letters\":" + std::to_string(one.letters));
+            const std::pair<std::string_view, std::string_view> members[] = {
+                {"code", one.code},
+                {"routing_key", one.routing_key},
+                {"detail", one.detail},
+                {"oldest", one.oldest}};
+            for (const auto& [name, value] : members) {
+                text.append(",\"").append(name).append("\":");
+                beds::core::append_json_string(text, value);
+            }
+            text.push_back('}');
+        }
+        out << text << "]}\n";
         return;
     }
     std::vector<std::vector<std::string>> rows;
-    if (each) {
-        for (const auto* one : chosen) {
-            const auto& about = one->about;
-            rows.push_back({about.id, about.code, about.effect, about.routing_key, about.principal,
-                            std::to_string(about.attempts), about.detail});
-        }
-        print_table(out, {"id", "code", "effect", "sent to", "principal", "attempts", "why"}, rows);
-        return;
-    }
-    // By cause, the most frequent first; the id is that of the oldest.
-    struct group {
-        std::size_t count = 0;
-        std::string oldest{};
-    };
-    std::map<std::tuple<std::string, std::string, std::string>, group> groups;
-    for (const auto* one : chosen) {
-        auto& found = groups[{one->about.code, one->about.routing_key, one->about.detail}];
-        found.oldest = found.count++ == 0 ? one->about.id : found.oldest;
-    }
-    std::vector<std::pair<std::size_t, std::vector<std::string>>> sorted;
-    for (const auto& [cause, found] : groups) {
-        const auto& [code, key, detail] = cause;
-        sorted.push_back(
-            {found.count, {std::to_string(found.count), code, key, detail, found.oldest}});
-    }
-    std::stable_sort(sorted.begin(), sorted.end(),
-                     [](const auto& a, const auto& b) { return a.first > b.first; });
-    for (auto& [count, row] : sorted) {
-        rows.push_back(std::move(row));
+    for (const auto& one : causes) {
+        rows.push_back(
+            {std::to_string(one.letters), one.code, one.routing_key, one.detail, one.oldest});
     }
     print_table(out, {"letters", "code", "sent to", "why", "oldest"}, rows);
+}
+
+/// False when a letter is asked for that is not there.
+bool all_are_there(const std::vector<taken*>& chosen, const letter_options& asked,
+                   std::ostream& err) {
+    bool all = true;
+    for (const auto& id : asked.ids) {
+        const bool there = std::any_of(chosen.begin(), chosen.end(), [&](const taken* one) {
+            return id == one->about.id || id == one->about.event;
+        });
+        if (!there) {
+            err << "bedsctl: there is no dead letter '" << cell_text(datum::of(id)) << "'"
+                << (asked.code.empty() && asked.template_name.empty() ? "" : " of these") << '\n';
+            all = false;
+        }
+    }
+    return all;
 }
 
 void show(std::ostream& out, const taken& one, shown_values values, format output) {
@@ -332,7 +381,7 @@ letter read_letter(const delivery& from, std::string_view own_user) {
     made.guarantee = text_of(properties, "beds-error-guarantee");
     made.detail = text_of(properties, "beds-error-detail");
     if (made.code.empty()) { // RabbitMQ gave it up
-        made.code = "(RabbitMQ)";
+        made.code = rabbitmq_code;
         made.effect = "unknown";
         made.detail = text_of(properties, "x-first-death-reason");
         if (made.detail == "rejected") { // by a node, which ran nothing of it
@@ -449,14 +498,20 @@ exit_code handle_dead_letters(const beds::amqp::connection_settings& amqp,
                "only: use the node's configuration (--config) to see it\n";
     }
     auto result = exit_code::ok;
-    if (chosen.empty()) {
-        err << "bedsctl: "
-            << (held.letters.empty() ? "there are no dead letters"
-                                     : "none of the dead letters is meant by what was given")
-            << '\n';
-        result = asked.ids.empty() ? exit_code::ok : exit_code::refused;
+    if (held.letters.empty()) {
+        err << "bedsctl: there are no dead letters\n";
+    } else if (chosen.empty() && asked.ids.empty()) {
+        err << "bedsctl: none of the dead letters is meant by what was given\n";
+    }
+    if (asked.task == letter_task::list && !asked.each && output == format::json) {
+        list_by_cause(out, {chosen.begin(), chosen.end()},
+                      output); // also of none: programs read it
+    } else if (chosen.empty()) {
+        // said above
+    } else if (asked.task == letter_task::list && asked.each) {
+        list_each(out, {chosen.begin(), chosen.end()}, output);
     } else if (asked.task == letter_task::list) {
-        list(out, {chosen.begin(), chosen.end()}, asked.each, output);
+        list_by_cause(out, {chosen.begin(), chosen.end()}, output);
     } else if (asked.task == letter_task::show) {
         for (const auto* one : chosen) {
             show(out, *one, asked.values, output);
@@ -468,6 +523,9 @@ exit_code handle_dead_letters(const beds::amqp::connection_settings& amqp,
         out << chosen.size() << " dead letter(s) dropped\n";
     } else {
         result = replay(in, chosen, amqp, queue_tag, asked, out, err, until);
+    }
+    if (!all_are_there(chosen, asked, err)) {
+        result = std::max(result, exit_code::refused);
     }
     give_back(in, held, queue, until);
     in.close(until);

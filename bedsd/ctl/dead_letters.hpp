@@ -33,6 +33,9 @@ enum class letter_ids {
     renewed,
 };
 
+/// The code of a letter that RabbitMQ gave up, where nodes write theirs.
+inline constexpr std::string_view rabbitmq_code = "(RabbitMQ)";
+
 /// What to do with which dead letters.
 struct letter_options {
     letter_task task = letter_task::list;

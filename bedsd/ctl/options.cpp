@@ -1,5 +1,7 @@
 #include "options.hpp"
 
+#include <beds/core/outcome.hpp>
+
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
@@ -27,7 +29,7 @@ See also: bedsctl call --help
 
 Exit codes:
   0  done
-  1  refused: the answer is an error; nothing was changed
+  1  refused: the answer is an error (also DEADLINE_EXCEEDED with effect none); nothing was changed
   2  wrong command line or configuration
   3  the effect is unknown (send the same again with the same --id to learn it), or RabbitMQ, the node
      or its database could not be reached in time)";
@@ -93,8 +95,8 @@ applied a second time. What might be is refused: effects that are unknown, and l
 inbox_window of the configuration (with --url: a day).
 
 Examples:
-  bedsctl dlq list                       by cause, the most frequent first
-  bedsctl dlq list --each --code BACKEND_CONFLICT
+  bedsctl dlq list                       by cause, the most frequent first; as JSON one object
+  bedsctl dlq list --each --code BACKEND_CONFLICT     a line for each letter; as JSON an object for each
   bedsctl dlq show order-4711            values are masked; --reveal shows them
   bedsctl dlq replay order-4711
   bedsctl dlq replay --template accounts --code BACKEND_UNAVAILABLE
@@ -134,7 +136,7 @@ the requests, which are not waited for one by one:
   {"v":1,"template":"countries","op":"fetch","key":"MX"}
   {"v":1,"mode":"atomic","ops":[{"id":"a-1","template":"accounts","op":"call",…},…]}
 Operations that write and shall not happen twice when the file is sent again need an "id" of their own.
-A line that is not a request is answered INVALID_ENVELOPE and not sent. The exit code is the highest of
+A line that is not a request is answered INVALID_ENVELOPE, one that is too large LIMIT_EXCEEDED, and not sent. The exit code is the highest of
 all lines.)";
 
 void add_members(CLI::App& app, const char* name, std::vector<std::string>& into,
@@ -143,7 +145,7 @@ void add_members(CLI::App& app, const char* name, std::vector<std::string>& into
         ->type_name("FIELD=VALUE")
         ->expected(1)
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
-        ->take_all();
+        ->allow_extra_args(false); // what follows the one is a word of its own
 }
 
 /// `a,b` to its names; empty ones are left for the node to refuse.
@@ -175,6 +177,20 @@ void choose_connection(connection_options& chosen, const environment& variables)
     if (!chosen.url.empty() && !chosen.queue_tag) {
         chosen.queue_tag = variables("BEDS_QUEUE_TAG");
     }
+}
+
+/// The codes that a dead letter may have.
+std::string known_codes() {
+    std::string names{rabbitmq_code};
+    for (std::size_t i = 1; i < beds::core::code_count; ++i) { // 0 is `ok`
+        names.append(" ").append(to_string(static_cast<beds::core::code>(i)));
+    }
+    return names;
+}
+
+bool is_known_code(std::string_view name) {
+    const auto found = beds::core::parse_code(name);
+    return name == rabbitmq_code || (found && *found != beds::core::code::ok);
 }
 
 /// A request says all of it itself.
@@ -334,6 +350,7 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
         ->type_name("NAME[=FILE]")
         ->expected(1)
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+        ->allow_extra_args(false)
         ->needs(definitions_flag);
 
     auto* dlq = app.add_subcommand("dlq", "Dead letters: look at them, send them again, drop them");
@@ -465,6 +482,10 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
                                                       : letter_task::drop;
             letters.values = reveal ? shown_values::revealed : shown_values::masked;
             letters.replay_ids = renew ? letter_ids::renewed : letter_ids::kept;
+            if (!letters.code.empty() && !is_known_code(letters.code)) {
+                throw usage_error("--code: there is no code '" + letters.code + "'; there are " +
+                                  known_codes());
+            }
             const bool chosen_some = !letters.ids.empty() || !letters.code.empty() ||
                                      !letters.template_name.empty() || letters.all;
             if (letters.task != letter_task::list && !chosen_some) {

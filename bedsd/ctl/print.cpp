@@ -335,8 +335,10 @@ exit_code exit_code_of(const reply& got) {
             continue;
         }
         const auto why = got[i].code();
+        // A deadline that a node tells of is an answer; what has no event was answered by nobody.
         const bool nobody = got[i].effect() == effect::unknown ||
-                            why == code::backend_unavailable || why == code::deadline_exceeded;
+                            why == code::backend_unavailable ||
+                            (why == code::deadline_exceeded && got.event().empty());
         worst = std::max(worst, nobody ? exit_code::unknown : exit_code::refused);
     }
     return worst;

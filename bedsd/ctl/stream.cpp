@@ -73,12 +73,11 @@ private:
 
 reply refuse(std::size_t line, const beds::core::error& why) {
     const auto detail = "line " + std::to_string(line) + ": " + why.message();
+    const auto as = why.code() == beds::core::errc::unsupported      ? code::unsupported
+                    : why.code() == beds::core::errc::limit_exceeded ? code::limit_exceeded
+                                                                     : code::invalid_envelope;
     std::string body;
-    beds::wire::append_refusal(body, {},
-                               outcome::failure(why.code() == beds::core::errc::unsupported
-                                                    ? code::unsupported
-                                                    : code::invalid_envelope,
-                                                detail));
+    beds::wire::append_refusal(body, {}, outcome::failure(as, detail));
     return {std::move(body), {}};
 }
 

@@ -155,7 +155,9 @@ request request::from_json(std::string_view text) {
     core::request read;
     wire::request_decoder decoder;
     if (const auto refused = decoder.decode(text, memory, read)) {
-        throw core::error(core::errc::protocol, std::string{refused->detail});
+        throw core::error(refused->code == core::code::limit_exceeded ? core::errc::limit_exceeded
+                                                                      : core::errc::protocol,
+                          std::string{refused->detail});
     }
     request made;
     made.mode = read.mode;

@@ -37,6 +37,8 @@ public:
             return "cancelled";
         case errc::protocol:
             return "protocol violation";
+        case errc::limit_exceeded:
+            return "too large";
         case errc::internal:
             return "internal error";
         }

@@ -132,10 +132,21 @@ TEST_CASE("dead letters are listed by cause, shown without values, and stay wher
     const auto revealed = here.ask(
         {.task = letter_task::show, .ids = {"lost-1"}, .values = bedsctl::shown_values::revealed});
     CHECK(contains(revealed.out, "4711"));
-    const auto json = here.ask({.code = "INVALID_FIELD"}, bedsctl::format::json);
+    const auto json = here.ask({.code = "INVALID_FIELD", .each = true}, bedsctl::format::json);
     CHECK(std::count(json.out.begin(), json.out.end(), '\n') == 2);
     CHECK(contains(json.out, R"("id":"wrong-1")"));
-    CHECK(here.ask({.task = letter_task::show, .ids = {"nobody"}}).code == exit_code::refused);
+    const auto causes = here.ask({}, bedsctl::format::json);
+    INFO(causes.out);
+    CHECK(std::count(causes.out.begin(), causes.out.end(), '\n') == 1);
+    CHECK(causes.out.starts_with(R"({"letters":3,"causes":[{"letters":2,"code":"INVALID_FIELD",)"
+                                 R"("routing_key":"counters.write","detail":")"));
+    CHECK(contains(causes.out, R"("oldest":"wrong-1"},{"letters":1,"code":"NOT_FOUND",)"));
+    CHECK(here.ask({.code = "CONFLICT"}, bedsctl::format::json).out ==
+          "{\"letters\":0,\"causes\":[]}\n");
+    const auto nobody = here.ask({.task = letter_task::show, .ids = {"nobody", "lost-1"}});
+    CHECK(nobody.code == exit_code::refused);
+    CHECK(nobody.err == "bedsctl: there is no dead letter 'nobody'\n");
+    CHECK(contains(nobody.out, "NOT_FOUND"));
     // Whoever looks right after another one finds all of them.
     for (int look = 0; look != 40; ++look) {
         const auto all = here.ask({.each = true}, bedsctl::format::json);
@@ -231,7 +242,7 @@ TEST_CASE("a dead letter of which a part was applied says so, and is completed w
     }
     here.wait_for_letters(1);
     CHECK(here.data.number("SELECT value FROM counters WHERE id = 1") == 1);
-    CHECK(contains(here.ask({}, bedsctl::format::json).out, R"("effect":"partly")"));
+    CHECK(contains(here.ask({.each = true}, bedsctl::format::json).out, R"("effect":"partly")"));
 }
 
 TEST_CASE("a right that was missing is no answer for good: after the grant it is done") {

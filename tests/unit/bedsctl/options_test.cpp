@@ -84,6 +84,34 @@ TEST_CASE("call with everything") {
     CHECK(write.timeout == 10s);
 }
 
+TEST_CASE("conditions take one expression each, and words that follow stay words") {
+    const auto got = parsed({"call", "items", "update", "--if", "a=1", "key=1", "--inc", "n=2",
+                             "b=3", "--where", "c=4", "d=5"});
+    CHECK(got.call.expect == std::vector<std::string>{"a=1"});
+    CHECK(got.call.inc == std::vector<std::string>{"n=2"});
+    CHECK(got.call.where == std::vector<std::string>{"c=4"});
+    CHECK(got.call.members == std::vector<std::string>{"key=1", "b=3", "d=5"});
+    const auto first = parsed({"call", "--if", "a=1", "--if", "b=2", "items", "update", "key=1"});
+    CHECK(first.call.template_name == "items");
+    CHECK(first.call.expect == std::vector<std::string>{"a=1", "b=2"});
+    CHECK(first.call.members == std::vector<std::string>{"key=1"});
+    const auto set = parsed({"call", "--set", "a=1", "items", "update", "key=1"});
+    CHECK(set.call.set == std::vector<std::string>{"a=1"});
+}
+
+TEST_CASE("a code that there is not is no choice of dead letters") {
+    for (const auto* const each : {"list", "show", "replay", "drop"}) {
+        const auto wrong = parse({"dlq", each, "--code", "NOSUCH"});
+        CHECK(std::get<exit_code>(wrong.result) == exit_code::usage);
+        CHECK(wrong.err.find("no code 'NOSUCH'") != std::string::npos);
+        CHECK(wrong.err.find(" DUPLICATE_KEY ") != std::string::npos);
+        CHECK(wrong.err.find(" OK") == std::string::npos);
+    }
+    CHECK(std::holds_alternative<exit_code>(parse({"dlq", "list", "--code", "OK"}).result));
+    CHECK(parsed({"dlq", "list", "--code", "NOT_FOUND"}).letters.code == "NOT_FOUND");
+    CHECK(parsed({"dlq", "list", "--code", "(RabbitMQ)"}).letters.code == "(RabbitMQ)");
+}
+
 TEST_CASE("describe and the stream") {
     CHECK(parsed({"describe"}).task == task::describe);
     CHECK(parsed({"describe", "items"}).described_template == "items");

@@ -98,7 +98,15 @@ TEST_CASE("exit codes") {
     CHECK(code(error("OVERLOADED", "none")) == exit_code::refused);
     CHECK(code(error("INTERNAL", "unknown")) == exit_code::unknown);
     CHECK(code(error("BACKEND_UNAVAILABLE", "none")) == exit_code::unknown);
+    // The client's own, of whom nobody answered; then a node's.
     CHECK(code(error("DEADLINE_EXCEEDED", "none")) == exit_code::unknown);
+    CHECK(code(R"({"v":1,"event":"dev.1","status":"error","code":"DEADLINE_EXCEEDED",)"
+               R"("effect":"none","retryable":false})") == exit_code::refused);
+    CHECK(code(R"({"v":1,"event":"dev.1","status":"error","code":"DEADLINE_EXCEEDED",)"
+               R"("effect":"unknown","retryable":false})") == exit_code::unknown);
+    CHECK(code(R"({"v":1,"event":"dev.1","status":"error","results":[{"status":"error",)"
+               R"("code":"DEADLINE_EXCEEDED","effect":"none","retryable":false}]})") ==
+          exit_code::refused);
     CHECK(code(R"({"v":1,"status":"partial","results":[{"status":"ok","effect":"none","total":1},)"
                R"({"status":"error","code":"CONFLICT","effect":"none","retryable":false}]})") ==
           exit_code::refused);

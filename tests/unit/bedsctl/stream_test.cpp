@@ -146,6 +146,16 @@ TEST_CASE("a line that is no request is answered in its place and not sent") {
     CHECK(client.most() == 2);
 }
 
+TEST_CASE("a line that is larger than a node takes is called what a node calls it") {
+    reversing_client client{1};
+    std::istringstream in{R"({"v":1,"op":"find","template":"x","where":{"a":")" +
+                          std::string(17'000'000, 'a') + "\"}}\n"};
+    std::ostringstream out;
+    CHECK(run_stream(client, in, out) == exit_code::refused);
+    CHECK(out.str().find(R"("code":"LIMIT_EXCEEDED")") != std::string::npos);
+    CHECK(out.str().size() < 1000);
+}
+
 TEST_CASE("not more requests are under way than the window allows") {
     patient_client client{2};
     std::string text;

@@ -23,6 +23,7 @@ enum class errc {
     cancelled,         ///< the object was stopped while the call waited
     protocol,          ///< the other side sent what the protocol does not allow
     internal,          ///< a defect of BEDS
+    limit_exceeded,    ///< larger, or more, than BEDS takes
 };
 
 const std::error_category& beds_category();
