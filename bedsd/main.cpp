@@ -18,10 +18,13 @@
 #include <beds/adapters/mongodb.hpp>
 #endif
 
+#include <chrono>
+#include <cstdint>
 #include <cstdlib>
 #include <exception>
 #include <iostream>
 #include <optional>
+#include <string>
 
 namespace {
 
@@ -53,6 +56,24 @@ exit_code check_only(const beds::config::settings& settings) {
     return exit_code::ok;
 }
 
+std::uint64_t finished(const beds::node::node& node) {
+    std::uint64_t operations = 0;
+    for (const auto& one : node.status().brokers) {
+        operations += one.operations;
+    }
+    return operations;
+}
+
+/// How an orderly stop went.
+std::string how_it_ended(std::chrono::steady_clock::time_point since, std::uint64_t before,
+                         std::uint64_t now) {
+    const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(
+        std::chrono::steady_clock::now() - since);
+    return "after " + std::to_string(took.count()) + " ms; finished " +
+           std::to_string(now - before) + " operation(s) meanwhile, " + std::to_string(now) +
+           " since the start";
+}
+
 /// From start to orderly stop.
 exit_code serve(beds::node::node& node, const beds::config::admin_settings& admin,
                 const beds::observe::log_sink& log, const bedsd::signal_queue& signals) {
@@ -82,12 +103,18 @@ exit_code serve(beds::node::node& node, const beds::config::admin_settings& admi
     notifier.status("stopping");
     log.write(level::info, "BEDSD_STOP", "bedsd", "finishing what is at hand");
     bedsd::signal_queue::end_at_the_next();
-    if (!node.stop(deadline::after(admin.drain_timeout))) {
+    const auto began = std::chrono::steady_clock::now();
+    const auto before = finished(node);
+    const bool all = node.stop(deadline::after(admin.drain_timeout));
+    const auto how = how_it_ended(began, before, finished(node));
+    if (!all) {
         log.write(level::warning, "BEDSD_DRAIN_TIMEOUT", "bedsd",
-                  "admin.drain_timeout is over; unfinished requests are delivered again");
+                  "admin.drain_timeout is over; unfinished requests are delivered again; ended " +
+                      how);
         // The end of the node would wait for what the databases still do for it.
         std::_Exit(static_cast<int>(exit_code::failure));
     }
+    log.write(level::info, "BEDSD_ENDED", "bedsd", "ended " + how);
     return result;
 }
 

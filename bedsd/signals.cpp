@@ -2,10 +2,36 @@
 
 #include "exit_code.hpp"
 
+#include <beds/core/value.hpp>
+
 #include <ctime>
+#include <poll.h>
+#include <string_view>
 #include <unistd.h>
 
 namespace bedsd {
+
+namespace {
+
+/// As the console's log writes it. Only what a signal handler may do: no memory, no locks; and a
+/// reader of standard error who stands still does not keep the process.
+void write_line() {
+    char line[200];
+    timespec now{};
+    ::clock_gettime(CLOCK_REALTIME, &now);
+    std::size_t size = beds::core::format_datetime(
+        std::int64_t{now.tv_sec} * 1'000'000 + now.tv_nsec / 1'000'000 * 1'000, line);
+    constexpr std::string_view text =
+        " warning BEDSD_ENDED_AT_ONCE bedsd: a second signal ends it at once; unfinished requests "
+        "are delivered again\n";
+    size += text.copy(line + size, sizeof line - size);
+    pollfd ready{STDERR_FILENO, POLLOUT, 0};
+    if (::poll(&ready, 1, 0) == 1) {
+        [[maybe_unused]] const auto written = ::write(STDERR_FILENO, line, size);
+    }
+}
+
+} // namespace
 
 signal_queue::signal_queue() {
     sigemptyset(&taken_);
@@ -28,7 +54,10 @@ int signal_queue::next(std::chrono::milliseconds longest) const {
 void signal_queue::end_at_the_next() {
     struct sigaction end {};
     // NOLINTNEXTLINE(cppcoreguidelines-pro-type-union-access)
-    end.sa_handler = [](int) { ::_exit(static_cast<int>(exit_code::failure)); };
+    end.sa_handler = [](int) {
+        write_line();
+        ::_exit(static_cast<int>(exit_code::failure));
+    };
     sigset_t enders;
     sigemptyset(&enders);
     for (const int each : {SIGTERM, SIGINT}) {

@@ -14,7 +14,8 @@ public:
     /// The next signal, or 0 after `longest`.
     [[nodiscard]] int next(std::chrono::milliseconds longest) const;
     /// From now on SIGTERM and SIGINT end the process at once, with exit_code::failure: whoever
-    /// asks twice means it. What is under way is delivered again to somebody else.
+    /// asks twice means it. What is under way is delivered again to somebody else. Standard error
+    /// gets a line about it, if it takes one without waiting.
     static void end_at_the_next();
 
 private:

@@ -1,6 +1,11 @@
 #include "daemon/bedsd/process.hpp"
 #include "support/catch.hpp"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sstream>
+#include <sys/socket.h>
+
 using namespace daemon_test;
 using namespace std::chrono_literals;
 
@@ -55,6 +60,40 @@ struct node_files : folder {
     }
     [[nodiscard]] std::string out() const { return read("out"); }
     [[nodiscard]] std::string err() const { return read("err"); }
+    [[nodiscard]] bool says(std::string_view what) const {
+        const auto until = std::chrono::steady_clock::now() + 20s;
+        while (!contains(err(), what)) {
+            if (std::chrono::steady_clock::now() > until) {
+                return false;
+            }
+            ::poll(nullptr, 0, 10);
+        }
+        return true;
+    }
+};
+
+/// Takes connections and never says a word.
+class silent_server {
+public:
+    silent_server() : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+        sockaddr_in address{};
+        address.sin_family = AF_INET;
+        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        socklen_t size = sizeof address;
+        auto* const plain = reinterpret_cast<sockaddr*>(&address);
+        REQUIRE(::bind(socket_, plain, size) == 0);
+        REQUIRE(::listen(socket_, 16) == 0);
+        REQUIRE(::getsockname(socket_, plain, &size) == 0);
+        port_ = ntohs(address.sin_port);
+    }
+    ~silent_server() { ::close(socket_); }
+    silent_server(const silent_server&) = delete;
+    silent_server& operator=(const silent_server&) = delete;
+    [[nodiscard]] std::string port() const { return std::to_string(port_); }
+
+private:
+    int socket_;
+    int port_ = 0;
 };
 
 } // namespace
@@ -113,6 +152,29 @@ TEST_CASE("a bad template ends with 4 and names file and line") {
     }
 }
 
+TEST_CASE("each bad template is a line of the log") {
+    const node_files node;
+    node.write("templates/bad.toml", "[template]\nname = \"bad\"\nversoin = 1\n");
+    node.write("templates/worse.toml", "[template]\nname = \"worse\"\nversoin = 1\n");
+    CHECK(node.run({}) == 4);
+    INFO(node.err());
+    CHECK_FALSE(contains(node.err(), "\\x0a"));
+    std::istringstream lines{node.err()};
+    int bad = 0;
+    int worse = 0;
+    for (std::string line; std::getline(lines, line);) {
+        if (contains(line, "BEDS_IPL_STEP ipl: templates: FAILED")) {
+            const bool first = contains(line, "bad.toml:3");
+            const bool second = contains(line, "worse.toml:3");
+            CHECK_FALSE((first && second));
+            bad += first ? 1 : 0;
+            worse += second ? 1 : 0;
+        }
+    }
+    CHECK(bad == 1);
+    CHECK(worse == 1);
+}
+
 TEST_CASE("what the configuration forbids a template ends with 4") {
     const node_files node;
     CHECK(node.run({"--check", "--set", "templates.direct=deny"}) == 4);
@@ -165,8 +227,28 @@ TEST_CASE("without servers the node is live, says what is missing, and stops in 
     }
     CHECK(bedsd.wait(soon) == 0);
     CHECK(contains(node.err(), "BEDSD_STOP"));
+    CHECK(contains(node.err(), "BEDSD_ENDED bedsd: ended after "));
+    CHECK(contains(node.err(), " ms; finished 0 operation(s) meanwhile, 0 since the start\n"));
     CHECK(contains(node.err(), "BEDSD_HANGUP") == (BEDSD_WITH_SYSTEMD != 0));
     CHECK_FALSE(contains(node.err(), canary));
+}
+
+TEST_CASE("a second SIGTERM ends it at once, with a line about it") {
+    const node_files node;
+    const silent_server rabbitmq; // a broker that is connecting is not at its end yet
+    process bedsd{node, node.command({"--set", "broker_services.app_server.port=" + rabbitmq.port(),
+                                      "--set", "broker_services.app_server.connect_timeout=50s",
+                                      "--set", "admin.drain_timeout=50s"})};
+    REQUIRE(node.says("BEDS_IPL_STEP ipl: rabbitmq app_server: "));
+    bedsd.signal(SIGTERM);
+    REQUIRE(node.says("BEDSD_STOP"));
+    CHECK(bedsd.wait(500ms) == -1);
+    bedsd.signal(SIGTERM);
+    CHECK(bedsd.wait(soon) == 1);
+    INFO(node.err());
+    CHECK(contains(node.err(), "Z warning BEDSD_ENDED_AT_ONCE bedsd: a second signal ends it at "
+                               "once; unfinished requests are delivered again\n"));
+    CHECK_FALSE(contains(node.err(), "BEDSD_ENDED bedsd"));
 }
 
 TEST_CASE("without a journal its log goes to the console and says so") {
