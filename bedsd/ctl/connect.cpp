@@ -14,7 +14,9 @@ namespace {
 
 using beds::client::amqp_client_settings;
 
-amqp_client_settings from_config(const connection_options& given) {
+using chosen_service = std::pair<std::string, beds::config::broker_service_settings>;
+
+chosen_service choose(const connection_options& given) {
     const auto settings = load(given.config);
     const auto& services = settings.broker_services;
     auto chosen = services.find(given.service.empty() ? "app_server" : given.service);
@@ -30,7 +32,11 @@ amqp_client_settings from_config(const connection_options& given) {
                           (given.service.empty() ? "app_server" : given.service) +
                           "]; name one with --service: " + (names.empty() ? "none" : names));
     }
-    const auto& from = chosen->second;
+    return *chosen;
+}
+
+amqp_client_settings from_config(const connection_options& given) {
+    const auto from = choose(given).second;
     amqp_client_settings made;
     made.amqp = beds::node::connection_settings_of(from);
     made.queue_tag = given.queue_tag.value_or(from.queue_tag);
@@ -63,6 +69,31 @@ amqp_client_settings client_settings(const connection_options& given) {
     return made;
 }
 
+std::string service_name(const connection_options& given) {
+    return given.url.empty()
+               ? "broker_services." + choose(given).first + " of " + given.config.string()
+               : "by --url or AMQP_URL";
+}
+
+std::string cannot_use(const beds::amqp::connection_settings& where, const std::string& service,
+                       const std::string& why) {
+    const auto says = [&](std::string_view part) { return why.find(part) != std::string::npos; };
+    const auto* const look =
+        says("nobody listens")  ? "is RabbitMQ running, and are host and port right?"
+        : says("lookup failed") ? "the name has no address: is the host right?"
+        : says("ACCESS_REFUSED")
+            ? "are user and password right? guest may log in from RabbitMQ's own machine only"
+        : says("vhost")
+            ? "is the virtual host right, is it there (rabbitmqctl list_vhosts), and may "
+              "the user use it (rabbitmqctl set_permissions)?"
+        : says("topology") || says("exchange")
+            ? "has a node of this service run, and is the prefix of its queues right (--queue-tag)?"
+            : "is it RabbitMQ that answers there (amqps:// for TLS), and is it well?";
+    return "cannot use RabbitMQ at " + where.host + ":" + std::to_string(where.effective_port()) +
+           " (vhost '" + where.vhost + "', user '" + where.user + "', " + service + "): " + why +
+           "\n  " + look;
+}
+
 std::chrono::seconds inbox_window(const connection_options& given) {
     // That of MongoDB is an index of the DBA's; the installed one lets go after a day.
     std::optional<std::chrono::seconds> shortest;
@@ -89,15 +120,15 @@ std::string connected::trouble() const {
     return seen->text;
 }
 
-connected connect(amqp_client_settings settings, beds::core::deadline until) {
+connected connect(amqp_client_settings settings, const std::string& service,
+                  beds::core::deadline until) {
     const auto seen = std::make_shared<connected::report>();
     settings.log = beds::observe::log_sink{beds::observe::level::warning,
                                            [seen](const beds::observe::log_record& record) {
                                                const std::lock_guard lock{seen->mutex};
                                                seen->text = record.text;
                                            }};
-    const auto place = settings.amqp.host + ":" + std::to_string(settings.amqp.effective_port()) +
-                       " (vhost '" + settings.amqp.vhost + "', user '" + settings.amqp.user + "')";
+    const auto where = settings.amqp;
     settings.amqp.connect_timeout =
         std::min(settings.amqp.connect_timeout,
                  std::max(until.remaining_ms(), std::chrono::milliseconds{1}));
@@ -108,8 +139,8 @@ connected connect(amqp_client_settings settings, beds::core::deadline until) {
         const auto trouble = made.trouble();
         if (!trouble.empty() || until.expired()) {
             made.client.reset(); // before the report is written: it complains no more
-            seen->text = "cannot use RabbitMQ at " + place + ": " +
-                         (trouble.empty() ? "it did not answer in time" : trouble);
+            seen->text =
+                cannot_use(where, service, trouble.empty() ? "it did not answer in time" : trouble);
             break;
         }
     }

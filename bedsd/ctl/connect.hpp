@@ -19,6 +19,14 @@ beds::config::settings load(const std::filesystem::path& file);
 /// everything that is wrong with the configuration.
 beds::client::amqp_client_settings client_settings(const connection_options& given);
 
+/// Which service of the configuration, or that it is a URL's.
+std::string service_name(const connection_options& given);
+
+/// Why RabbitMQ cannot be used: which service it is, where it was looked for, as whom, what it said
+/// and what to look at.
+std::string cannot_use(const beds::amqp::connection_settings& where, const std::string& service,
+                       const std::string& why);
+
 /// So long every database of the configuration remembers ids; with a URL that is not known, and it
 /// is the default.
 std::chrono::seconds inbox_window(const connection_options& given);
@@ -35,6 +43,7 @@ struct connected {
 };
 
 /// Ends at the first attempt that fails: a person waits for the answer.
-connected connect(beds::client::amqp_client_settings settings, beds::core::deadline until);
+connected connect(beds::client::amqp_client_settings settings, const std::string& service,
+                  beds::core::deadline until);
 
 } // namespace bedsctl

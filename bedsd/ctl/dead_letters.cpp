@@ -1,6 +1,7 @@
 #include "dead_letters.hpp"
 
 #include "brokers/resend.hpp"
+#include "connect.hpp"
 #include "options.hpp"
 #include "print.hpp"
 
@@ -60,6 +61,14 @@ void append_masked(std::string& out, const datum& from, shown_values how) {
     } else {
         out.append("\"***\"");
     }
+}
+
+beds::amqp::consumer_connection open(const beds::amqp::connection_settings& amqp,
+                                     const std::string& service, beds::core::deadline until) try {
+    return {amqp, until};
+} catch (const beds::core::error& why) {
+    throw beds::core::error(static_cast<beds::core::errc>(why.code().value()),
+                            cannot_use(amqp, service, why.message()));
 }
 
 struct taken {
@@ -480,7 +489,7 @@ exit_code handle_dead_letters(const beds::amqp::connection_settings& amqp,
                               std::string_view queue_tag, const letter_options& asked,
                               format output, std::ostream& out, std::ostream& err,
                               beds::core::deadline until) {
-    beds::amqp::consumer_connection in{amqp, until};
+    auto in = open(amqp, asked.service, until);
     const auto queue = beds::amqp::dead_queue(queue_tag).str();
     auto held = take_all(in, queue, amqp.user, asked, err, until);
     std::vector<taken*> chosen;

@@ -50,6 +50,7 @@ struct letter_options {
     /// So long an id is known for certain. Older letters are a danger.
     std::chrono::seconds inbox_window{std::chrono::hours{24}};
     std::uint16_t most = 10'000; ///< letters that are looked at, the oldest first
+    std::string service = {};    ///< whose letters they are, for messages
 };
 
 /// One dead letter without its body.
@@ -57,7 +58,7 @@ struct letter {
     std::string id = {}; ///< message id, or the event's when it has none
     std::string event = {};
     std::string code = {};
-    std::string effect = {}; ///< of all of it: `none`, `applied`, `partly`, `unknown`
+    std::string effect = {};    ///< of all of it: `none`, `applied`, `partly`, `unknown`
     std::string guarantee = {}; ///< `at_least_once`, when something that was done says so
     std::string detail = {};
     std::string routing_key = {}; ///< as the sender published it

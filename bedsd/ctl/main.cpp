@@ -124,15 +124,18 @@ exit_code run(const bedsctl::options& options) {
     }
 
     const auto until = beds::core::deadline::after(options.timeout);
+    const auto service = bedsctl::service_name(options.connection);
     if (options.task == task::dead_letters) {
         auto where = bedsctl::client_settings(options.connection);
         where.amqp.connection_name = "bedsctl dlq";
         auto letters = options.letters;
         letters.inbox_window = bedsctl::inbox_window(options.connection);
+        letters.service = service;
         return bedsctl::handle_dead_letters(where.amqp, where.queue_tag, letters,
                                             chosen_format(options), std::cout, std::cerr, until);
     }
-    const auto connection = bedsctl::connect(bedsctl::client_settings(options.connection), until);
+    const auto connection =
+        bedsctl::connect(bedsctl::client_settings(options.connection), service, until);
     if (connection.client == nullptr) {
         std::cerr
             << "bedsctl: " << connection.trouble() << '\n'

@@ -77,7 +77,9 @@ public:
         const auto objects =
             asked_.all ? live_.adapter->objects(*live_.session, until_) : asked_.objects;
         if (objects.empty()) {
-            err_ << "bedsctl: there are no tables or collections that this account sees\n";
+            err_ << "bedsctl: " << live_.place
+                 << ": there are no tables or collections that this account sees; is `database` "
+                    "right?\n";
             return exit_code::refused;
         }
         auto worst = exit_code::ok;
@@ -90,7 +92,7 @@ public:
                 if (failed.code() != beds::core::errc::unknown_name) {
                     throw;
                 }
-                err_ << "bedsctl: " << failed.message()
+                err_ << "bedsctl: " << live_.place << ": " << failed.message()
                      << beds::core::did_you_mean(each,
                                                  live_.adapter->objects(*live_.session, until_))
                      << '\n';

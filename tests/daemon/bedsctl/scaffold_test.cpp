@@ -342,3 +342,66 @@ TEST_CASE("check compares templates with the live tables, and says what to do") 
     CHECK(gone.code == 1);
     CHECK(contains(gone.out, "template.object: error: there is no table or view 'ms_orders'"));
 }
+
+TEST_CASE("what cannot be reached is named, with what its server said and what to look at") {
+    const shop here;
+    const auto port = std::to_string(here.mariadb.port);
+    const auto right = here.files.read("beds.toml");
+    const auto with = [&](const std::string& from, const std::string& to) {
+        auto text = right;
+        const auto at = text.find(from, text.find("[rel_services.rel]"));
+        REQUIRE(at != std::string::npos);
+        return here.files.write("wrong.toml", text.replace(at, from.size(), to)).string();
+    };
+    here.files.write("wrong_pass", "c4n4ry");
+    const auto host = "host = " + in_quotes(here.mariadb.host);
+    const struct {
+        std::string from;
+        std::string to;
+        std::string place;
+        std::string said;
+        std::string look;
+    } wrong[] = {
+        {"port = " + port, "port = 1", here.mariadb.host + ":1 ", "(2002: ", "host and port"},
+        {host, "host = \"nohost.invalid\"", "nohost.invalid:" + port, "(2005: ", "is `host` right"},
+        {"\"pass\"", "\"wrong_pass\"", here.mariadb.host + ":" + port, "(1045: Access denied",
+         "is the password"},
+        {in_quotes(here.database), "\"no_such_db\"", "(database 'no_such_db', user '", "(10",
+         "is `database` right"},
+    };
+    for (const auto& each : wrong) {
+        const auto config = with(each.from, each.to);
+        here.files.write("templates/orders.toml", "[template]\nname = \"orders\"\nstore = \"rel\"\n"
+                                                  "object = \"ms_orders\"\nkey = [\"id\"]\n"
+                                                  "[fields]\nid = { type = \"int64\" }\n");
+        for (const auto& command : std::vector<std::vector<std::string>>{
+                 {"scaffold", "ms_orders"}, {"scaffold", "--all"}, {"check"}}) {
+            auto arguments = command;
+            arguments.insert(arguments.end(), {"--config", config});
+            const auto got = here.ask(arguments);
+            INFO(each.to << ": " << got.out << got.err);
+            CHECK(got.code == 3);
+            CHECK(contains(got.err, "rel_services.rel at "));
+            CHECK(contains(got.err, each.place));
+            CHECK(contains(got.err, each.said));
+            CHECK(contains(got.err, each.look));
+            CHECK_FALSE(contains(got.err, "c4n4ry"));
+        }
+    }
+    auto text = right;
+    const auto amqp = "port = " + std::to_string(here.amqp.port);
+    const auto config =
+        here.files.write("wrong.toml", text.replace(text.find(amqp), amqp.size(), "port = 1"))
+            .string();
+    for (const auto& command :
+         std::vector<std::vector<std::string>>{{"dlq", "list"}, {"describe"}}) {
+        auto arguments = command;
+        arguments.insert(arguments.end(), {"--config", config});
+        const auto got = here.ask(arguments);
+        INFO(got.err);
+        CHECK(got.code == 3);
+        CHECK(contains(got.err, "cannot use RabbitMQ at " + here.amqp.host + ":1 (vhost '"));
+        CHECK(contains(got.err, "broker_services.app_server of "));
+        CHECK(contains(got.err, "is RabbitMQ running, and are host and port right?"));
+    }
+}
