@@ -96,6 +96,7 @@ struct node_options {
     config::broker_counts rec{.read = 1, .write = 1, .bulk = 0};
     std::optional<config::rec_service_settings> mongodb{}; ///< nothing: no connection `rec`
     std::vector<std::string> templates{};
+    std::filesystem::path directory{}; ///< of template files, beside `templates`; empty: none
     std::chrono::seconds heartbeat{30};
     std::chrono::milliseconds connect_timeout{2'000};
     std::uint32_t max_batch = 256;
@@ -125,7 +126,7 @@ public:
           books_(tag_) {
         config::settings settings;
         settings.id.node = "test";
-        settings.templates.directory.clear();
+        settings.templates.directory = options.directory;
         config::broker_service_settings service;
         service.host = rabbitmq.host;
         service.port = rabbitmq.port;

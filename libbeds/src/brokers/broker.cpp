@@ -53,7 +53,7 @@ struct broker::impl {
         : given(std::move(settings)), log(context.log), decoder(limits(given)),
           writer(wire::reply_limits{.max_reply = given.max_reply, .max_batch = given.max_replies}),
           events(given.event_prefix), failures(log, given.name), books(registry->all().size()),
-          reconnect(amqp::reconnect_policy{}, amqp::system_random()),
+          reconnect(amqp::reconnect_policy{}, amqp::system_random()), topology(given.topology),
           catalog_queue(amqp::catalog_queue(given.queue_tag)), again(given.amqp.user, given.name),
           random(std::random_device{}()) {
         auto& options = given.factory;
@@ -67,8 +67,10 @@ struct broker::impl {
         options.longest_work =
             std::min(options.longest_work, std::chrono::milliseconds{given.amqp.heartbeat} * 2 / 3);
         context.name = given.name;
-        make_work = [this, registry, adapters = std::move(adapters), context = std::move(context)] {
-            work.emplace(registry, adapters, given.connection, context, given.factory);
+        templates_now = std::make_shared<const factory::template_set>(
+            factory::template_set{.registry = std::move(registry)});
+        make_work = [this, adapters = std::move(adapters), context = std::move(context)] {
+            work.emplace(templates_now, adapters, given.connection, context, given.factory);
         };
         make_work();
         confirmed = given.op_class != core::op_class::read;
@@ -89,6 +91,8 @@ struct broker::impl {
     failure_log failures;
     observe::ledger books;
     amqp::reconnect_fsm reconnect;
+    amqp::topology topology; ///< declared on every new connection
+    std::shared_ptr<const factory::template_set> templates_now;
     std::optional<factory::factory> work; ///< not while the broker is stopped
     std::function<void()> make_work;
     bool confirmed = false; ///< replies are waited for before the request is acknowledged
@@ -127,7 +131,13 @@ struct broker::impl {
     std::atomic<bool> stopping{false};
     std::atomic<bool> abandon{false};
     std::atomic<bool> being_replaced{false};
-    mutable std::mutex mutex; // guards what other threads ask rarely
+    std::atomic<bool> templates_wait{false};  ///< looked at before every batch
+    std::atomic<std::uint64_t> generation{0}; ///< of `templates_now`, for other threads
+    mutable std::mutex mutex;                 // guards what other threads ask rarely
+    struct {
+        std::shared_ptr<const factory::template_set> set;
+        amqp::topology topology;
+    } templates_next;
     core::deadline stop_until = core::deadline::never();
     static constexpr const char* amqp_unseen = "not connected to RabbitMQ yet";
     static constexpr const char* backend_unseen = "not connected to the database yet";
@@ -170,7 +180,7 @@ struct broker::impl {
         settings.connection_name = given.name + " publish";
         out.emplace(settings, until,
                     publishing(confirmed ? amqp::confirms::on : amqp::confirms::off));
-        in->declare(given.topology, given.declare, until);
+        in->declare(topology, given.declare, until);
         consume(until);
         live::add(counters.amqp_connects);
     }
@@ -353,6 +363,36 @@ struct broker::impl {
         }
     }
 
+    // ---- templates ---------------------------------------------------------------------------
+
+    /// Between two batches: what was given to `change_templates` last comes in force here.
+    void follow_templates() {
+        if (!templates_wait.load(std::memory_order_relaxed) || stopping) {
+            return;
+        }
+        wake.clear(); // who called for this must not keep a broker awake that waits for RabbitMQ
+        if (stopping) {
+            wake.set();
+        }
+        take_templates();
+        work->change_templates(templates_now);
+        note_backend();
+        generation = templates_now->generation;
+        counters.note_turn(std::chrono::steady_clock::now());
+    }
+
+    void take_templates() {
+        const std::lock_guard lock{mutex};
+        templates_wait = false;
+        templates_now = std::move(templates_next.set);
+        topology = std::move(templates_next.topology);
+        std::size_t places = 0;
+        for (const auto slot : templates_now->slots) {
+            places = std::max<std::size_t>(places, slot);
+        }
+        books.grow(places);
+    }
+
     // ---- the loop ----------------------------------------------------------------------------
 
     void run() {
@@ -390,6 +430,10 @@ struct broker::impl {
             const std::lock_guard lock{mutex};
             stop_until = core::deadline::never();
         }
+        if (templates_wait) {
+            take_templates();
+            generation = templates_now->generation;
+        }
         note(amqp_trouble, amqp_noted = amqp_unseen);
         note(backend_trouble, backend_noted = backend_unseen);
         wake.clear();
@@ -399,6 +443,7 @@ struct broker::impl {
     /// One turn. Nothing that happens in it ends the thread.
     void step() {
         try {
+            follow_templates();
             if (!ensure_amqp()) {
                 idle();
                 return;
@@ -537,6 +582,7 @@ struct broker::impl {
             if (stopping && out_of_time()) {
                 return; // what is not acknowledged is delivered to another node
             }
+            follow_templates();
             memory.reset();
             chunk.clear();
             messages.clear();
@@ -1056,6 +1102,20 @@ void broker::stop(core::deadline until) {
     }
     impl_->stopping = true;
     impl_->wake.set();
+}
+
+void broker::change_templates(std::shared_ptr<const factory::template_set> set,
+                              amqp::topology topology) {
+    {
+        const std::lock_guard lock{impl_->mutex};
+        impl_->templates_next = {std::move(set), std::move(topology)};
+        impl_->templates_wait = true;
+    }
+    impl_->wake.set();
+}
+
+std::uint64_t broker::templates_generation() const {
+    return impl_->generation;
 }
 
 void broker::retire() {

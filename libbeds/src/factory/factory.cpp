@@ -14,6 +14,7 @@
 #include <map>
 #include <optional>
 #include <thread>
+#include <utility>
 
 namespace beds::factory {
 
@@ -148,11 +149,11 @@ constexpr std::chrono::seconds wait_of_one{2};
 } // namespace
 
 struct factory::impl {
-    impl(std::shared_ptr<const templates::registry> registry_given,
+    impl(std::shared_ptr<const template_set> set_given,
          std::vector<std::shared_ptr<adapters::adapter>> adapters_given,
          std::string connection_given, adapters::session_context context_given, settings options,
          const core::clock& clock_given)
-        : registry(std::move(registry_given)), adapters(std::move(adapters_given)),
+        : set(std::move(set_given)), registry(set->registry), adapters(std::move(adapters_given)),
           connection(std::move(connection_given)), context(std::move(context_given)),
           given(options), clock(clock_given), bind(registry->all()), retry(std::random_device{}()) {
         for (const auto& one : adapters) {
@@ -166,14 +167,11 @@ struct factory::impl {
         }
         can = adapter->can();
         context.writes = given.highest_class != core::op_class::read;
-        for (const auto& target : registry->all()) {
-            if (target.connection == connection) {
-                served.push_back(&target);
-            }
-        }
+        served = served_since(0);
     }
 
-    std::shared_ptr<const templates::registry> registry;
+    std::shared_ptr<const template_set> set;
+    std::shared_ptr<const templates::registry> registry; ///< of the set
     std::vector<std::shared_ptr<adapters::adapter>> adapters;
     std::string connection;
     adapters::session_context context;
@@ -231,17 +229,9 @@ struct factory::impl {
                 session = adapter->open_session(context);
             }
             session->connect(until.earlier(core::deadline::at(now + given.connect_timeout)));
-            // Looks at every template: takes longer than a connection, the longer the more there
-            // are.
-            constexpr std::chrono::milliseconds each{50};
-            adapter->inspect(*session, served,
-                             until.earlier(core::deadline::at(now + 4 * given.connect_timeout +
-                                                              served.size() * each)));
-            if (!session->usable()) {
-                note_failure("the connection broke while the templates were looked at");
+            if (!look_at(served, now, until)) {
                 return false;
             }
-            can = adapter->can();
             ++connects;
             retry.succeeded();
             if (!last_error.empty()) {
@@ -258,6 +248,72 @@ struct factory::impl {
             note_failure(failed.what());
         }
         return false;
+    }
+
+    /// Takes longer than a connection, the longer the more templates there are.
+    bool look_at(std::span<const templates::template_def* const> targets, core::steady_time now,
+                 core::deadline until) {
+        constexpr std::chrono::milliseconds each{50};
+        adapter->inspect(*session, targets,
+                         until.earlier(core::deadline::at(now + 4 * given.connect_timeout +
+                                                          targets.size() * each)));
+        if (!session->usable()) {
+            note_failure("the connection broke while the templates were looked at");
+            return false;
+        }
+        can = adapter->can();
+        return true;
+    }
+
+    // ---- templates ---------------------------------------------------------------------------
+
+    [[nodiscard]] std::uint64_t since(const templates::template_def& target) const {
+        return set->since.empty()
+                   ? 0
+                   : set->since[static_cast<std::size_t>(&target - registry->all().data())];
+    }
+
+    /// Those of this connection that are of this generation or a later one.
+    [[nodiscard]] std::vector<const templates::template_def*>
+    served_since(std::uint64_t generation) const {
+        std::vector<const templates::template_def*> made;
+        for (const auto& target : registry->all()) {
+            if (target.connection == connection && since(target) >= generation) {
+                made.push_back(&target);
+            }
+        }
+        return made;
+    }
+
+    void change_templates(std::shared_ptr<const template_set> next) {
+        const auto seen = set->generation;
+        // What lives from batch to batch and points at templates: `bind`, `served`, the session.
+        if (session != nullptr) {
+            session->forget_templates();
+        }
+        descriptions.clear();
+        const auto before = std::exchange(set, std::move(next)); // until the end of this function
+        registry = set->registry;
+        bind = binder{registry->all()};
+        served = served_since(0);
+        const auto news = served_since(seen + 1);
+        if (news.empty() || session == nullptr || !session->usable()) {
+            return; // a new session looks at all of them
+        }
+        try {
+            look_at(news, clock.steady_now(), core::deadline::never());
+        } catch (const std::exception& failed) { // what could not be seen is asked for again
+            note_failure(failed.what());
+        }
+    }
+
+    /// Was there another template of this name, which may have let pass what this one refuses?
+    [[nodiscard]] bool has_changed(std::string_view name) const {
+        if (set->generation == 0) {
+            return false;
+        }
+        const auto* target = registry->find(name);
+        return target != nullptr ? since(*target) > 0 : set->removed.contains(name);
     }
 
     void note_failure(std::string text) {
@@ -469,8 +525,77 @@ struct factory::impl {
     using live = observe::live_counters;
 
     [[nodiscard]] ledger::slot slot_of(const templates::template_def* target) const {
-        return target == nullptr ? ledger::no_template
-                                 : static_cast<ledger::slot>(target - registry->all().data() + 1);
+        if (target == nullptr) {
+            return ledger::no_template;
+        }
+        const auto position = static_cast<std::size_t>(target - registry->all().data());
+        return set->slots.empty() ? static_cast<ledger::slot>(position + 1) : set->slots[position];
+    }
+
+    /// A write that is refused by a template that has changed may have been done under the one
+    /// before, and its caller asks for the answer: it is in the inbox. True: answered.
+    bool answer_as_before(const message& from, std::size_t i, core::op_index index,
+                          const outcome& refused) {
+        const auto& op = from.request.operations[i];
+        const bool reads = op.op == core::verb::call
+                               ? given.highest_class == core::op_class::read
+                               : op.op != core::verb::insert && op.op != core::verb::update &&
+                                     op.op != core::verb::remove;
+        if (reads || op.refused != code::ok || from.source == source::catalog ||
+            (op.id.empty() && from.request.message_id.empty()) || !has_changed(op.template_name)) {
+            return false;
+        }
+        adapters::operation_identity id;
+        id.index = index;
+        id.principal = from.request.principal;
+        id.id = operation_id(from.request, op, i, *memory);
+        id.content = content_of(op);
+        if (id.id.size() > longest_id) {
+            return false;
+        }
+        doubts[index] = from.request.redelivered ? doubt::redelivered : doubt::none;
+        const auto away = [&] {
+            auto made = outcome::failure(code::backend_unavailable,
+                                         "the database cannot be reached at the moment");
+            made.retry_after = retry.left(clock.steady_now());
+            give_up(index, made);
+            return true;
+        };
+        const auto until = core::deadline::at(clock.steady_now() + given.connect_timeout);
+        if ((connects == 0 || can.inbox) && !ensure_session(until)) {
+            return away();
+        }
+        if (!can.inbox) {
+            if (doubts[index] == doubt::none) {
+                return false;
+            }
+            give_up(index, refused);
+            return true;
+        }
+        known.clear();
+        const bool asked = session->begin(work_kind::write, until, {&id, 1}, lookup::all, *memory,
+                                          known) == step_result::done;
+        session->rollback();
+        if (!asked) {
+            return away();
+        }
+        doubts[index] = doubt::none; // its row is there, or it was not done
+        const auto found = std::exchange(known, {});
+        if (found.empty()) {
+            return false;
+        }
+        const auto& stored = found.front();
+        if (stored.content != id.content) {
+            answer(index, reused());
+        } else if (stored.reply.empty()) {
+            // Begun, and how it ended cannot be seen through this template.
+            doubts[index] = doubt::redelivered;
+            give_up(index, refused);
+        } else {
+            answer(index, outcome_of_stored(stored.reply));
+            sink->stored(index, stored.reply);
+        }
+        return true;
     }
 
     /// From here on every operation stands in the books.
@@ -495,6 +620,7 @@ struct factory::impl {
             const auto first_planned = all.size();
             bool writes = false;
             bool failed = false;
+            std::size_t answered_before = 0;
             for (std::size_t i = 0; i < count; ++i) {
                 const auto index = from.first + static_cast<core::op_index>(i);
                 if (failed && from.request.mode == core::envelope_mode::sequence) {
@@ -512,6 +638,11 @@ struct factory::impl {
                     slot_of(made->bound.target != nullptr
                                 ? made->bound.target
                                 : registry->find(from.request.operations[i].template_name));
+                if (refused && !refused->ok() && answer_as_before(from, i, index, *refused)) {
+                    failed = failed || !results[index].ok();
+                    ++answered_before;
+                    continue;
+                }
                 if (refused) {
                     answer(index, *refused);
                     if (refused->ok()) {
@@ -530,21 +661,21 @@ struct factory::impl {
             }
             const auto own = std::span{all}.subspan(first_planned);
             if (from.request.mode == core::envelope_mode::atomic) {
-                refuse_atomic(from, own, failed);
+                if (refuse_atomic(from, own, failed, answered_before)) {
+                    all.resize(first_planned);
+                    continue;
+                }
             }
             for (auto* one : own) {
                 one->message_writes = writes;
-            }
-            if (from.request.mode == core::envelope_mode::atomic &&
-                stages[from.first] == stage::answered) {
-                all.resize(first_planned);
             }
         }
         enter_into_books(slots);
     }
 
-    /// What cannot be atomic is refused before anything runs.
-    void refuse_atomic(const message& from, std::span<planned* const> own, bool failed) {
+    /// What cannot be atomic is refused before anything runs: true.
+    bool refuse_atomic(const message& from, std::span<planned* const> own, bool failed,
+                       std::size_t answered_before) {
         bool alone =
             std::any_of(own.begin(), own.end(), [](const planned* op) { return op->alone; });
         const auto first = from.first;
@@ -562,7 +693,7 @@ struct factory::impl {
                 for (core::op_index i = first; i < first + count; ++i) {
                     give_up(i, away);
                 }
-                return;
+                return true;
             }
             alone = false;
             for (auto* op : own) {
@@ -570,11 +701,12 @@ struct factory::impl {
                 alone = alone || op->alone;
             }
         }
-        if (!failed && !alone && can.transactions && own.size() == count) {
-            return;
+        if (!failed && !alone && can.transactions && own.size() + answered_before == count) {
+            return false;
         }
         for (core::op_index i = first; i < first + count; ++i) {
-            if (stages[i] == stage::answered && !results[i].ok()) {
+            if (stages[i] == stage::answered &&
+                (!results[i].ok() || results[i].effect == effect::applied)) {
                 continue;
             }
             if (failed) {
@@ -594,6 +726,7 @@ struct factory::impl {
         for (core::op_index i = first; i < first + count; ++i) {
             stages[i] = stage::answered;
         }
+        return true;
     }
 
     // ---- the same id twice in one batch ------------------------------------------------------
@@ -1423,11 +1556,20 @@ struct factory::impl {
 factory::factory(std::shared_ptr<const templates::registry> registry,
                  std::vector<std::shared_ptr<adapters::adapter>> adapters, std::string connection,
                  adapters::session_context context, settings given, const core::clock& clock)
-    : impl_(std::make_unique<impl>(std::move(registry), std::move(adapters), std::move(connection),
+    : factory(std::make_shared<const template_set>(template_set{.registry = std::move(registry)}),
+              std::move(adapters), std::move(connection), std::move(context), given, clock) {}
+factory::factory(std::shared_ptr<const template_set> set,
+                 std::vector<std::shared_ptr<adapters::adapter>> adapters, std::string connection,
+                 adapters::session_context context, settings given, const core::clock& clock)
+    : impl_(std::make_unique<impl>(std::move(set), std::move(adapters), std::move(connection),
                                    std::move(context), given, clock)) {}
 factory::~factory() = default;
 factory::factory(factory&&) noexcept = default;
 factory& factory::operator=(factory&&) noexcept = default;
+
+void factory::change_templates(std::shared_ptr<const template_set> set) {
+    impl_->change_templates(std::move(set));
+}
 
 std::size_t factory::count(std::span<const message> batch) {
     std::size_t total = 0;

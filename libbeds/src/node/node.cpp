@@ -34,6 +34,53 @@ std::string to_string(const ipl_step& step) {
     return text;
 }
 
+std::string_view to_string(reload_result value) {
+    switch (value) {
+    case reload_result::changed:
+        return "changed";
+    case reload_result::unchanged:
+        return "unchanged";
+    case reload_result::refused:
+        return "refused";
+    }
+    return "refused";
+}
+
+std::string to_string(const reload_report& value) {
+    const auto in_time = " (" + std::to_string(value.took.count() / 1000) + " ms)";
+    if (value.result == reload_result::refused) {
+        return std::to_string(value.problems.size()) +
+               " problem(s): nothing is changed, the templates of before stay in force" + in_time;
+    }
+    if (value.result == reload_result::unchanged) {
+        return "the templates are what they were" + in_time;
+    }
+    std::string text;
+    const auto list = [&](std::string_view what, auto belongs) {
+        constexpr std::size_t most = 20; // a log's line has its bounds
+        std::string names;
+        std::size_t count = 0;
+        for (const auto& one : value.changes) {
+            if (belongs(one) && ++count <= most) {
+                names += (names.empty() ? "" : ", ") + templates::to_string(one);
+            }
+        }
+        if (count > 0) {
+            (((text += text.empty() ? "" : "; ") += what) += ": ") += names;
+            text += count > most ? " and " + std::to_string(count - most) + " more" : "";
+        }
+    };
+    list("added", [](const templates::change& one) { return !one.before; });
+    list("changed", [](const templates::change& one) { return one.before && one.after; });
+    list("removed", [](const templates::change& one) { return !one.after; });
+    text += "; " + std::to_string(value.following) + " of " + std::to_string(value.brokers) +
+            " broker(s) work by them";
+    if (value.following < value.brokers) {
+        text += ", the others as soon as their batches end";
+    }
+    return text + in_time;
+}
+
 struct node::impl {
     impl(config::settings settings, observe::log_sink sink)
         : given(std::move(settings)), log(std::move(sink)) {}
@@ -48,9 +95,17 @@ struct node::impl {
     std::shared_ptr<core::supervisor> supervisor;
     struct role_pools {
         std::string role;
-        std::shared_ptr<const templates::registry> own;
         std::vector<std::unique_ptr<brokers::broker_pool>> pools;
+        std::shared_ptr<const factory::template_set> own; ///< guarded by `sets`
+        /// Whose figures stand where in the books, 1 for the first; guarded by `sets`. Names that
+        /// are gone keep their place and their figures.
+        std::vector<std::string> in_books;
     };
+    mutable std::mutex sets; // `registry`, of `roles` what says so, `reloads`
+    reload_status reloads;
+    std::timed_mutex reloading; // one at a time; guards `texts`, too
+    std::uint64_t generation = 0;
+    bool has_directory = false; ///< templates came from it
     /// For asking how long the queues are; by role.
     std::map<std::string, amqp::publisher_connection> inspectors;
     std::mutex inspecting;
@@ -152,7 +207,8 @@ struct node::impl {
         return text;
     }
 
-    std::string load_templates() {
+    /// All that there are and are in order; what is not is in `problems`.
+    std::vector<templates::template_def> read_templates(std::vector<templates::problem>& problems) {
         auto how = load_settings_of(given);
         for (const auto& one : adapters) {
             how.connections.emplace_back(one->connection_name(), one->engine_name() == "mongodb"
@@ -160,11 +216,11 @@ struct node::impl {
                                                                      : templates::engine::rel);
         }
         std::vector<templates::template_def> all;
-        std::vector<templates::problem> problems;
         if (texts.empty() || !how.directory.empty()) {
-            if (!texts.empty() && !std::filesystem::is_directory(how.directory)) {
+            if (!texts.empty() && !has_directory && !std::filesystem::is_directory(how.directory)) {
                 // Templates came as text, and nobody named a directory that is there.
             } else {
+                has_directory = true;
                 auto loaded = templates::load(how);
                 problems = std::move(loaded.problems);
                 for (const auto& one : loaded.templates->all()) {
@@ -180,6 +236,12 @@ struct node::impl {
             problems.insert(problems.end(), parsed.problems.begin(), parsed.problems.end());
         }
         check_against_adapters(all, problems);
+        return all;
+    }
+
+    std::string load_templates() {
+        std::vector<templates::problem> problems;
+        auto all = read_templates(problems);
         const bool leave_out = given.templates.on_mismatch == config::mismatch_action::leave_out;
         if (!problems.empty() && !leave_out) {
             throw core::error(core::errc::invalid_template, joined(problems, "\n"));
@@ -221,7 +283,11 @@ struct node::impl {
         const auto own = templates_of(*registry, role);
         auto& made = roles.emplace_back();
         made.role = role;
-        made.own = own;
+        made.own =
+            std::make_shared<const factory::template_set>(factory::template_set{.registry = own});
+        for (const auto& target : own->all()) {
+            made.in_books.push_back(target.name);
+        }
         const auto node_name = given.id.node.empty() ? config::host_name() : given.id.node;
         std::size_t count = 0;
         const bool reads =
@@ -412,6 +478,301 @@ struct node::impl {
         }
     }
 
+    // ---- reloading templates -----------------------------------------------------------------
+
+    /// As `read_templates`, without any problem, or none. Names two files may share are a problem,
+    /// too.
+    std::shared_ptr<const templates::registry> read_again(std::vector<std::string>& problems) {
+        std::vector<templates::problem> found;
+        auto all = read_templates(found);
+        for (const auto& one : found) {
+            problems.push_back(templates::to_string(one));
+        }
+        if (!problems.empty()) {
+            return nullptr;
+        }
+        try {
+            return std::make_shared<const templates::registry>(std::move(all));
+        } catch (const core::error& twice) {
+            problems.push_back(twice.message());
+            return nullptr;
+        }
+    }
+
+    /// Does a broker of this node work on it, for templates of this service?
+    [[nodiscard]] bool works_on(const templates::template_def& target) const {
+        return std::any_of(roles.begin(), roles.end(), [&](const role_pools& role) {
+            return (target.service.empty() || target.service == role.role) &&
+                   std::any_of(role.pools.begin(), role.pools.end(), [&](const auto& pool) {
+                       return pool->connection() == target.connection;
+                   });
+        });
+    }
+
+    /// What takes more than a reload.
+    void find_what_needs_a_restart(const templates::registry& before,
+                                   const templates::registry& after,
+                                   const std::vector<templates::change>& changes,
+                                   std::vector<std::string>& problems) const {
+        for (const auto& one : changes) {
+            const auto* old = before.find(one.name);
+            const auto* now = after.find(one.name);
+            if (now == nullptr) {
+                continue;
+            }
+            const auto complain = [&](const std::string& why) {
+                problems.push_back(templates::to_string(
+                    templates::problem{now->file, 0, "template.connection", why}));
+            };
+            if (old != nullptr && old->connection != now->connection) {
+                complain("template '" + one.name + "' moves from connection '" + old->connection +
+                         "' to '" + now->connection +
+                         "': that takes a restart, because writes that are sent again would be "
+                         "done again there");
+            } else if (old == nullptr && !works_on(*now)) {
+                complain("template '" + one.name + "' is new on connection '" + now->connection +
+                         "', for which this node has no brokers: broker_services.*.instances and "
+                         "a restart");
+            }
+        }
+    }
+
+    /// Binds these templates' keys to the queues of this role. Throws core::error.
+    void bind(const role_pools& role, const templates::registry& news, core::deadline until) const {
+        const auto& service = given.broker_services.at(role.role);
+        amqp::topology wanted;
+        for (const auto& pool : role.pools) {
+            wanted += broker_topology(service, news, pool->connection(), pool->op_class());
+        }
+        wanted.exchanges.clear(); // are there: brokers have declared them
+        wanted.queues.clear();
+        auto settings = connection_settings_of(service);
+        settings.connection_name =
+            (given.id.node.empty() ? config::host_name() : given.id.node) + " new templates";
+        amqp::publisher_connection through{settings, until,
+                                           amqp::publisher_options{amqp::confirms::off}};
+        through.declare(wanted, amqp::declare_mode::active, until);
+        through.close(until);
+    }
+
+    /// What the brokers of one role shall work by.
+    struct next_set {
+        role_pools* role = nullptr;
+        std::shared_ptr<const factory::template_set> set{};
+        std::vector<std::string> in_books{};
+        std::vector<templates::template_def> added{};
+    };
+
+    /// Nothing: it stays as it is.
+    std::optional<next_set> next_for(role_pools& role, const templates::registry& all,
+                                     std::uint64_t number) const {
+        const auto& before = *role.own;
+        const auto own = templates_of(all, role.role);
+        const auto changes = templates::compare(*before.registry, *own);
+        if (changes.empty()) {
+            return std::nullopt;
+        }
+        next_set made{.role = &role, .in_books = role.in_books};
+        auto set = std::make_shared<factory::template_set>();
+        set->registry = own;
+        set->generation = number;
+        set->removed = before.removed;
+        for (const auto& one : changes) {
+            if (!one.after) {
+                set->removed.insert(one.name);
+            }
+        }
+        for (const auto& target : own->all()) {
+            const auto changed = std::find_if(changes.begin(), changes.end(), [&](const auto& one) {
+                return one.name == target.name;
+            });
+            const auto* old = before.registry->find(target.name);
+            const auto position =
+                old == nullptr ? 0 : static_cast<std::size_t>(old - before.registry->all().data());
+            set->since.push_back(changed != changes.end() ? number
+                                 : before.since.empty()   ? 0
+                                                          : before.since[position]);
+            if (old == nullptr) {
+                made.added.push_back(target);
+            }
+            set->removed.erase(target.name);
+            auto place = std::find(made.in_books.begin(), made.in_books.end(), target.name);
+            if (place == made.in_books.end()) {
+                place = made.in_books.insert(place, target.name);
+            }
+            set->slots.push_back(
+                static_cast<observe::ledger::slot>(place - made.in_books.begin() + 1));
+        }
+        made.set = std::move(set);
+        return made;
+    }
+
+    /// Everything but the log and the books.
+    reload_report try_reload(core::deadline until) {
+        reload_report made;
+        std::unique_lock one_at_a_time{reloading, std::defer_lock};
+        if (until.is_never()) {
+            one_at_a_time.lock();
+        } else if (!one_at_a_time.try_lock_until(until.when())) {
+            made.problems = {"another reload is under way"};
+            return made;
+        }
+        if (!started || stopping) {
+            made.problems = {"the node does not run"};
+            return made;
+        }
+        const auto all = read_again(made.problems);
+        if (all == nullptr) {
+            return made;
+        }
+        made.changes = templates::compare(*registry, *all);
+        find_what_needs_a_restart(*registry, *all, made.changes, made.problems);
+        if (!made.problems.empty()) {
+            return made;
+        }
+        if (made.changes.empty()) {
+            made.result = reload_result::unchanged;
+            return made;
+        }
+        const auto number = generation + 1;
+        std::vector<next_set> next;
+        for (auto& role : roles) {
+            if (auto set = next_for(role, *all, number)) {
+                next.push_back(std::move(*set));
+            }
+        }
+        bind_added(next, until, made);
+        if (!made.problems.empty()) {
+            return made;
+        }
+        // From here on nothing can fail.
+        generation = number;
+        change_over(next, all);
+        wait_for_brokers(next, until, made);
+        made.result = reload_result::changed;
+        return made;
+    }
+
+    void bind_added(const std::vector<next_set>& next, core::deadline until, reload_report& made) {
+        for (const auto& one : next) {
+            if (one.added.empty() || one.role->pools.empty()) {
+                continue;
+            }
+            if (given.broker_services.at(one.role->role).declare == config::declare_mode::passive) {
+                made.warnings.push_back(
+                    "broker_services." + one.role->role +
+                    ".declare = \"passive\": the bindings of new templates are the operator's "
+                    "(bedsctl topology prints them)");
+                continue;
+            }
+            try {
+                bind(*one.role, templates::registry{one.added}, until);
+            } catch (const core::error& failed) {
+                made.problems.push_back("new templates cannot be bound in RabbitMQ of " +
+                                        one.role->role + ": " + failed.message());
+            }
+        }
+    }
+
+    void change_over(std::vector<next_set>& next,
+                     const std::shared_ptr<const templates::registry>& all) {
+        {
+            const std::lock_guard lock{sets};
+            registry = all;
+            for (auto& one : next) {
+                one.role->own = one.set;
+                one.role->in_books = std::move(one.in_books);
+            }
+        }
+        for (const auto& one : next) {
+            const auto& service = given.broker_services.at(one.role->role);
+            for (const auto& pool : one.role->pools) {
+                const auto topology = broker_topology(service, *one.set->registry,
+                                                      pool->connection(), pool->op_class());
+                for (const auto& broker : pool->brokers()) {
+                    broker->change_templates(one.set, topology);
+                }
+            }
+        }
+    }
+
+    void wait_for_brokers(const std::vector<next_set>& next, core::deadline until,
+                          reload_report& made) const {
+        for (;;) {
+            made.brokers = made.following = 0;
+            for (const auto& one : next) {
+                count_following(*one.role, one.set->generation, made);
+            }
+            if (made.following == made.brokers || until.expired()) {
+                return;
+            }
+            std::this_thread::sleep_for(1ms);
+        }
+    }
+
+    static void count_following(const role_pools& role, std::uint64_t number, reload_report& into) {
+        for (const auto& pool : role.pools) {
+            for (const auto& broker : pool->brokers()) {
+                ++into.brokers;
+                // One that is stopped has them when it is started anew.
+                into.following += broker->templates_generation() >= number ||
+                                          broker->state() == brokers::broker_state::stopped
+                                      ? 1U
+                                      : 0U;
+            }
+        }
+    }
+
+    reload_report reload(core::deadline until) {
+        const auto began = std::chrono::steady_clock::now();
+        auto made = try_reload(until);
+        made.took = std::chrono::duration_cast<std::chrono::microseconds>(
+            std::chrono::steady_clock::now() - began);
+        for (const auto& one : made.problems) {
+            log.write(observe::level::error, "BEDS_RELOAD_PROBLEM", "node", one);
+        }
+        for (const auto& one : made.warnings) {
+            log.write(observe::level::warning, "BEDS_RELOAD_WARNING", "node", one);
+        }
+        const bool refused = made.result == reload_result::refused;
+        log.write(refused ? observe::level::error : observe::level::info,
+                  refused ? "BEDS_RELOAD_REFUSED" : "BEDS_RELOADED", "node", to_string(made));
+        const std::lock_guard lock{sets};
+        ++(refused                                   ? reloads.refused
+           : made.result == reload_result::unchanged ? reloads.unchanged
+                                                     : reloads.changed);
+        reloads.at = std::chrono::system_clock::now();
+        reloads.last = made;
+        return made;
+    }
+
+    /// With how many brokers follow by now.
+    [[nodiscard]] reload_status reload_now() const {
+        reload_status made;
+        {
+            const std::lock_guard lock{sets};
+            made = reloads;
+        }
+        if (made.last.following < made.last.brokers) {
+            reload_report now;
+            for (const auto& role : roles) {
+                const auto own = own_of(role);
+                if (own->generation > 0) {
+                    count_following(role, own->generation, now);
+                }
+            }
+            made.last.following =
+                made.last.brokers - std::min(made.last.brokers, now.brokers - now.following);
+        }
+        return made;
+    }
+
+    [[nodiscard]] std::shared_ptr<const factory::template_set>
+    own_of(const role_pools& role) const {
+        const std::lock_guard lock{sets};
+        return role.own;
+    }
+
     void prepare() {
         steps.clear();
         step("configuration", [&] { return check_configuration(); });
@@ -435,10 +796,12 @@ struct node::impl {
             const std::lock_guard lock{replacing};
             made.replacement = replacement;
         }
+        made.reload = reload_now();
         made.live = started && !stopped;
         std::map<std::string, dependency> databases;
         for (const auto& role : roles) {
             dependency rabbitmq{"rabbitmq " + role.role, true, true, {}, {}};
+            const auto own = own_of(role)->registry;
             for (const auto& pool : role.pools) {
                 for (const auto& one : pool->brokers()) {
                     // Asked first: one that serves again by now is seen as connected.
@@ -464,7 +827,7 @@ struct node::impl {
                         database.ready = false;
                         database.trouble = std::move(trouble);
                     }
-                    if (counters.since_turn > longest_turn(one->settings(), *role.own)) {
+                    if (counters.since_turn > longest_turn(one->settings(), *own)) {
                         made.live = false;
                         made.stuck.push_back(counters.broker);
                     }
@@ -498,7 +861,11 @@ struct node::impl {
         observe::template_traffic nameless;
         std::map<std::string, observe::template_traffic> by_name;
         for (const auto& role : roles) {
-            std::vector<observe::template_traffic> totals(role.own->all().size() + 1);
+            const auto names = [&] {
+                const std::lock_guard lock{sets};
+                return role.in_books;
+            }();
+            std::vector<observe::template_traffic> totals(names.size() + 1);
             for (const auto& pool : role.pools) {
                 for (const auto& one : pool->brokers()) {
                     one->add_traffic(totals);
@@ -506,7 +873,7 @@ struct node::impl {
             }
             nameless.add(totals.front());
             for (std::size_t i = 1; i < totals.size(); ++i) {
-                by_name[role.own->all()[i - 1].name].add(totals[i]);
+                by_name[names[i - 1]].add(totals[i]);
             }
         }
         std::vector<observe::template_traffic> made{std::move(nameless)};
@@ -612,6 +979,7 @@ void node::add_template(std::string_view toml, std::string_view name_for_message
     if (!parsed.problems.empty()) {
         throw core::error(core::errc::invalid_template, joined(parsed.problems, "\n"));
     }
+    const std::lock_guard lock{impl_->reloading};
     impl_->texts.emplace_back(toml, name_for_messages);
 }
 
@@ -677,6 +1045,10 @@ bool node::replace_brokers() {
     return impl_->replace_brokers();
 }
 
+reload_report node::reload_templates(core::deadline until) {
+    return impl_->reload(until);
+}
+
 bool node::stop(core::deadline until) {
     auto& self = *impl_;
     self.end_replacement();
@@ -711,6 +1083,7 @@ bool node::stop(core::deadline until) {
 }
 
 std::shared_ptr<const templates::registry> node::registry() const {
+    const std::lock_guard lock{impl_->sets};
     return impl_->registry;
 }
 

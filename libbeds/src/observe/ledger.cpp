@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <thread>
+#include <utility>
 
 namespace beds::observe {
 namespace {
@@ -104,8 +105,36 @@ void ledger::entry::settled(slot of, std::optional<core::verb> op, core::code co
     change(page.in_flight, std::uint64_t{0} - 1);
 }
 
+void ledger::grow(std::size_t templates) {
+    if (templates < count_) {
+        return;
+    }
+    constexpr auto order = std::memory_order_relaxed; // the lock orders it
+    const std::lock_guard lock{growing_};
+    std::unique_ptr<page[], page_deleter> wider{new page[templates + 1]};
+    const auto take = [](counter& into, const counter& from) {
+        into.store(from.load(order), order);
+    };
+    for (std::size_t i = 0; i < count_; ++i) {
+        auto& from = pages_[i];
+        auto& into = wider[i];
+        take(into.received, from.received);
+        take(into.requeued, from.requeued);
+        take(into.in_flight, from.in_flight);
+        for (std::size_t f = 0; f < into.fates.size(); ++f) {
+            take(into.fates[f], from.fates[f]);
+        }
+        for (std::size_t v = 0; v < into.verbs.size(); ++v) {
+            into.verbs[v].store(from.verbs[v].exchange(nullptr, order), order);
+        }
+    }
+    pages_ = std::move(wider);
+    count_ = templates + 1;
+}
+
 void ledger::add_to(std::span<template_traffic> totals) const {
     constexpr auto order = std::memory_order_acquire;
+    const std::lock_guard lock{growing_};
     std::vector<template_traffic> read;
     for (;;) {
         const auto before = version_.load(order);

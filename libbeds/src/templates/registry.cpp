@@ -2,6 +2,7 @@
 
 #include <beds/core/error.hpp>
 #include <beds/templates/registry.hpp>
+#include <beds/templates/writer.hpp>
 
 #include <algorithm>
 #include <fstream>
@@ -137,6 +138,46 @@ std::string registry::suggest(std::string_view name) const {
         known.push_back(each.name);
     }
     return core::did_you_mean(name, known);
+}
+
+namespace {
+
+/// The text that reads back as the same template says all that there is to it, except what a text
+/// leaves out.
+bool is_same(const template_def& left, const template_def& right) {
+    return left.service == right.service && left.write_errors == right.write_errors &&
+           to_toml(left) == to_toml(right);
+}
+
+} // namespace
+
+std::string to_string(const change& value) {
+    const auto now = std::to_string(value.after.value_or(value.before.value_or(0)));
+    const bool moved = value.before && value.after && *value.before != *value.after;
+    return value.name + " (version " + (moved ? std::to_string(*value.before) + " to " : "") + now +
+           ')';
+}
+
+std::vector<change> compare(const registry& before, const registry& after) {
+    std::vector<change> made;
+    auto old = before.all().begin();
+    auto now = after.all().begin();
+    while (old != before.all().end() || now != after.all().end()) {
+        if (now == after.all().end() || (old != before.all().end() && name_less(*old, *now))) {
+            made.push_back({old->name, old->version, std::nullopt});
+            ++old;
+        } else if (old == before.all().end() || name_less(*now, *old)) {
+            made.push_back({now->name, std::nullopt, now->version});
+            ++now;
+        } else {
+            if (!is_same(*old, *now)) {
+                made.push_back({now->name, old->version, now->version});
+            }
+            ++old;
+            ++now;
+        }
+    }
+    return made;
 }
 
 parse_result parse(std::string_view toml, const load_settings& settings,

@@ -165,3 +165,50 @@ TEST_CASE("a histogram counts a value where its upper bound is", "[histogram]") 
     CHECK(total.bounds == seen.bounds);
     CHECK(time_bounds.size() <= live_histogram::most_bounds);
 }
+
+TEST_CASE("books that grow keep what was entered, and are read meanwhile", "[ledger]") {
+    ledger books{1};
+    const auto enter = [&](ledger::slot of) {
+        {
+            ledger::entry entry{books};
+            entry.received(of);
+        }
+        ledger::entry entry{books};
+        entry.settled(of, core::verb::fetch, core::code::ok, fate::replied_ok);
+    };
+    constexpr std::size_t most = 40;
+    std::atomic<bool> stop{false};
+    bool fits = true;
+    std::uint64_t last = 0;
+    std::thread reader{[&] {
+        while (!stop) {
+            const auto seen = totals(books, most);
+            for (const auto& one : seen) {
+                fits = fits && one.missing() == 0;
+            }
+            fits = fits && seen[1].received >= last; // nothing is lost on the way
+            last = seen[1].received;
+        }
+    }};
+    std::uint64_t entered = 0;
+    for (std::size_t size = 2; size <= most; ++size) {
+        for (int i = 0; i < 50; ++i, ++entered) {
+            enter(1);
+        }
+        enter(static_cast<ledger::slot>(size - 1));
+        entered += size == 2 ? 1 : 0;
+        books.grow(size);
+        books.grow(1); // never less
+        enter(static_cast<ledger::slot>(size));
+    }
+    stop = true;
+    reader.join();
+    CHECK(fits);
+    const auto seen = totals(books, most);
+    CHECK(seen[1].replied_ok == entered);
+    CHECK(count(seen[1], core::verb::fetch, core::code::ok) == entered);
+    CHECK(seen[2].replied_ok == 2);
+    CHECK(seen[most].replied_ok == 1);
+    // With room for fewer a reader gets the first ones.
+    CHECK(totals(books, 1)[1].replied_ok == entered);
+}

@@ -120,6 +120,10 @@ public:
     /// Checks an idle session with the server; false: broken now.
     virtual bool alive(core::deadline until) = 0;
 
+    /// Templates that were seen so far are about to go; others may have their names and addresses.
+    /// Drops whatever is kept by those. Between units of work, in any state of the session.
+    virtual void forget_templates() {}
+
     /// Starts a unit of work. With `lookup::all`, `known` receives the replies that are stored for
     /// these ids. Strings of `known` live in `memory`.
     virtual step_result begin(work_kind kind, core::deadline until,

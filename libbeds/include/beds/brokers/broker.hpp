@@ -88,6 +88,13 @@ public:
     /// `stopped`: it begins anew then, with a thread, connections and a database session of its
     /// own, and goes on counting where it was.
     void start();
+    /// Works by these templates from its next batch on, and declares this topology whenever it
+    /// connects anew; what it has at hand it ends by those it began with. A broker that is stopped
+    /// has them when it is started again. Any thread.
+    void change_templates(std::shared_ptr<const factory::template_set> set,
+                          amqp::topology topology);
+    /// Of the set that it works by.
+    [[nodiscard]] std::uint64_t templates_generation() const;
     /// As `stop` with all the time that a batch may take, in order to be started again. What it
     /// does not hold is left to the other brokers of its queue, or waits there.
     void retire();
@@ -103,7 +110,7 @@ public:
     [[nodiscard]] broker_state state() const;
     [[nodiscard]] observe::broker_counters counters() const;
     /// Adds what happened to operations: to the first element those of no template, to the others
-    /// those of the registry's templates, in its order.
+    /// those that `template_set::slots` tells.
     void add_traffic(std::span<observe::template_traffic> totals) const;
     [[nodiscard]] const broker_settings& settings() const;
     /// Why this broker cannot use RabbitMQ, or its database, at the moment, for operators; empty

@@ -12,7 +12,10 @@
 #include <beds/templates/registry.hpp>
 
 #include <chrono>
+#include <cstdint>
+#include <functional>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -35,8 +38,23 @@ struct message {
     /// Filled by `run`: the numbers and outcomes of its operations.
     core::op_index first = 0;
     std::span<core::outcome> results{};
-    /// And of which template each is, as the books count: 1 + its position in the registry.
+    /// And of which template each is, as the books count: `template_set::slots`.
     std::span<const observe::ledger::slot> slots{};
+};
+
+/// The templates that a factory works by. Never changes once it is made; a reload makes another
+/// one.
+struct template_set {
+    std::shared_ptr<const templates::registry> registry{};
+    std::uint64_t generation = 0; ///< which reload of the node made it; 0: what it started with
+    /// By position in the registry: the generation in which the template came or became what it is.
+    /// Empty: all have been there from the start.
+    std::vector<std::uint64_t> since{};
+    /// By position in the registry: its place in the books, which no other name ever has. Empty: 1,
+    /// 2, 3, ...
+    std::vector<observe::ledger::slot> slots{};
+    /// Names that the node knew and does not any more.
+    std::set<std::string, std::less<>> removed{};
 };
 
 struct settings {
@@ -78,9 +96,19 @@ public:
             std::vector<std::shared_ptr<adapters::adapter>> adapters, std::string connection,
             adapters::session_context context, settings given = {},
             const core::clock& clock = core::machine_clock());
+    factory(std::shared_ptr<const template_set> set,
+            std::vector<std::shared_ptr<adapters::adapter>> adapters, std::string connection,
+            adapters::session_context context, settings given = {},
+            const core::clock& clock = core::machine_clock());
     ~factory();
     factory(factory&&) noexcept;
     factory& operator=(factory&&) noexcept;
+
+    /// From now on works by these templates; between batches. The session stays, forgets what it
+    /// knew of templates and looks at those that are new to this factory, in the time that
+    /// `ensure_session` has for that. A write that the new set refuses although an older one may
+    /// have let it pass gets its first reply, if it had one.
+    void change_templates(std::shared_ptr<const template_set> set);
 
     /// Number of operations in the batch: what the sink is to be made ready for.
     static std::size_t count(std::span<const message> batch);

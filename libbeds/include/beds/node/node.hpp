@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -52,6 +53,36 @@ struct replacement_status {
     std::size_t of = 0; ///< 0: there was none
 };
 
+enum class reload_result : std::uint8_t {
+    changed,   ///< other templates are in force than before
+    unchanged, ///< the files say what is in force
+    refused,   ///< nothing was changed: `problems` says why
+};
+std::string_view to_string(reload_result value);
+
+/// What came of `node::reload_templates`.
+struct reload_report {
+    reload_result result = reload_result::refused;
+    std::vector<std::string> problems{};      ///< with file, line and key where there are any
+    std::vector<templates::change> changes{}; ///< in order of name
+    /// Not served as one would expect, for reasons that no template can mend.
+    std::vector<std::string> warnings{};
+    std::size_t brokers = 0;   ///< that the change concerns
+    std::size_t following = 0; ///< of these: work by the new templates already
+    std::chrono::microseconds took{0};
+};
+/// In words, without problems and warnings.
+std::string to_string(const reload_report& value);
+
+/// Reloads of this node so far.
+struct reload_status {
+    std::uint64_t changed = 0;
+    std::uint64_t unchanged = 0;
+    std::uint64_t refused = 0;
+    std::optional<std::chrono::system_clock::time_point> at{}; ///< when the last one ended
+    reload_report last{};
+};
+
 struct node_status {
     /// Started, not stopped, and every broker's thread comes round: none has been at one batch for
     /// longer than deadlines, heartbeat and time-outs allow it.
@@ -62,6 +93,7 @@ struct node_status {
     std::vector<observe::broker_counters> brokers;
     std::vector<std::string> stuck; ///< brokers whose threads do not come round
     replacement_status replacement;
+    reload_status reload;
 };
 
 /// What waits in one queue of RabbitMQ.
@@ -95,8 +127,8 @@ public:
     /// must be new, else core::error(duplicate_name).
     void add_connection(std::shared_ptr<adapters::adapter> adapter);
     /// Adds templates given as TOML text to those of the configured directory. Without a directory
-    /// in the settings these are all there are. Throws core::error(invalid_template) naming every
-    /// problem.
+    /// in the settings these are all there are. After `start` the next reload takes them. Throws
+    /// core::error(invalid_template) naming every problem.
     void add_template(std::string_view toml, std::string_view name_for_messages);
 
     /// The IPL. Checks settings, loads and checks templates, makes adapters, starts brokers.
@@ -138,12 +170,30 @@ public:
     /// False, and nothing is begun: one is under way already, or the node does not run. Any thread.
     bool replace_brokers();
 
+    /// Reads the templates again (the files of the directory, and what `add_template` gave) and
+    /// changes over to them while the node serves. All of it is checked first, as `start` does;
+    /// with any problem - whatever `templates.on_mismatch` says - the result is `refused` and
+    /// nothing is changed. What no reload can do is refused as well: a template that moves to
+    /// another connection, and a new one on a connection that no broker of this node works on.
+    ///
+    /// Each broker changes over between two batches, so a batch sees one set of templates; brokers
+    /// do so at about the same time, not in the same moment, and those that are at a batch when the
+    /// deadline passes follow by themselves (`following`). Their connections, database sessions and
+    /// counters stay. New templates are bound before any broker knows them. A template that is gone
+    /// keeps its binding and is answered UNKNOWN_TEMPLATE. A write whose id was used before gets
+    /// its first reply, whatever the new templates say.
+    ///
+    /// Blocks: reads files, binds new templates, waits for the brokers. Any thread; of several
+    /// calls one after the other, and one whose turn does not come before the deadline is
+    /// `refused`. Never throws for what is in files or away. Says in the log what it did.
+    reload_report reload_templates(core::deadline until);
+
     /// Orderly stop: stop consuming, finish what is under way, reply, acknowledge. False when work
     /// was left at the deadline; it is delivered again elsewhere, nothing is lost.
     bool stop(core::deadline until);
 
     /// For the in-process client: templates and adapters of this node. Valid after `start` or
-    /// `check`.
+    /// `check`. A reload makes another registry; who has this one keeps it.
     [[nodiscard]] std::shared_ptr<const templates::registry> registry() const;
     [[nodiscard]] const std::vector<std::shared_ptr<adapters::adapter>>& adapters() const;
 

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -84,6 +85,10 @@ public:
         ledger& of_;
     };
 
+    /// Makes room for so many templates; what was entered stays. The writer's thread, between
+    /// entries.
+    void grow(std::size_t templates);
+
     /// Adds to the totals, one for each slot.
     void add_to(std::span<template_traffic> totals) const;
 
@@ -94,6 +99,7 @@ private:
         void operator()(page* pages) const;
     };
 
+    mutable std::mutex growing_; ///< what is below, for readers; the writer takes it to change it
     std::unique_ptr<page[], page_deleter> pages_;
     std::size_t count_;
     std::atomic<std::uint64_t> version_{0}; ///< odd while an entry is written

@@ -63,6 +63,21 @@ private:
     std::vector<template_def> templates_; ///< sorted by name
 };
 
+/// One template that is not the same in two sets.
+struct change {
+    std::string name;
+    std::optional<std::uint32_t> before; ///< its version; nothing: it was not there
+    std::optional<std::uint32_t> after;  ///< nothing: it is not there any more
+
+    friend bool operator==(const change&, const change&) = default;
+};
+/// `name (version 2)`; where the version changed `name (version 1 to 2)`.
+std::string to_string(const change& value);
+
+/// What makes two sets differ, in order of name. A template is the same when all that its file says
+/// is; where the file lies and how it is written does not count.
+std::vector<change> compare(const registry& before, const registry& after);
+
 /// Reads and checks every template of a directory. Never throws for what is in the files; a
 /// directory or file that cannot be read, and a directory without templates, are problems too.
 load_result load(const load_settings& settings);

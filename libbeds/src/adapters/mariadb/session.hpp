@@ -33,6 +33,10 @@ public:
     void connect(core::deadline until) override;
     [[nodiscard]] bool usable() const override { return connection_.usable(); }
     bool alive(core::deadline until) override;
+    void forget_templates() override {
+        shapes_.clear();
+        procedures_.clear();
+    }
 
     step_result begin(work_kind kind, core::deadline until, std::span<const operation_identity> ids,
                       lookup how, core::arena& memory, std::vector<stored_reply>& known) override;

@@ -18,6 +18,10 @@ bool template_shape::describes(const templates::template_def& target) const {
            std::equal(columns.begin(), columns.end(), target.fields.begin(), target.fields.end(),
                       [](const std::string& column, const templates::field& field) {
                           return column == field.column;
+                      }) &&
+           std::equal(kinds.begin(), kinds.end(), target.fields.begin(), target.fields.end(),
+                      [](core::type_kind kind, const templates::field& field) {
+                          return kind == field.type.kind;
                       });
 }
 
@@ -33,8 +37,10 @@ template_shape assumed_shape(const templates::template_def& target) {
     made.object = target.object;
     made.read_object = target.read_object();
     made.columns.reserve(target.fields.size());
+    made.kinds.reserve(target.fields.size());
     for (const auto& field : target.fields) {
         made.columns.push_back(field.column);
+        made.kinds.push_back(field.type.kind);
     }
     made.read.columns.resize(target.fields.size());
     made.write.columns.resize(target.fields.size());

@@ -73,7 +73,8 @@ struct template_shape {
     std::string name;
     std::string object;
     std::string read_object;
-    std::vector<std::string> columns; ///< what `read` and `write` were asked for
+    std::vector<std::string> columns;   ///< what `read` and `write` were asked for
+    std::vector<core::type_kind> kinds; ///< and as what: the type of each field
     table_shape read;
     table_shape write;
 

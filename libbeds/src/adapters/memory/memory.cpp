@@ -23,6 +23,7 @@ public:
     void connect(core::deadline) override { connected_ = true; }
     [[nodiscard]] bool usable() const override { return connected_; }
     bool alive(core::deadline) override { return connected_; }
+    void forget_templates() override { unit_.forget_templates(); }
 
     step_result begin(work_kind kind, core::deadline until, std::span<const operation_identity> ids,
                       lookup how, core::arena& memory, std::vector<stored_reply>& known) override {

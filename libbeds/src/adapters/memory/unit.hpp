@@ -24,6 +24,7 @@ class unit {
 public:
     unit(store& shared, const session_context& context) : store_(shared), context_(context) {}
 
+    void forget_templates() { bindings_.clear(); }
     void begin(work_kind kind, core::deadline until);
 
     /// Before many fetches of one template.

@@ -33,6 +33,7 @@ public:
     void connect(core::deadline until) override;
     [[nodiscard]] bool usable() const override { return client_ != nullptr; }
     bool alive(core::deadline until) override;
+    void forget_templates() override { pipelines_.clear(); }
     step_result begin(work_kind kind, core::deadline until, std::span<const operation_identity> ids,
                       lookup how, core::arena& memory, std::vector<stored_reply>& known) override;
     step_result run(const group& work, core::row_sink& rows, outcomes results,
