@@ -97,6 +97,7 @@ struct node_options {
     std::optional<config::rec_service_settings> mongodb{}; ///< nothing: no connection `rec`
     std::vector<std::string> templates{};
     std::filesystem::path directory{}; ///< of template files, beside `templates`; empty: none
+    std::string idle_rel{}; ///< a further connection, to the same database, without brokers
     std::chrono::seconds heartbeat{30};
     std::chrono::milliseconds connect_timeout{2'000};
     std::uint32_t max_batch = 256;
@@ -143,6 +144,10 @@ public:
         if (rel != nullptr) {
             settings.rel_services["rel"] = *rel;
             service.instances["rel"] = options.rel;
+            if (!options.idle_rel.empty()) {
+                settings.rel_services[options.idle_rel] = *rel;
+                settings.rel_services[options.idle_rel].required = false;
+            }
         }
         if (options.mongodb) {
             settings.rec_services["rec"] = *options.mongodb;

@@ -76,6 +76,31 @@ void write_readiness(json_text& out, const node::node_status& of) {
     out.close(']');
 }
 
+/// Only when there was one.
+void write_reload(json_text& out, const node::reload_status& of) {
+    if (!of.at) {
+        return;
+    }
+    out.name("reload").open('{');
+    out.member("changed", of.changed);
+    out.member("unchanged", of.unchanged);
+    out.member("refused", of.refused);
+    out.member("last", node::to_string(of.last.result));
+    const auto at =
+        std::chrono::duration_cast<std::chrono::milliseconds>(of.at->time_since_epoch());
+    out.name("at_ms").raw(std::to_string(at.count()));
+    out.member("took_us", static_cast<std::uint64_t>(of.last.took.count()));
+    out.member("text", node::to_string(of.last));
+    out.name("problems").open('[');
+    for (const auto& one : of.last.problems) {
+        out.string(one);
+    }
+    out.close(']');
+    out.member("brokers", of.last.brokers);
+    out.member("following", of.last.following);
+    out.close('}');
+}
+
 void write_broker(json_text& out, const observe::broker_counters& of) {
     out.open('{');
     out.member("name", of.broker);
@@ -126,6 +151,7 @@ std::string readiness_json(const node::node_status& of) {
     json_text out;
     out.open('{');
     write_readiness(out, of);
+    write_reload(out, of.reload);
     return out.close('}').take();
 }
 
@@ -134,6 +160,7 @@ std::string status_json(const view& of) {
     out.open('{');
     write_liveness(out, of.status);
     write_readiness(out, of.status);
+    write_reload(out, of.status.reload);
     out.name("templates").open('[');
     for (const auto& one : of.traffic) {
         write_traffic(out, one);

@@ -189,6 +189,30 @@ void add_brokers(families& to, const std::vector<observe::broker_counters>& brok
     }
 }
 
+void add_reloads(families& to, const node::reload_status& of) {
+    auto& reloads = to.add("beds_reloads_total", "Reloads of the templates, by what came of them.",
+                           MetricType::Counter);
+    using node::reload_result;
+    for (const auto& [result, count] : {std::pair{reload_result::changed, of.changed},
+                                        std::pair{reload_result::unchanged, of.unchanged},
+                                        std::pair{reload_result::refused, of.refused}}) {
+        counter(reloads, {{"result", std::string{to_string(result)}}}, count);
+    }
+    if (!of.at) {
+        return;
+    }
+    gauge(to.add("beds_last_reload_ok",
+                 "0: the last reload was refused; the templates of before "
+                 "are in force.",
+                 MetricType::Gauge),
+          {}, of.last.result == reload_result::refused ? 0 : 1);
+    gauge(to.add("beds_last_reload_timestamp_seconds", "When it ended.", MetricType::Gauge), {},
+          std::chrono::duration<double>(of.at->time_since_epoch()).count());
+    gauge(to.add("beds_brokers_before_last_reload",
+                 "Brokers that still end a batch by the templates of before.", MetricType::Gauge),
+          {}, static_cast<double>(of.last.brokers - of.last.following));
+}
+
 } // namespace
 
 std::string metrics_text(const view& of) {
@@ -207,6 +231,7 @@ std::string metrics_text(const view& of) {
           {}, of.status.live ? 1 : 0);
     gauge(all.add("beds_ready", "1: every required dependency can be used.", MetricType::Gauge), {},
           of.status.ready ? 1 : 0);
+    add_reloads(all, of.status.reload);
     auto& dependencies =
         all.add("beds_dependency_ready", "1: it can be used by all brokers.", MetricType::Gauge);
     for (const auto& one : of.status.dependencies) {

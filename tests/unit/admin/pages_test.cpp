@@ -158,3 +158,47 @@ TEST_CASE("a node without anything has pages") {
     CHECK_FALSE(core::parse_json(text, memory, status));
     CHECK(value_of(admin::metrics_text({}), "beds_live") == "0");
 }
+
+TEST_CASE("what came of the last reload is on the pages") {
+    auto view = example();
+    const auto series = "beds_reloads_total{result=\"refused\"}";
+    CHECK(value_of(admin::metrics_text(view), series) == "0");
+    CHECK(value_of(admin::metrics_text(view), "beds_last_reload_ok").empty());
+    CHECK(admin::readiness_json(view.status).find("reload") == std::string::npos);
+
+    auto& reload = view.status.reload;
+    reload.changed = 3;
+    reload.refused = 2;
+    reload.at = std::chrono::system_clock::time_point{std::chrono::seconds{1'700'000'000}};
+    reload.last.problems = {"a.toml:3: fields.\"x\": unknown key"};
+    auto text = admin::metrics_text(view);
+    INFO(text);
+    CHECK(value_of(text, series) == "2");
+    CHECK(value_of(text, "beds_reloads_total{result=\"changed\"}") == "3");
+    CHECK(value_of(text, "beds_last_reload_ok") == "0");
+    CHECK(std::stod(value_of(text, "beds_last_reload_timestamp_seconds")) == 1'700'000'000);
+    core::arena memory;
+    core::datum ready;
+    const auto readiness = admin::readiness_json(view.status);
+    REQUIRE_FALSE(core::parse_json(readiness, memory, ready));
+    CHECK_FALSE(ready.find("ready")->boolean);
+    const auto* shown = ready.find("reload");
+    REQUIRE(shown != nullptr);
+    CHECK(shown->find("last")->text == "refused");
+    CHECK(shown->find("at_ms")->integer == 1'700'000'000'000);
+    CHECK(shown->find("problems")->items()[0].text == reload.last.problems.front());
+
+    reload.last = {.result = node::reload_result::changed,
+                   .changes = {{"items", 1, 2}},
+                   .brokers = 3,
+                   .following = 1};
+    text = admin::metrics_text(view);
+    CHECK(value_of(text, "beds_last_reload_ok") == "1");
+    CHECK(value_of(text, "beds_brokers_before_last_reload") == "2");
+    core::datum status;
+    const auto page = admin::status_json(view);
+    REQUIRE_FALSE(core::parse_json(page, memory, status));
+    CHECK(status.find("reload")->find("text")->text ==
+          "changed: items (version 1 to 2); 1 of 3 broker(s) work by them, the others as soon as "
+          "their batches end (0 ms)");
+}
