@@ -22,6 +22,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <exception>
+#include <functional>
 #include <iostream>
 #include <optional>
 #include <string>
@@ -74,9 +75,35 @@ std::string how_it_ended(std::chrono::steady_clock::time_point since, std::uint6
            " since the start";
 }
 
+beds::config::load_result load(const bedsd::options& options) {
+    return beds::config::load(
+        {.base = options.config, .overlay = options.overlay, .overrides = options.overrides});
+}
+
+/// A reload is one of templates alone. Who expects more of it shall know.
+void compare_configuration(const bedsd::options& options, const beds::config::settings& running,
+                           const beds::observe::log_sink& log) {
+    const auto warn = [&](const std::string& text) {
+        log.write(level::warning, "BEDSD_CONFIGURATION", "bedsd", text);
+    };
+    try {
+        const auto now = load(options);
+        if (!now.ok()) {
+            warn("a reload does not read the configuration, and a restart would refuse it: " +
+                 to_string(now.problems));
+        } else if (!(now.settings == running)) {
+            warn("the configuration says something else than at the start: that takes a restart "
+                 "(bedsd --print-config shows what it says now)");
+        }
+    } catch (const std::exception& failed) { // the node serves by what it has read
+        warn(failed.what());
+    }
+}
+
 /// From start to orderly stop.
 exit_code serve(beds::node::node& node, const beds::config::admin_settings& admin,
-                const beds::observe::log_sink& log, const bedsd::signal_queue& signals) {
+                const beds::observe::log_sink& log, const bedsd::signal_queue& signals,
+                const std::function<void()>& look_at_configuration) {
     bedsd::service_notifier notifier;
     notifier.status("starting");
 #if BEDS_WITH_ADMIN
@@ -98,7 +125,7 @@ exit_code serve(beds::node::node& node, const beds::config::admin_settings& admi
         pages->start();
     }
 #endif
-    const auto result = bedsd::watch(node, admin, log, signals, notifier);
+    const auto result = bedsd::watch(node, admin, log, signals, notifier, look_at_configuration);
     notifier.stopping();
     notifier.status("stopping");
     log.write(level::info, "BEDSD_STOP", "bedsd", "finishing what is at hand");
@@ -119,8 +146,7 @@ exit_code serve(beds::node::node& node, const beds::config::admin_settings& admi
 }
 
 exit_code run(const bedsd::options& options) {
-    const auto loaded = beds::config::load(
-        {.base = options.config, .overlay = options.overlay, .overrides = options.overrides});
+    const auto loaded = load(options);
     if (!loaded.ok()) {
         std::cerr << to_string(loaded.problems) << '\n';
         return exit_code::bad_configuration;
@@ -136,7 +162,8 @@ exit_code run(const bedsd::options& options) {
     const auto log = bedsd::make_log(loaded.settings.log);
     beds::node::node node{loaded.settings, log};
     register_engines(node);
-    return serve(node, loaded.settings.admin, log, signals);
+    return serve(node, loaded.settings.admin, log, signals,
+                 [&] { compare_configuration(options, loaded.settings, log); });
 }
 
 } // namespace

@@ -12,8 +12,9 @@ constexpr const char* default_config = BEDSD_CONFIG_DIR "/beds.toml";
 constexpr const char* footer = R"(
 The environment BEDS_ENV (default: dev) chooses the overlay env_{BEDS_ENV}.toml beside FILE.
 SIGTERM and SIGINT stop the node in order: it finishes and answers what is at hand. A second one ends it
-at once; what it leaves is delivered again. SIGUSR1 replaces all brokers by fresh ones, one of each
-group at a time, while the node serves.
+at once; what it leaves is delivered again. SIGHUP reads the templates again, while the node serves; with
+anything wrong in them nothing changes. SIGUSR1 replaces all brokers by fresh ones, one of each group at
+a time, while the node serves.
 
 Exit codes:
   0  ended in order, or nothing that would stop a start (--check)

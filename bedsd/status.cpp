@@ -38,7 +38,11 @@ std::string status_text(const beds::node::node_status& status) {
         return missing.empty() ? "live, not ready" : "live, not ready: " + missing;
     }
     const auto optional = away(status, false);
-    return optional.empty() ? "ready" : "ready; without " + optional;
+    const auto& reload = status.reload;
+    return (optional.empty() ? "ready" : "ready; without " + optional) +
+           (reload.at && reload.last.result == beds::node::reload_result::refused
+                ? "; the last reload was refused, the templates of before are in force"
+                : "");
 }
 
 } // namespace bedsd

@@ -14,7 +14,9 @@ using beds::observe::level;
 
 exit_code watch(beds::node::node& node, const beds::config::admin_settings& admin,
                 const beds::observe::log_sink& log, const signal_queue& signals,
-                service_notifier& notifier) {
+                service_notifier& notifier, const std::function<void()>& look_at_configuration) {
+    // Well within the service manager's watchdog; brokers that are at a batch follow by themselves.
+    constexpr std::chrono::seconds longest_reload{5};
     const auto give_up =
         admin.start_timeout ? deadline::after(*admin.start_timeout) : deadline::never();
     bool was_ready = false;
@@ -22,8 +24,8 @@ exit_code watch(beds::node::node& node, const beds::config::admin_settings& admi
     for (int taken = 0; taken != SIGTERM && taken != SIGINT;
          taken = signals.next(std::chrono::milliseconds{250})) {
         if (taken == SIGHUP) {
-            log.write(level::warning, "BEDSD_HANGUP", "bedsd",
-                      "SIGHUP is reserved; restart to read the configuration again");
+            look_at_configuration();
+            node.reload_templates(deadline::after(longest_reload)); // says in the log what it did
         } else if (taken == SIGUSR1) {
             node.replace_brokers(); // returns at once, and says in the log what comes of it
         }

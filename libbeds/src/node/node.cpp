@@ -561,6 +561,7 @@ struct node::impl {
         std::shared_ptr<const factory::template_set> set{};
         std::vector<std::string> in_books{};
         std::vector<templates::template_def> added{};
+        std::vector<amqp::topology> topologies{}; ///< of the role's pools
     };
 
     /// Nothing: it stays as it is.
@@ -604,6 +605,10 @@ struct node::impl {
                 static_cast<observe::ledger::slot>(place - made.in_books.begin() + 1));
         }
         made.set = std::move(set);
+        for (const auto& pool : role.pools) {
+            made.topologies.push_back(broker_topology(given.broker_services.at(role.role), *own,
+                                                      pool->connection(), pool->op_class()));
+        }
         return made;
     }
 
@@ -685,12 +690,9 @@ struct node::impl {
             }
         }
         for (const auto& one : next) {
-            const auto& service = given.broker_services.at(one.role->role);
-            for (const auto& pool : one.role->pools) {
-                const auto topology = broker_topology(service, *one.set->registry,
-                                                      pool->connection(), pool->op_class());
-                for (const auto& broker : pool->brokers()) {
-                    broker->change_templates(one.set, topology);
+            for (std::size_t i = 0; i < one.role->pools.size(); ++i) {
+                for (const auto& broker : one.role->pools[i]->brokers()) {
+                    broker->change_templates(one.set, one.topologies[i]);
                 }
             }
         }
@@ -725,7 +727,12 @@ struct node::impl {
 
     reload_report reload(core::deadline until) {
         const auto began = std::chrono::steady_clock::now();
-        auto made = try_reload(until);
+        reload_report made;
+        try {
+            made = try_reload(until);
+        } catch (const std::exception& failed) { // of the file system, before anything changed
+            made.problems = {failed.what()};
+        }
         made.took = std::chrono::duration_cast<std::chrono::microseconds>(
             std::chrono::steady_clock::now() - began);
         for (const auto& one : made.problems) {

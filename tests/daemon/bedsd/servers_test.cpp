@@ -101,6 +101,61 @@ TEST_CASE("SIGUSR1 replaces the brokers of a running node") {
     CHECK_FALSE(contains(node.read("err"), "warning"));
 }
 
+TEST_CASE("SIGHUP reloads the templates of a running node; with a broken file all stays as it is") {
+    const auto amqp = beds::test::require_amqp();
+    const auto mariadb = beds::test::require_mariadb();
+    const folder node;
+    const auto configuration =
+        broker_service(amqp, "{ read = 2, write = 1 }") +
+        "[rel_services.rel]\nhost = " + in_quotes(mariadb.host) +
+        "\nport = " + std::to_string(mariadb.port) + "\nuser = " + in_quotes(mariadb.user) +
+        "\npass_file = \"pass\"\ndatabase = " + in_quotes(mariadb.path) + "\n";
+    node.write("beds.toml", configuration);
+    node.write("pass", mariadb.password + "\n");
+    node.write("templates/countries.toml", countries);
+    process bedsd{node,
+                  {BEDSD_PROGRAM, "--config", node.path("beds.toml").string()},
+                  {"TEST_AMQP_PASS=" + amqp.password}};
+    const auto said = [&](std::string_view what) {
+        const auto until = std::chrono::steady_clock::now() + 20s;
+        while (std::chrono::steady_clock::now() < until) {
+            if (contains(node.read("err"), what)) {
+                return true;
+            }
+            ::poll(nullptr, 0, 10);
+        }
+        UNSCOPED_INFO(node.read("err"));
+        return false;
+    };
+    REQUIRE(said("database rel: ok"));
+    std::string other{countries};
+    other.replace(other.find("version = 1"), 11, "version = 2");
+    node.write("templates/countries.toml", other);
+    bedsd.signal(SIGHUP);
+    CHECK(said(
+        "BEDS_RELOADED node: changed: countries (version 1 to 2); 3 of 3 broker(s) work by them"));
+    CHECK_FALSE(contains(node.read("err"), "BEDSD_CONFIGURATION"));
+
+    node.write("templates/broken.toml", "[template]\nname = \"broken\"\ncolour = 1\n");
+    node.write("beds.toml", configuration + "[log]\nlevel = \"error\"\n");
+    bedsd.signal(SIGHUP);
+    CHECK(said("BEDS_RELOAD_REFUSED"));
+    CHECK(said("broken.toml:3: template.colour: "));
+    CHECK(
+        said("BEDSD_CONFIGURATION bedsd: the configuration says something else than at the start"));
+    CHECK(bedsd.wait(0ms) == -1);
+
+    std::filesystem::remove(node.path("templates/broken.toml"));
+    node.write("templates/places.toml", [&] {
+        std::string text{countries};
+        return text.replace(text.find("\"countries\""), 11, "\"places\"");
+    }());
+    bedsd.signal(SIGHUP);
+    CHECK(said("BEDS_RELOADED node: added: places (version 1); 3 of 3 broker(s) work by them"));
+    bedsd.signal(SIGTERM);
+    CHECK(bedsd.wait(20s) == 0);
+}
+
 TEST_CASE("an optional database that is away is named in a status that is ready") {
     const auto amqp = beds::test::require_amqp();
     if (BEDSD_WITH_SYSTEMD == 0) {

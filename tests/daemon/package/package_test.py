@@ -69,7 +69,7 @@ def main(folder):
 
     unit = (root / "usr/lib/systemd/system/bedsd.service").read_text(encoding="utf-8")
     for line in ('ExecStart="/usr/bin/bedsd" --config "/etc/beds/beds.toml"', "User=beds",
-                 "Type=notify", "NotifyAccess=main", "WatchdogSec=30"):
+                 "Type=notify", "ExecReload=/bin/kill -HUP $MAINPID", "NotifyAccess=main", "WatchdogSec=30"):
         check(line in unit.splitlines(), f"the unit lacks {line}")
     check(str(folder) not in unit and str(BUILD) not in unit, "the unit names where it was built")
     account = (root / "usr/lib/sysusers.d/beds.conf").read_text(encoding="utf-8")

@@ -19,6 +19,11 @@ TEST_CASE("the status names what is missing") {
     CHECK(bedsd::status_text(status) == "ready; without database rec");
     status.dependencies[2].ready = true;
     CHECK(bedsd::status_text(status) == "ready");
+    status.reload.at = std::chrono::system_clock::now();
+    CHECK(bedsd::status_text(status) ==
+          "ready; the last reload was refused, the templates of before are in force");
+    status.reload.last.result = beds::node::reload_result::changed;
+    CHECK(bedsd::status_text(status) == "ready");
     status.live = status.ready = false;
     status.stuck = {"node rel.read/0", "node rel.read/3"};
     CHECK(bedsd::status_text(status) == "stuck: node rel.read/0 node rel.read/3");
