@@ -592,7 +592,7 @@ struct factory::impl {
             doubts[index] = doubt::redelivered;
             give_up(index, refused);
         } else {
-            answer(index, outcome_of_stored(stored.reply));
+            answer(index, outcome_of_stored(stored.reply, *memory));
             sink->stored(index, stored.reply);
         }
         return true;
