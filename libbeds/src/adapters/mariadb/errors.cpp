@@ -169,6 +169,19 @@ bool may_end_transaction(unsigned number) {
     }
 }
 
+bool compares_no_text(unsigned number) {
+    switch (number) {
+    case 1267: // illegal mix of collations: of two
+    case 1270: // of three
+    case 1271: // of more
+    case 1977: // cannot convert a character
+    case 3988: // MySQL: the same
+        return true;
+    default:
+        return false;
+    }
+}
+
 bool commit_refused(unsigned number) {
     switch (number) {
     case 1180: // got error during COMMIT

@@ -41,6 +41,9 @@ inline constexpr unsigned not_there = 1305;
 /// what refuses values.
 bool may_end_transaction(unsigned number);
 
+/// A text cannot be compared with a column, because the column's character set does not have it.
+bool compares_no_text(unsigned number);
+
 /// Did a COMMIT that was answered with this error certainly not happen?
 bool commit_refused(unsigned number);
 

@@ -276,6 +276,15 @@ outcome mariadb_session::refusal(const bound_operation& op, core::arena& memory)
     const failure what = classify(why);
     const auto& target = *op.target;
     std::string_view blamed;
+    if (compares_no_text(why.number) && op.op != core::verb::call) {
+        blamed = field_without_text(op);
+        if (!blamed.empty()) {
+            return outcome::failure(code::invalid_field,
+                                    "no row can have this text: the column's character set does "
+                                    "not hold it",
+                                    blamed);
+        }
+    }
     if (what.code == code::duplicate_key && op.op != core::verb::call) {
         const auto index = violated_key(why.message);
         const auto shape = shapes_.find(target.name);
@@ -307,6 +316,51 @@ outcome mariadb_session::refusal(const bound_operation& op, core::arena& memory)
                 std::to_string(why.number) + ": " + why.message);
     }
     return outcome::failure(what.code, what.detail, memory.copy(blamed));
+}
+
+std::string_view mariadb_session::field_without_text(const bound_operation& op) const {
+    const auto known = shapes_.find(op.target->name);
+    if (known == shapes_.end()) {
+        return {};
+    }
+    const bool writes = op.op == core::verb::update || op.op == core::verb::remove;
+    const auto& columns = (writes ? known->second->write : known->second->read).columns;
+    // The rarer a character, the later its number: the rarest one is to blame.
+    std::string_view blamed;
+    std::string rarest;
+    const auto look_at = [&](field_id field, const core::value& value) {
+        const auto& column = columns[field];
+        if (!column.is_text() || column.charset == "utf8mb4" ||
+            value.type != core::value::kind::string) {
+            return;
+        }
+        for (std::size_t at = 0; at < value.text.size(); ++at) {
+            if (static_cast<unsigned char>(value.text[at]) < 0xC0) {
+                continue; // ASCII, or within a character
+            }
+            // UTF-8 sorts as its characters do.
+            const auto character = value.text.substr(at, 4);
+            if (rarest < character) {
+                rarest = character;
+                blamed = op.target->fields[field].name;
+            }
+        }
+    };
+    for (std::size_t i = 0; i < op.key.size(); ++i) {
+        look_at(op.target->key[i], op.key[i]);
+    }
+    for (const auto& given : op.where) {
+        for (const auto& value : given.values) {
+            look_at(given.field, value);
+        }
+    }
+    for (const auto& expected : op.expect) {
+        look_at(expected.field, expected.value);
+    }
+    for (std::size_t i = 0; i < op.after.size(); ++i) {
+        look_at(op.sort[i].field, op.after[i]);
+    }
+    return blamed;
 }
 
 outcome mariadb_session::unreadable(const bound_operation& op, std::string_view field) {

@@ -87,6 +87,8 @@ private:
     /// The outcome of an operation whose statement was refused.
     core::outcome refusal(const bound_operation& op, core::arena& memory);
     core::outcome unreadable(const bound_operation& op, std::string_view field);
+    /// The field whose column cannot hold the text that it is compared with; empty: none is known.
+    [[nodiscard]] std::string_view field_without_text(const bound_operation& op) const;
     /// A place to go back to. The unit's first change needs none: then all of it goes.
     ran savepoint();
     ran back_to_savepoint();
