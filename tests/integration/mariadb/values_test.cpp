@@ -132,3 +132,109 @@ TEST_CASE("text that a column's character set cannot hold is refused with the fi
         here.sql("SELECT GROUP_CONCAT(word, ' ', note, ' ', other ORDER BY word, other) FROM words "
                  "WHERE word <> 'new'") == "? ? ?,one uno w,smile ? smile ? y,two ? ? ? z\n");
 }
+
+TEST_CASE("the key that an insert answers is the key that is stored", "[mariadb]") {
+    world here;
+    struct column {
+        const char* type;
+        const char* field;
+        const char* given;
+        const char* stored;
+    };
+    const auto each = GENERATE(
+        column{"DATETIME", "datetime", "2024-02-29T23:59:59.999999Z", "2024-02-29T23:59:59Z"},
+        column{"DATETIME(3)", "datetime", "1969-12-31T23:59:59.123987Z",
+               "1969-12-31T23:59:59.123Z"},
+        column{"TIMESTAMP(2)", "datetime", "2024-02-29T23:59:58.996Z", "2024-02-29T23:59:58.99Z"},
+        column{"DATETIME(6)", "datetime", "2024-02-29T23:59:58.999999Z",
+               "2024-02-29T23:59:58.999999Z"},
+        column{"TIME", "time", "11:22:33.9", "11:22:33"},
+        column{"TIME(5)", "time", "11:22:33.999999", "11:22:33.99999"},
+        column{"BINARY(4)", "bytes:4", "ab", "ab\0\0"},
+        column{"VARBINARY(4)", "bytes:4", "ab", "ab"}, column{"CHAR(6)", "string:6", "ab  ", "ab"},
+        column{"VARCHAR(6)", "string:6", "ab  ", "ab  "});
+    CAPTURE(each.type, each.given);
+    here.sql(std::string{"CREATE TABLE keyed (id "} + each.type +
+             " NOT NULL, part INT NOT NULL AUTO_INCREMENT, n INT NOT NULL, PRIMARY KEY (id, part), "
+             "KEY (part)) ENGINE=InnoDB");
+    const auto target = testing::template_maker("keyed")
+                            .field("id", each.field)
+                            .field("part", "int32", {.source = templates::generated::database})
+                            .field("n", "int32")
+                            .key({"id", "part"})
+                            .build();
+    auto session = here.session();
+    const bool made_part = GENERATE(false, true);
+    const int count = GENERATE(1, 3);
+    CAPTURE(made_part, count);
+    operations inserts;
+    for (int i = 0; i < count; ++i) {
+        if (made_part) {
+            inserts.insert(target, {{"id", each.given}, {"n", i}});
+        } else {
+            inserts.insert(target, {{"id", each.given}, {"part", i + 1}, {"n", i}});
+        }
+    }
+    const auto made = write(*session, inserts);
+    operations fetches;
+    for (int i = 0; i < count; ++i) {
+        const auto at = static_cast<core::op_index>(i);
+        REQUIRE(made[at].effect == effect::applied);
+        REQUIRE(made.rows.of(at).keys.size() == 1);
+        const auto& key = made.rows.of(at).keys[0];
+        fetches.fetch(target, {key[0], key[1]});
+    }
+    const auto got = read(*session, fetches);
+    for (int i = 0; i < count; ++i) {
+        const auto at = static_cast<core::op_index>(i);
+        CHECK(got[at].ok());
+        REQUIRE(got.rows.of(at).rows.size() == 1);
+        const auto& row = got.rows.of(at).rows[0].cells;
+        CHECK(row[0].view() == made.rows.of(at).keys[0][0].view());
+        CHECK(row[2].view().integer == i);
+    }
+}
+
+TEST_CASE("a stored TIME that is no time of day is told with its field, and read as a string",
+          "[mariadb]") {
+    world here;
+    here.sql("CREATE TABLE shifts (id INT PRIMARY KEY, took TIME(3)) ENGINE=InnoDB; INSERT INTO "
+             "shifts VALUES (1, '01:02:03.5'), (2, '-00:30:00'), (3, '25:00:00.25'), (4, "
+             "'838:59:59'), (5, '-100:00:00'), (6, NULL), (7, '00:00:00')");
+    auto session = here.session();
+    const auto as = [](const char* type) {
+        return testing::template_maker(std::string{"shifts_"} + type)
+            .object("shifts")
+            .field("id", "int32")
+            .field("took", type)
+            .key({"id"})
+            .build();
+    };
+    const auto target = as("time");
+    operations fetches;
+    for (int id = 1; id <= 7; ++id) {
+        fetches.fetch(target, {id});
+    }
+    const auto got = read(*session, fetches);
+    for (const std::size_t at : {0U, 5U, 6U}) {
+        CHECK(got[at].ok());
+        CHECK(got.rows.of(static_cast<core::op_index>(at)).rows.size() == 1);
+    }
+    for (const std::size_t at : {1U, 2U, 3U, 4U}) {
+        CAPTURE(at);
+        CHECK(got[at].code == code::unsupported);
+        CHECK(got[at].field == "took");
+        CHECK(got[at].detail.find("negative or longer than a day") != std::string_view::npos);
+    }
+    CHECK(here.log().has("BEDS_MARIADB_VALUE"));
+
+    const auto text = as("string");
+    operations all;
+    all.find(text).sort({"id"}).limit(10);
+    const auto read_all = read(*session, all);
+    REQUIRE(read_all[0].ok());
+    CHECK(
+        text_of(read_all.rows.of(0)) ==
+        "1 01:02:03.500000 \n2 -00:30:00 \n3 25:00:00.250000 \n4 838:59:59 \n5 -100:00:00 \n6 null "
+        "\n7 00:00:00 \n");
+}

@@ -4,6 +4,7 @@
 #include "adapters/mariadb/routine_scan.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <map>
 #include <set>
 
@@ -22,12 +23,21 @@ std::optional<templates::field_id> field_of(const templates::template_def& targe
     return std::nullopt;
 }
 
+unsigned number_of(const raw_cell& cell, unsigned otherwise) {
+    const auto text = text_of(cell);
+    unsigned made = otherwise;
+    std::from_chars(text.data(), text.data() + text.size(), made);
+    return made;
+}
+
 bool load_table(connection& from, const templates::template_def& target, std::string_view object,
                 table_shape& to) {
     const qualified_name name = split(object);
     constexpr std::string_view columns =
         "/* beds schema.columns */ SELECT column_name, data_type, column_type, "
-        "character_set_name, collation_name, is_nullable, extra FROM information_schema.columns "
+        "character_set_name, collation_name, is_nullable, extra, "
+        "CAST(datetime_precision AS CHAR), CAST(character_maximum_length AS CHAR) "
+        "FROM information_schema.columns "
         "WHERE table_schema = COALESCE(?, DATABASE()) AND table_name = ?";
     const bool columns_read = ask(from, columns, name, [&](std::span<const raw_cell> cells) {
         const auto field = field_of(target, text_of(cells[0]));
@@ -43,6 +53,11 @@ bool load_table(connection& from, const templates::template_def& target, std::st
         column.uuid_bytes =
             target.fields[*field].type.kind == core::type_kind::uuid &&
             (data_type == "binary" || data_type == "varbinary" || data_type == "blob");
+        const bool of_time =
+            data_type == "datetime" || data_type == "timestamp" || data_type == "time";
+        column.fraction = of_time ? number_of(cells[7], column.fraction) : column.fraction;
+        column.padded_to = data_type == "binary" && !column.uuid_bytes ? number_of(cells[8], 0) : 0;
+        column.trims = data_type == "char";
         column.nullable = text_of(cells[5]) == "YES";
         column.auto_increment = text_of(cells[6]).find("auto_increment") != std::string::npos;
     });

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <limits>
 #include <optional>
@@ -319,8 +320,8 @@ bool is_time(enum_field_types type) {
     return type == MYSQL_TYPE_TIME || type == MYSQL_TYPE_TIME2;
 }
 
-/// TIME: sign, days, hour, minute, second; microseconds. The range of a time of day only.
-bool read_time(const raw_cell& cell, std::int64_t& to) {
+/// TIME: sign, days, hour, minute, second; microseconds. Up to 839 hours, also before 0.
+bool read_long_time(const raw_cell& cell, std::int64_t& to) {
     to = 0;
     if (cell.size == 0) {
         return true;
@@ -328,15 +329,18 @@ bool read_time(const raw_cell& cell, std::int64_t& to) {
     if (cell.size < 8) {
         return false;
     }
-    const bool negative = cell.data[0] != 0;
-    if (negative || load<std::uint32_t>(cell.data + 1) != 0) { // days
-        return false;
-    }
-    to = ((cell.data[5] * 60LL + cell.data[6]) * 60LL + cell.data[7]) * 1'000'000LL;
+    to = load<std::uint32_t>(cell.data + 1) * day_microseconds +
+         ((cell.data[5] * 60LL + cell.data[6]) * 60LL + cell.data[7]) * 1'000'000LL;
     if (cell.size >= 12) {
         to += load<std::uint32_t>(cell.data + 8);
     }
-    return to < day_microseconds;
+    to = cell.data[0] != 0 ? -to : to;
+    return true;
+}
+
+/// The range of a time of day only.
+bool read_time(const raw_cell& cell, std::int64_t& to) {
+    return read_long_time(cell, to) && to >= 0 && to < day_microseconds;
 }
 
 /// The text of a column that is not text.
@@ -344,10 +348,13 @@ bool read_as_text(const raw_cell& cell, const MYSQL_FIELD& column, cell_text& ro
     std::size_t length = 0;
     if (is_time(column.type)) {
         std::int64_t microseconds = 0;
-        if (!read_time(cell, microseconds)) {
+        if (!read_long_time(cell, microseconds)) {
             return false;
         }
-        length = core::format_time(microseconds, room.data());
+        const bool negative = microseconds < 0;
+        room.front() = '-';
+        length = core::format_time(std::abs(microseconds), room.data() + (negative ? 1 : 0)) +
+                 (negative ? 1U : 0U);
     } else if (is_moment(column.type)) {
         moment when;
         if (!read_moment(cell, when) || !when.there) {
@@ -531,6 +538,10 @@ bool read_cell(const raw_cell& cell, const MYSQL_FIELD& column, const core::fiel
         return has_text(column.type);
     }
     return false;
+}
+
+bool holds_time(const MYSQL_FIELD& column) {
+    return is_time(column.type);
 }
 
 void format_uuid(const unsigned char* bytes, char* text) {

@@ -36,6 +36,9 @@ using cell_text = std::array<char, 88>;
 bool read_cell(const raw_cell& cell, const MYSQL_FIELD& column, const core::field_type& type,
                cell_text& room, core::value& to);
 
+/// Is it a TIME, which may be negative and longer than a day?
+bool holds_time(const MYSQL_FIELD& column);
+
 /// 36 characters from 16 bytes, and back (`text` must be a UUID).
 void format_uuid(const unsigned char* bytes, char* text);
 void parse_uuid(std::string_view text, unsigned char* bytes);

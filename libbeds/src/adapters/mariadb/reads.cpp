@@ -80,6 +80,8 @@ bool mariadb_session::read_row(const statement& from, const selection& columns,
                         rooms_[i], values_[i])) {
             values_[i] = core::value::of_null();
             unreadable_ = columns.fields[i];
+            unreadable_time_ = target.fields[unreadable_].type.kind == core::type_kind::time &&
+                               holds_time(from.column(at));
             fine = false;
         }
     }
@@ -228,7 +230,7 @@ ran mariadb_session::fetch_chunk_by_keys(operation_list work, const table_shape&
             rows_->reset(op.index);
             result(op) = outcome::failure(code::internal, "several rows have this key");
         } else if (!readable) {
-            result(op) = unreadable(op, target.fields[unreadable_].name);
+            result(op) = unreadable(op);
         } else {
             write_row(op, selection_.asked);
         }
@@ -270,7 +272,7 @@ ran mariadb_session::fetch_chunk_by_arms(operation_list work, const table_shape&
         const auto at = static_cast<std::size_t>(arm.integer);
         const bound_operation& op = *work[at];
         if (!read_row(*made, selection_, target, 1)) {
-            result(op) = unreadable(op, target.fields[unreadable_].name);
+            result(op) = unreadable(op);
         } else if (result(op).ok()) {
             write_row(op, selection_.asked);
         }
@@ -335,7 +337,7 @@ void mariadb_session::add_to_page(const bound_operation& op, const statement& fr
     const auto& target = *op.target;
     if (!read_row(from, selection_, target, first_cell)) {
         rows_->reset(op.index);
-        result(op) = unreadable(op, target.fields[unreadable_].name);
+        result(op) = unreadable(op);
         return;
     }
     write_row(op, selection_.asked);

@@ -363,14 +363,23 @@ std::string_view mariadb_session::field_without_text(const bound_operation& op) 
     return blamed;
 }
 
-outcome mariadb_session::unreadable(const bound_operation& op, std::string_view field) {
+outcome mariadb_session::unreadable(const bound_operation& op) {
+    const std::string_view field = op.target->fields[unreadable_].name;
     if (context_.log.wants(observe::level::error)) {
         log(observe::level::error, "BEDS_MARIADB_VALUE",
             op.target->name + '.' + std::string{core::to_string(op.op)} +
                 ": the stored value of '" + std::string{field} +
-                "' does not fit the template's type");
+                (unreadable_time_ ? "' is a TIME below 0 or from 24 hours on, which the template's "
+                                    "type time does not hold: make it a string"
+                                  : "' does not fit the template's type"));
     }
-    return outcome::failure(code::internal, "a stored value does not fit the template", field);
+    return unreadable_time_
+               ? outcome::failure(code::unsupported,
+                                  "a stored time is negative or longer than a day: the type 'time' "
+                                  "does not hold it",
+                                  field)
+               : outcome::failure(code::internal, "a stored value does not fit the template",
+                                  field);
 }
 
 void mariadb_session::look_again() {

@@ -86,7 +86,8 @@ private:
     ran fetched(const statement& from, statement::fetched what);
     /// The outcome of an operation whose statement was refused.
     core::outcome refusal(const bound_operation& op, core::arena& memory);
-    core::outcome unreadable(const bound_operation& op, std::string_view field);
+    /// The outcome of an operation for which `read_row` found what does not fit.
+    core::outcome unreadable(const bound_operation& op);
     /// The field whose column cannot hold the text that it is compared with; empty: none is known.
     [[nodiscard]] std::string_view field_without_text(const bound_operation& op) const;
     /// A place to go back to. The unit's first change needs none: then all of it goes.
@@ -189,7 +190,7 @@ private:
     keys made_keys(const templates::template_def& target, std::span<const insert_row> rows,
                    const table_shape& shape) const;
     static core::value number_as(const core::field_type& type, std::uint64_t number);
-    void write_keys(const bound_operation& op, insert_row row,
+    void write_keys(const bound_operation& op, insert_row row, const table_shape& shape,
                     std::span<const field_id> returned_fields, const statement* returned,
                     std::uint64_t number = 0);
     /// Updates or deletes.
@@ -324,6 +325,7 @@ private:
     std::vector<core::value> values_;
     std::vector<cell_text> rooms_;
     field_id unreadable_ = 0;
+    bool unreadable_time_ = false; ///< it is a TIME that is no time of day
     std::vector<const bound_operation*> order_;
     std::vector<const bound_operation*> chunk_;
     std::vector<field_id> wanted_;

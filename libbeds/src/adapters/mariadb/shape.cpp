@@ -4,6 +4,29 @@
 
 namespace beds::adapters::mariadb {
 
+core::value column_shape::as_stored(const core::value& given, bool rounds,
+                                    core::arena& memory) const {
+    using kind = core::value::kind;
+    core::value made = given;
+    if ((given.type == kind::datetime || given.type == kind::time) && fraction < 6) {
+        std::int64_t unit = 1;
+        for (unsigned digits = fraction; digits < 6; ++digits) {
+            unit *= 10;
+        }
+        const auto behind = ((given.integer % unit) + unit) % unit; // also before 1970
+        made.integer -= behind;
+        made.integer += rounds && 2 * behind >= unit ? unit : 0;
+    } else if (padded_to > given.text.size() &&
+               (given.type == kind::bytes || given.type == kind::string)) {
+        const auto room = memory.make_span<char>(padded_to);
+        std::fill(std::copy(given.text.begin(), given.text.end(), room.begin()), room.end(), '\0');
+        made.text = {room.data(), room.size()};
+    } else if (trims && given.type == kind::string) {
+        made.text = given.text.substr(0, given.text.find_last_not_of(' ') + 1);
+    }
+    return made;
+}
+
 bool procedure_shape::may_write(const bound_operation& op) const {
     return writes != writing::none && op.op == core::verb::call &&
            op.call->op_class == core::op_class::read;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <beds/adapters/bound.hpp>
+#include <beds/core/arena.hpp>
 #include <beds/core/data.hpp>
 #include <beds/templates/template_def.hpp>
 
@@ -20,6 +21,14 @@ struct column_shape {
     bool uuid_bytes = false; ///< a UUID kept in BINARY(16)
     bool nullable = true;
     bool auto_increment = false;
+    unsigned fraction = 6;     ///< digits of a second that it keeps
+    std::size_t padded_to = 0; ///< BINARY: bytes, filled up with zeros
+    bool trims = false;        ///< CHAR: blanks at the end are gone
+
+    /// What is read back when `given` was stored. Servers that round fractions (MySQL) differ from
+    /// those that cut them off.
+    [[nodiscard]] core::value as_stored(const core::value& given, bool rounds,
+                                        core::arena& memory) const;
 
     [[nodiscard]] bool is_text() const { return !collation.empty(); }
     /// Equal means: the same characters.

@@ -168,6 +168,7 @@ ran mariadb_session::change_group(operation_list work) {
 // ---- insert ----
 
 void mariadb_session::write_keys(const bound_operation& op, insert_row row,
+                                 const table_shape& shape,
                                  std::span<const field_id> returned_fields,
                                  const statement* returned, std::uint64_t number) {
     const auto& target = *op.target;
@@ -175,7 +176,8 @@ void mariadb_session::write_keys(const bound_operation& op, insert_row row,
     rooms_.resize(std::max(rooms_.size(), target.key.size()));
     for (std::size_t i = 0; i < target.key.size(); ++i) {
         if (const auto* given = given_value(row, target.key[i])) {
-            values_[i] = *given;
+            values_[i] = shape.columns[target.key[i]].as_stored(
+                *given, !connection_.facts().is_mariadb, *memory_);
             continue;
         }
         const auto at = static_cast<std::size_t>(
@@ -330,7 +332,7 @@ ran mariadb_session::insert_chunk(const templates::template_def& target,
         statement::fetched got{};
         while ((got = made->fetch()) == statement::fetched::row) {
             if (row < rows.size()) {
-                write_keys(*owners[row], rows[row], wanted_, made);
+                write_keys(*owners[row], rows[row], shape->write, wanted_, made);
                 ++row;
             }
         }
@@ -338,7 +340,7 @@ ran mariadb_session::insert_chunk(const templates::template_def& target,
     }
     const std::uint64_t first = how == keys::given ? 0 : made->insert_id();
     for (; row < rows.size(); ++row) {
-        write_keys(*owners[row], rows[row], {}, nullptr,
+        write_keys(*owners[row], rows[row], shape->write, {}, nullptr,
                    first + row * connection_.facts().key_step);
     }
     return ran::fine;
