@@ -1,4 +1,5 @@
 #include "failures.hpp"
+#include "leftovers.hpp"
 
 #if __has_include(<catch2/catch_all.hpp>)
 #include <catch2/catch_session.hpp>
@@ -6,6 +7,9 @@
 #define CATCH_CONFIG_RUNNER
 #include <catch2/catch.hpp>
 #endif
+
+#include <exception>
+#include <utility>
 
 namespace {
 
@@ -20,6 +24,13 @@ class failure_listener : public
     void testCaseEnded(Catch::TestCaseStats const& stats) override {
         if (!stats.totals.assertions.allOk()) {
             beds::test::has_failed = true;
+        }
+        for (const auto& each : std::exchange(beds::test::after_the_test, {})) {
+            try {
+                each();
+            } catch (const std::exception&) {
+                // The server is gone: nothing is left on it.
+            }
         }
     }
 };

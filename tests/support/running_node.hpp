@@ -1,6 +1,7 @@
 #pragma once
 
 #include "support/books.hpp"
+#include "support/queues.hpp"
 #include "support/servers.hpp"
 
 #include <beds/adapters/mariadb.hpp>
@@ -80,16 +81,6 @@ private:
     std::string name_;
 };
 
-inline amqp::connection_settings amqp_settings(const endpoint& from) {
-    amqp::connection_settings made;
-    made.host = from.host;
-    made.port = from.port;
-    made.vhost = from.path.empty() ? "/" : from.path;
-    made.user = from.user;
-    made.password = core::secret{from.password};
-    return made;
-}
-
 struct node_options {
     config::broker_counts rel{.read = 1, .write = 1, .bulk = 0};
     config::broker_counts mem{}; ///< all zero: no connection in memory
@@ -125,6 +116,7 @@ public:
                  const node_options& options)
         : rabbitmq_(rabbitmq), tag_(options.tag.empty() ? unique_name("t") + "_" : options.tag),
           books_(tag_) {
+        remove_queues_after_the_test(rabbitmq, tag_);
         config::settings settings;
         settings.id.node = "test";
         settings.templates.directory = options.directory;

@@ -1,5 +1,6 @@
 #include "daemon/bedsd/process.hpp"
 #include "support/catch.hpp"
+#include "support/queues.hpp"
 #include "support/servers.hpp"
 
 #include <memory>
@@ -71,6 +72,7 @@ public:
     service()
         : amqp_(beds::test::require_amqp()), mariadb_(beds::test::require_mariadb()),
           control_(beds::test::shared_servers()), database_(beds::test::unique_name()) {
+        beds::test::remove_queues_after_the_test(amqp_, tag_);
         control_.mariadb_root("CREATE DATABASE " + database_ +
                               " CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin");
         std::ifstream inbox{BEDS_INBOX_SQL};

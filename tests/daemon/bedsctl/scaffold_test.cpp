@@ -1,5 +1,6 @@
 #include "daemon/bedsd/process.hpp"
 #include "support/catch.hpp"
+#include "support/queues.hpp"
 #include "support/servers.hpp"
 
 #include <memory>
@@ -41,6 +42,7 @@ public:
     shop()
         : amqp(test::require_amqp()), mariadb(test::require_mariadb()),
           control(test::shared_servers()) {
+        test::remove_queues_after_the_test(amqp, tag);
         control.mariadb_root("CREATE DATABASE " + database + " CHARACTER SET utf8mb4");
         std::ifstream inbox{BEDS_INBOX_SQL};
         sql(std::string{std::istreambuf_iterator<char>{inbox}, {}});

@@ -1,5 +1,6 @@
 #include "daemon/bedsd/process.hpp"
 #include "support/catch.hpp"
+#include "support/queues.hpp"
 #include "support/servers.hpp"
 
 using namespace daemon_test;
@@ -19,10 +20,13 @@ alpha2 = { type = "string", max = 2 }
 )";
 
 std::string broker_service(const beds::test::endpoint& amqp, const std::string& instances) {
+    const auto tag = beds::test::unique_name("t") + "_";
+    beds::test::remove_queues_after_the_test(amqp, tag);
     return "[broker_services.app_server]\nhost = " + in_quotes(amqp.host) +
            "\nport = " + std::to_string(amqp.port) + "\nvhost = " + in_quotes(amqp.path) +
-           "\nuser = " + in_quotes(amqp.user) + "\npass_env = \"TEST_AMQP_PASS\"\nqueue_tag = " +
-           in_quotes(beds::test::unique_name("t") + "_") + "\ninstances.rel = " + instances + "\n";
+           "\nuser = " + in_quotes(amqp.user) +
+           "\npass_env = \"TEST_AMQP_PASS\"\nqueue_tag = " + in_quotes(tag) +
+           "\ninstances.rel = " + instances + "\n";
 }
 
 constexpr const char* nobody_there = R"([rel_services.rel]

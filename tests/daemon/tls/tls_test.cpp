@@ -1,5 +1,6 @@
 #include "daemon/bedsd/process.hpp"
 #include "support/catch.hpp"
+#include "support/queues.hpp"
 #include "support/servers.hpp"
 
 #include <memory>
@@ -54,6 +55,7 @@ public:
         : amqps_(beds::test::require_amqps()), mariadb_(beds::test::require_mariadb()),
           mongodb_(std::move(mongodb)), control_(beds::test::shared_servers()),
           database_(beds::test::unique_name()), account_(beds::test::unique_name("u")) {
+        beds::test::remove_queues_after_the_test(beds::test::require_amqp(), tag_);
         std::ifstream inbox{BEDS_INBOX_SQL};
         control_.mariadb_root("CREATE DATABASE " + database_ +
                               " CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin; USE " + database_ +

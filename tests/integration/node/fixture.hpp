@@ -1,5 +1,6 @@
 #pragma once
 
+#include "support/queues.hpp"
 #include "support/servers.hpp"
 
 #include <beds/adapters/memory.hpp>
@@ -106,6 +107,7 @@ private:
 
 /// A role that this RabbitMQ serves.
 inline config::broker_service_settings role_on(const endpoint& rabbitmq, const std::string& tag) {
+    remove_queues_after_the_test(rabbitmq, tag);
     config::broker_service_settings service;
     service.host = rabbitmq.host;
     service.port = rabbitmq.port;

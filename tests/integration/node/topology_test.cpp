@@ -3,6 +3,7 @@
 
 #include <beds/amqp/connection.hpp>
 #include <beds/amqp/topology.hpp>
+#include <beds/node/topology.hpp>
 
 #include <thread>
 
@@ -122,4 +123,28 @@ TEST_CASE("a virtual host that is not there is named, and waited for") {
     CHECK(test::client_on(rabbitmq, tag)->call(put(1), soon()).ok());
     node->stop(soon());
     control.rabbitmqctl({"delete_vhost", rabbitmq.path});
+}
+
+TEST_CASE("what a node declared for a test is gone with the test") {
+    const auto rabbitmq = test::require_amqp();
+    const auto tag = test::unique_name("t") + "_";
+    auto service = test::role_on(rabbitmq, tag);
+    for (const auto* const connection : {"rel", "rec", "mem"}) {
+        service.instances[connection] = {.read = 1, .write = 1, .bulk = 1};
+    }
+    amqp::consumer_connection there{test::client_settings(rabbitmq, tag).amqp, soon()};
+    amqp::topology all;
+    for (const auto& group : node::broker_groups(service)) {
+        const auto some = node::broker_topology(service, templates::registry{{}}, group.connection,
+                                                group.op_class);
+        there.declare(some, amqp::declare_mode::active, soon());
+        all.queues.insert(all.queues.end(), some.queues.begin(), some.queues.end());
+    }
+    REQUIRE(all.queues.size() > 40);
+    CHECK(there.inspect(amqp::dead_queue(tag), soon()));
+    test::remove_queues(rabbitmq, tag);
+    for (const auto& one : all.queues) {
+        INFO(one.name.str());
+        CHECK_FALSE(there.inspect(one.name, soon()));
+    }
 }

@@ -140,6 +140,18 @@ database = "{DATABASE}"
         self.log.close()
         return code
 
+    def remove_queues(self):
+        """From the RabbitMQ that the tests share; in the end it would block all publishers."""
+        with contextlib.closing(pika.BlockingConnection(pika.URLParameters(AMQP_URL))) as connection:
+            channel = connection.channel()
+            for queue in ("rel.read", "rel.write"):
+                for suffix in ("", ".again", ".retry.1", ".retry.2", ".retry.3", ".quarantine"):
+                    channel.queue_delete(TAG + queue + suffix)
+            for queue in ("catalog.read", "dead"):
+                channel.queue_delete(TAG + queue)
+            for exchange in ("beds.events", "beds.unrouted", "beds.logs", "beds.dead"):
+                channel.exchange_delete(TAG + exchange)
+
     def wait_ready(self, client, template="items"):
         end = time.monotonic() + 30
         while True:
@@ -186,6 +198,7 @@ def setUpModule():
 def tearDownModule():
     code = node.stop()
     log = (node.folder / "log").read_text()
+    node.remove_queues()
     node.remove()
     if code != 0:
         raise AssertionError(f"bedsd ended with {code}\n{log}")
