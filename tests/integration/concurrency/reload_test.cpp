@@ -476,3 +476,36 @@ TEST_CASE(
     CHECK(node.status().reload.last.following == 2);
     CHECK(here.data.number("SELECT value FROM counters WHERE id = 1") == 1);
 }
+
+TEST_CASE("brokers that are replaced while templates are reloaded work by the new ones") {
+    reload_world here;
+    auto& node = here.node();
+    told heard;
+    bool second = false;
+    {
+        load all{*here.running, heard};
+        const auto asking = here.running->new_client();
+        for (int i = 0; i < 20; ++i) {
+            node.replace_brokers(); // or one goes on
+            second = !second;
+            write_variant(here.files, second);
+            const auto done = node.reload_templates(soon());
+            INFO(i << ": " << to_string(done));
+            CHECK(done.result == reload_result::changed);
+            CHECK(done.following == done.brokers);
+            CHECK(set_of(asking->call(fetch_more(), patience).front()) == (second ? 2 : 1));
+            CHECK(all.wait_for(10));
+        }
+    }
+    const auto until = soon();
+    while (node.status().replacement.under_way && !until.expired()) {
+        std::this_thread::sleep_for(2ms);
+    }
+    INFO(heard.wrong);
+    CHECK(heard.wrong.empty());
+    CHECK(heard.together[0] == 0);
+    CHECK(node.status().replacement.replaced == 4);
+    CHECK(here.data.number("SELECT SUM(value) FROM counters") == heard.raised);
+    CHECK(here.data.number("SELECT COUNT(*) FROM extras") == heard.extras);
+    CHECK(here.data.number("SELECT COUNT(*) FROM marks") == heard.marks);
+}

@@ -468,6 +468,33 @@ TEST_CASE("inbox: what did not happen leaves nothing there") {
     CHECK(insert.find(R"("effect":"applied")") != std::string::npos);
 }
 
+TEST_CASE("inbox: a write that is sent again after a reload gets its first reply") {
+    world on;
+    on.thing(1, 0, std::string{old_entry});
+    auto broker = on.broker();
+    const std::string update = R"("template":"things","op":"update","key":1,"inc":{"n":1})";
+    const std::string insert = R"("template":"things","op":"insert","data":{"id":2,"owner":"s"})";
+    const auto updated = broker.run("u", update);
+    const auto inserted = broker.run("i", insert);
+    REQUIRE(updated.find(R"("effect":"applied")") != std::string::npos);
+    REQUIRE(inserted.find(R"("effect":"applied")") != std::string::npos);
+    // `things` is gone.
+    broker.change_templates(std::make_shared<const factory::template_set>(
+        factory::template_set{.registry = registry_of({notes_text}),
+                              .generation = 1,
+                              .since = {0},
+                              .slots = {1},
+                              .removed = {"things"}}));
+    for (const bool redelivered : {false, true}) {
+        CHECK(broker.run("u", update, redelivered) == updated);
+        CHECK(broker.run("i", insert, redelivered) == inserted);
+        const auto other = broker.run("new", update, redelivered);
+        CHECK(other.find("UNKNOWN_TEMPLATE") != std::string::npos);
+        CHECK(other.find(R"("effect":"none")") != std::string::npos);
+    }
+    CHECK(on.n(1) == 1);
+}
+
 TEST_CASE("inbox: each message five times at once over four brokers counts once") {
     world on;
     constexpr int messages = 120;

@@ -75,6 +75,10 @@ public:
         return run({{std::move(id), std::move(body), redelivered}}).front();
     }
 
+    void change_templates(std::shared_ptr<const factory::template_set> set) {
+        work_.change_templates(std::move(set));
+    }
+
 private:
     factory::factory work_;
     wire::request_decoder decoder_;

@@ -66,6 +66,24 @@ TEST_CASE("names are quoted, comments cannot be ended", "[mariadb]") {
     CHECK(q.text() == "/* beds x__ DROP TABLE y; __.fetch */ ");
 }
 
+TEST_CASE("what was learned of a template is not taken for another one of its name", "[mariadb]") {
+    const auto shape = assumed_shape(people());
+    CHECK(shape.describes(people()));
+    auto other = people();
+    other.object = "others";
+    CHECK_FALSE(shape.describes(other));
+    other = people();
+    other.fields[1].column = "name";
+    CHECK_FALSE(shape.describes(other));
+    other = people();
+    other.fields.pop_back();
+    CHECK_FALSE(shape.describes(other));
+    // A column of bytes is a UUID's or plain bytes by the field's type alone.
+    other = people();
+    other.fields[1].type.kind = core::type_kind::uuid;
+    CHECK_FALSE(shape.describes(other));
+}
+
 TEST_CASE("a fetch is padded with its last key", "[mariadb]") {
     const auto target = people();
     const auto shape = assumed_shape(target);
