@@ -742,8 +742,11 @@ struct node::impl {
             log.write(observe::level::warning, "BEDS_RELOAD_WARNING", "node", one);
         }
         const bool refused = made.result == reload_result::refused;
-        log.write(refused ? observe::level::error : observe::level::info,
-                  refused ? "BEDS_RELOAD_REFUSED" : "BEDS_RELOADED", "node", to_string(made));
+        if (refused) {
+            log.write(observe::level::error, "BEDS_RELOAD_REFUSED", "node", to_string(made));
+        } else {
+            log.write(observe::level::info, "BEDS_RELOADED", "node", to_string(made));
+        }
         const std::lock_guard lock{sets};
         ++(refused                                   ? reloads.refused
            : made.result == reload_result::unchanged ? reloads.unchanged

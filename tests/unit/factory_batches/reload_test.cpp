@@ -40,8 +40,9 @@ std::shared_ptr<const factory::template_set> set_of(std::vector<templates::templ
 
 /// A factory over the memory engine whose templates change; every call is one batch of one message.
 struct shop {
-    explicit shop(std::shared_ptr<const factory::template_set> first)
-        : work(std::move(first), {adapters::make_memory("mem")}, "mem", {}) {
+    explicit shop(std::shared_ptr<const factory::template_set> first,
+                  std::shared_ptr<adapters::adapter> data = adapters::make_memory("mem"))
+        : work(std::move(first), {std::move(data)}, "mem", {}) {
         counters.books = &books;
     }
     std::string operator()(const std::string& body, const std::string& id = "message",
@@ -138,4 +139,15 @@ TEST_CASE("reload: a write that is sent again gets its first reply, whatever the
     run.work.change_templates(set_of({named("alpha"), named("old")}, 3, {3, 2}));
     CHECK(run(insert_with_n, "a") == first);
     CHECK(run(other, "b") == second);
+}
+
+TEST_CASE("reload: after a restart a write that is sent again is judged by the templates of then") {
+    const auto data = adapters::make_memory("mem");
+    shop before{set_of({named("alpha", with_n)}), data};
+    const std::string plain = R"({"v":1,"template":"alpha","op":"insert","data":{"id":2}})";
+    REQUIRE_THAT(before(insert_with_n, "a"), Contains("applied"));
+    const auto first = before(plain, "b");
+    shop after{set_of({named("alpha")}), data};
+    CHECK_THAT(after(insert_with_n, "a"), Contains("INVALID_FIELD"));
+    CHECK(after(plain, "b") == first);
 }
