@@ -92,7 +92,8 @@ constexpr const char* dlq_footer = R"(
 Dead letters are requests that failed and whose sender could not be told; {tag}dead holds them. Use the
 node's own account (--config): only what it sends again keeps its first sender and so its id, and is not
 applied a second time. What might be is refused: effects that are unknown, and letters older than the
-inbox_window of the configuration (with --url: a day).
+inbox_window of the configuration (with --url: a day). The effect `partly` means that a part of an envelope was
+applied and another was not: sent again, the former is not applied again.
 
 Examples:
   bedsctl dlq list                       by cause, the most frequent first; as JSON one object
@@ -136,8 +137,8 @@ the requests, which are not waited for one by one:
   {"v":1,"template":"countries","op":"fetch","key":"MX"}
   {"v":1,"mode":"atomic","ops":[{"id":"a-1","template":"accounts","op":"call",…},…]}
 Operations that write and shall not happen twice when the file is sent again need an "id" of their own.
-A line that is not a request is answered INVALID_ENVELOPE, one that is too large LIMIT_EXCEEDED, and not sent. The exit code is the highest of
-all lines.)";
+A line that is not a request is answered INVALID_ENVELOPE, one that is too large LIMIT_EXCEEDED; neither is
+sent. The exit code is the highest of all lines.)";
 
 void add_members(CLI::App& app, const char* name, std::vector<std::string>& into,
                  const char* what) {
