@@ -3,6 +3,7 @@
 #include "exit_code.hpp"
 
 #include <beds/core/value.hpp>
+#include <beds/observe/log.hpp>
 
 #include <ctime>
 #include <poll.h>
@@ -21,10 +22,14 @@ void write_line() {
     ::clock_gettime(CLOCK_REALTIME, &now);
     std::size_t size = beds::core::format_datetime(
         std::int64_t{now.tv_sec} * 1'000'000 + now.tv_nsec / 1'000'000 * 1'000, line);
-    constexpr std::string_view text =
-        " warning BEDSD_ENDED_AT_ONCE bedsd: a second signal ends it at once; unfinished requests "
-        "are delivered again\n";
-    size += text.copy(line + size, sizeof line - size);
+    constexpr beds::observe::log_record says{
+        beds::observe::level::warning, "BEDSD_ENDED_AT_ONCE", "bedsd",
+        "a second signal ends it at once; unfinished requests are delivered again"};
+    for (const std::string_view part :
+         {std::string_view{" warning "}, says.id, std::string_view{" "}, says.source,
+          std::string_view{": "}, says.text, std::string_view{"\n"}}) {
+        size += part.copy(line + size, sizeof line - size);
+    }
     pollfd ready{STDERR_FILENO, POLLOUT, 0};
     if (::poll(&ready, 1, 0) == 1) {
         [[maybe_unused]] const auto written = ::write(STDERR_FILENO, line, size);

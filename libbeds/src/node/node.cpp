@@ -144,13 +144,13 @@ struct node::impl {
 
     /// A line of the log for each line of what there is to say, for example each bad template.
     void report_in_lines(ipl_step made) const {
-        const auto severity =
-            made.state == step_state::failed ? observe::level::error : observe::level::info;
         const auto all = std::move(made.detail);
         for (std::size_t at = 0; at <= all.size();) {
             const auto end = std::min(all.find('\n', at), all.size());
             made.detail = all.substr(at, end - at);
-            log.write(severity, "BEDS_IPL_STEP", "ipl", to_string(made));
+            log.write(made.state == step_state::failed ? observe::level::error
+                                                       : observe::level::info,
+                      "BEDS_IPL_STEP", "ipl", to_string(made));
             at = end + 1;
         }
     }

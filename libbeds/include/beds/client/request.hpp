@@ -63,8 +63,8 @@ struct request {
     request(std::vector<operation> several, core::envelope_mode how = core::envelope_mode::each)
         : operations(std::move(several)), mode(how), enveloped(true) {}
     /// From a request in the protocol's JSON, with all that its operations carry. Throws
-    /// core::error: `protocol` when the text or one of its operations is none, `limit_exceeded` when
-    /// it is larger than a node takes, `unsupported` for `return` and `on_conflict`.
+    /// core::error: `protocol` when the text or one of its operations is none, `limit_exceeded`
+    /// when it is larger than a node takes, `unsupported` for `return` and `on_conflict`.
     static request from_json(std::string_view text);
 };
 
