@@ -195,6 +195,7 @@ std::string json_of(const letter& one, std::string_view body) {
 
 void list_each(std::ostream& out, const std::vector<const taken*>& chosen, format output) {
     std::vector<std::vector<std::string>> rows;
+    rows.reserve(chosen.size());
     for (const auto* one : chosen) {
         const auto& about = one->about;
         if (output == format::json) {
@@ -229,6 +230,7 @@ std::vector<cause> causes_of(const std::vector<const taken*>& chosen) {
         }
     }
     std::vector<cause> sorted;
+    sorted.reserve(groups.size());
     for (auto& [key, found] : groups) {
         sorted.push_back(std::move(found));
     }
@@ -259,11 +261,23 @@ void list_by_cause(std::ostream& out, const std::vector<const taken*>& chosen, f
         return;
     }
     std::vector<std::vector<std::string>> rows;
+    rows.reserve(causes.size());
     for (const auto& one : causes) {
         rows.push_back(
             {std::to_string(one.letters), one.code, one.routing_key, one.detail, one.oldest});
     }
     print_table(out, {"letters", "code", "sent to", "why", "oldest"}, rows);
+}
+
+void list(std::ostream& out, const std::vector<const taken*>& chosen, bool each, format output) {
+    if (chosen.empty() && (each || output == format::table)) {
+        return; // programs read how many there are, people are told
+    }
+    if (each) {
+        list_each(out, chosen, output);
+    } else {
+        list_by_cause(out, chosen, output);
+    }
 }
 
 /// False when a letter is asked for that is not there.
@@ -512,19 +526,14 @@ exit_code handle_dead_letters(const beds::amqp::connection_settings& amqp,
     } else if (chosen.empty() && asked.ids.empty()) {
         err << "bedsctl: none of the dead letters is meant by what was given\n";
     }
-    if (asked.task == letter_task::list && !asked.each && output == format::json) {
-        list_by_cause(out, {chosen.begin(), chosen.end()},
-                      output); // also of none: programs read it
-    } else if (chosen.empty()) {
-        // said above
-    } else if (asked.task == letter_task::list && asked.each) {
-        list_each(out, {chosen.begin(), chosen.end()}, output);
-    } else if (asked.task == letter_task::list) {
-        list_by_cause(out, {chosen.begin(), chosen.end()}, output);
+    if (asked.task == letter_task::list) {
+        list(out, {chosen.begin(), chosen.end()}, asked.each, output);
     } else if (asked.task == letter_task::show) {
         for (const auto* one : chosen) {
             show(out, *one, asked.values, output);
         }
+    } else if (chosen.empty()) {
+        // Neither dropped nor sent again: said above.
     } else if (asked.task == letter_task::drop) {
         for (auto* one : chosen) {
             one->message.ack();
