@@ -56,6 +56,20 @@ void print_dependencies(std::ostream& out, const datum& page) {
     print_table(out, {"dependency", "state", "reason"}, lines);
 }
 
+/// What came of the last reload, if there was one.
+void print_reload(std::ostream& out, const datum& page) {
+    const auto* reload = page.find("reload");
+    if (reload == nullptr) {
+        return;
+    }
+    print_table(out, {"last reload", "templates"},
+                {{text_of(*reload, "last"), text_of(*reload, "text")}});
+    for (const auto& one : items_of(*reload, "problems")) {
+        out << "  " << cell_text(one) << '\n';
+    }
+    out << '\n';
+}
+
 void print_traffic(std::ostream& out, const datum& page) {
     const std::vector<std::string> figures{"received", "replied_ok", "rejected", "unknown",
                                            "dead",     "requeued",   "in_flight"};
@@ -167,6 +181,7 @@ exit_code print_status(std::ostream& out, std::string_view page, format how) {
         }
         print_dependencies(out, read);
         out << '\n';
+        print_reload(out, read);
         print_traffic(out, read);
         print_queues(out, read);
     }

@@ -42,6 +42,19 @@ TEST_CASE("status as a table") {
           "rel.read  app_server  3         2\n");
 }
 
+TEST_CASE("status tells what came of the last reload") {
+    std::ostringstream out;
+    print_status(
+        out,
+        R"({"live":true,"ready":true,"reload":{"last":"refused","text":"1 problem(s): ...",)"
+        R"("problems":["a.toml:3: x\u001b"]}})",
+        format::table);
+    CHECK(out.str().find("last reload  templates\n"
+                         "-----------  -----------------\n"
+                         "refused      1 problem(s): ...\n"
+                         "  a.toml:3: x\\x1b\n") != std::string::npos);
+}
+
 TEST_CASE("status as JSON is the page") {
     std::ostringstream out;
     CHECK(print_status(out, page, format::json) == exit_code::refused);
