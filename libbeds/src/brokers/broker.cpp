@@ -430,10 +430,6 @@ struct broker::impl {
             const std::lock_guard lock{mutex};
             stop_until = core::deadline::never();
         }
-        if (templates_wait) {
-            take_templates();
-            generation = templates_now->generation;
-        }
         note(amqp_trouble, amqp_noted = amqp_unseen);
         note(backend_trouble, backend_noted = backend_unseen);
         wake.clear();

@@ -716,7 +716,7 @@ struct node::impl {
         for (const auto& pool : role.pools) {
             for (const auto& broker : pool->brokers()) {
                 ++into.brokers;
-                // One that is stopped has them when it is started anew.
+                // One that is stopped takes them before its first batch, should it be started anew.
                 into.following += broker->templates_generation() >= number ||
                                           broker->state() == brokers::broker_state::stopped
                                       ? 1U

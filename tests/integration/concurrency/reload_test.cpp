@@ -372,6 +372,12 @@ TEST_CASE("a template that a reload adds is served, one that it takes away is no
 
     write_variant(here.files, true);
     CHECK(node.reload_templates(soon()).changes.size() == 2);
+    // A procedure that nobody has called yet was looked at: it does not commit by itself.
+    const auto together =
+        client->call(client::request{std::vector{test::raise(1), client::call("counters", "tally")},
+                                     core::envelope_mode::atomic});
+    INFO(together.json());
+    CHECK(together.ok());
     const auto gone = client->call(client::fetch("extras", 1));
     CHECK(is_refused(gone.front(), core::code::unknown_template));
     CHECK(received("extras") == 1);

@@ -90,7 +90,7 @@ public:
     void start();
     /// Works by these templates from its next batch on, and declares this topology whenever it
     /// connects anew; what it has at hand it ends by those it began with. A broker that is stopped
-    /// has them when it is started again. Any thread.
+    /// takes them when it is started again, before its first batch. Any thread.
     void change_templates(std::shared_ptr<const factory::template_set> set,
                           amqp::topology topology);
     /// Of the set that it works by.
