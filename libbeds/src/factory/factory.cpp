@@ -553,7 +553,8 @@ struct factory::impl {
         if (id.id.size() > longest_id) {
             return false;
         }
-        doubts[index] = from.request.redelivered ? doubt::redelivered : doubt::none;
+        auto& may_be_done = doubts[index];
+        may_be_done = from.request.redelivered ? doubt::redelivered : doubt::none;
         const auto away = [&] {
             auto made = outcome::failure(code::backend_unavailable,
                                          "the database cannot be reached at the moment");
@@ -566,7 +567,7 @@ struct factory::impl {
             return away();
         }
         if (!can.inbox) {
-            if (doubts[index] == doubt::none) {
+            if (may_be_done == doubt::none) {
                 return false;
             }
             give_up(index, refused);
@@ -579,7 +580,7 @@ struct factory::impl {
         if (!asked) {
             return away();
         }
-        doubts[index] = doubt::none; // its row is there, or it was not done
+        may_be_done = doubt::none; // its row is there, or it was not done
         const auto found = std::exchange(known, {});
         if (found.empty()) {
             return false;
@@ -589,7 +590,7 @@ struct factory::impl {
             answer(index, reused());
         } else if (stored.reply.empty()) {
             // Begun, and how it ended cannot be seen through this template.
-            doubts[index] = doubt::redelivered;
+            may_be_done = doubt::redelivered;
             give_up(index, refused);
         } else {
             answer(index, outcome_of_stored(stored.reply, *memory));

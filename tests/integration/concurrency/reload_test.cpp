@@ -312,7 +312,7 @@ TEST_CASE("templates are reloaded 200 times under load, with broken files among 
         const auto now = resident();
         INFO("resident: " << memory / 1024 << " KiB after 50 reloads, " << now / 1024
                           << " KiB after 200; answered " << heard.answered);
-        CHECK(now < memory + (std::size_t{8} << 20U));
+        CHECK(now < memory + (std::size_t{4} << 20U));
     }
     INFO(heard.wrong);
     CHECK(heard.wrong.empty());

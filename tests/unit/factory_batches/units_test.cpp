@@ -345,3 +345,55 @@ TEST_CASE("a refusal that people of the database can mend is no answer for good"
         }
     }
 }
+
+TEST_CASE(
+    "reload: a refused write whose first reply cannot be looked for is not said to be undone") {
+    const auto parsed = templates::parse(
+        "[template]\nname = \"items\"\nconnection = \"mem\"\nstore = \"rel\"\nobject = \"items\"\n"
+        "key = [\"id\"]\n[fields]\nid = { type = \"int64\", required = true }\n");
+    REQUIRE(parsed.parsed);
+    const auto set = std::make_shared<const factory::template_set>(factory::template_set{
+        .registry = std::make_shared<const templates::registry>(std::vector{*parsed.parsed}),
+        .generation = 1,
+        .since = {0},
+        .slots = {1},
+        .removed = {"old"}});
+    for (const bool inbox : {true, false}) {
+        for (const bool redelivered : {false, true}) {
+            INFO("inbox " << inbox << ", redelivered " << redelivered);
+            unit_book book;
+            factory::factory work{
+                set,
+                {std::make_shared<breaking_adapter>(
+                    book, adapters::capabilities{.transactions = true, .inbox = inbox},
+                    step_result::broken)},
+                "mem",
+                {}};
+            wire::request_decoder decoder;
+            wire::reply_writer writer;
+            core::arena memory;
+            observe::live_counters counters;
+            std::vector<factory::message> messages(2);
+            const std::string_view bodies[] = {
+                R"({"v":1,"template":"old","op":"insert","data":{"id":1}})",
+                R"({"v":1,"template":"never","op":"insert","data":{"id":1}})"};
+            for (std::size_t i = 0; i < 2; ++i) {
+                REQUIRE_FALSE(decoder.decode(bodies[i], memory, messages[i].request));
+                messages[i].request.principal = "tester";
+                messages[i].request.message_id = i == 0 ? "a" : "b";
+                messages[i].request.redelivered = redelivered;
+            }
+            writer.start(2);
+            work.run(messages, writer, memory, counters);
+            const auto& old = messages[0].results[0];
+            CHECK(old.code ==
+                  (inbox ? core::code::backend_unavailable : core::code::unknown_template));
+            CHECK(old.effect == (redelivered ? core::effect::unknown : core::effect::none));
+            // Nobody but those whose template changed asks the database.
+            CHECK(messages[1].results[0].code == core::code::unknown_template);
+            CHECK(messages[1].results[0].effect == core::effect::none);
+            CHECK(book.begun == (inbox ? 1 : 0));
+            CHECK_FALSE(book.open);
+        }
+    }
+}
