@@ -139,20 +139,15 @@ TEST_CASE("the key that an insert answers is the key that is stored", "[mariadb]
         const char* type;
         const char* field;
         const char* given;
-        const char* stored;
     };
-    const auto each = GENERATE(
-        column{"DATETIME", "datetime", "2024-02-29T23:59:59.999999Z", "2024-02-29T23:59:59Z"},
-        column{"DATETIME(3)", "datetime", "1969-12-31T23:59:59.123987Z",
-               "1969-12-31T23:59:59.123Z"},
-        column{"TIMESTAMP(2)", "datetime", "2024-02-29T23:59:58.996Z", "2024-02-29T23:59:58.99Z"},
-        column{"DATETIME(6)", "datetime", "2024-02-29T23:59:58.999999Z",
-               "2024-02-29T23:59:58.999999Z"},
-        column{"TIME", "time", "11:22:33.9", "11:22:33"},
-        column{"TIME(5)", "time", "11:22:33.999999", "11:22:33.99999"},
-        column{"BINARY(4)", "bytes:4", "ab", "ab\0\0"},
-        column{"VARBINARY(4)", "bytes:4", "ab", "ab"}, column{"CHAR(6)", "string:6", "ab  ", "ab"},
-        column{"VARCHAR(6)", "string:6", "ab  ", "ab  "});
+    const auto each =
+        GENERATE(column{"DATETIME", "datetime", "2024-02-29T23:59:59.999999Z"},
+                 column{"DATETIME(3)", "datetime", "1969-12-31T23:59:59.123987Z"},
+                 column{"TIMESTAMP(2)", "datetime", "2024-02-29T23:59:58.996Z"},
+                 column{"DATETIME(6)", "datetime", "2024-02-29T23:59:58.999999Z"},
+                 column{"TIME", "time", "11:22:33.9"}, column{"TIME(5)", "time", "11:22:33.999999"},
+                 column{"BINARY(4)", "bytes:4", "ab"}, column{"VARBINARY(4)", "bytes:4", "ab"},
+                 column{"CHAR(6)", "string:6", "ab  "}, column{"VARCHAR(6)", "string:6", "ab  "});
     CAPTURE(each.type, each.given);
     here.sql(std::string{"CREATE TABLE keyed (id "} + each.type +
              " NOT NULL, part INT NOT NULL AUTO_INCREMENT, n INT NOT NULL, PRIMARY KEY (id, part), "
@@ -233,8 +228,7 @@ TEST_CASE("a stored TIME that is no time of day is told with its field, and read
     all.find(text).sort({"id"}).limit(10);
     const auto read_all = read(*session, all);
     REQUIRE(read_all[0].ok());
-    CHECK(
-        text_of(read_all.rows.of(0)) ==
-        "1 01:02:03.500000 \n2 -00:30:00 \n3 25:00:00.250000 \n4 838:59:59 \n5 -100:00:00 \n6 null "
-        "\n7 00:00:00 \n");
+    CHECK(text_of(read_all.rows.of(0)) ==
+          "1 \"01:02:03.500\" \n2 \"-00:30:00\" \n3 \"25:00:00.250\" \n4 \"838:59:59\" \n"
+          "5 \"-100:00:00\" \n6 null \n7 \"00:00:00\" \n");
 }
