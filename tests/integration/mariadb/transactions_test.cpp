@@ -1,6 +1,5 @@
 #include "adapters/mariadb/session.hpp"
-#include "integration/mariadb/world.hpp"
-#include "support/catch.hpp"
+#include "integration/mariadb/batches.hpp"
 
 #include <sstream>
 #include <thread>
@@ -517,4 +516,68 @@ TEST_CASE("a lost connection is told once", "[mariadb]") {
     CHECK(one.run(0, 1, mode) == step_result::broken);
     CHECK(here.log().has("BEDS_MARIADB_LOST"));
     CHECK_FALSE(here.log().has("BEDS_MARIADB_REFUSED"));
+}
+
+TEST_CASE("a procedure that was changed to commit, and whose connection dies in that very call, is "
+          "not called again",
+          "[mariadb]") {
+    world here;
+    make_accounts(here, 10);
+    auto settings = here.settings();
+    settings.coalesce = GENERATE("auto", "off");
+    const int calls = GENERATE(1, 3);
+    const std::string changed = GENERATE("commits", "inner commits", "nothing");
+    CAPTURE(settings.coalesce, calls, changed);
+    here.make_adapter(settings);
+    // A sequence keeps what is rolled back: the connection dies in the first call only.
+    here.sql("CREATE SEQUENCE tries");
+    const std::string add = "UPDATE accounts SET balance = balance + 1 WHERE id = p_id;";
+    const std::string dies = "IF NEXTVAL(tries) = 1 THEN KILL CONNECTION_ID(); END IF;";
+    make_procedure(here, "inner", "DO 0;");
+    make_procedure(here, "p", add + "CALL sp_inner(p_id);" + (changed == "nothing" ? dies : ""));
+    batches run{here, R"toml(
+[template]
+name = "accounts"
+store = "rel"
+object = "accounts"
+key = ["id"]
+[fields]
+id      = { type = "int64", required = true }
+balance = { type = "decimal(18,2)", default = "0" }
+[calls.p]
+procedure = "sp_p"
+class = "write"
+args = [["id", "int64"]]
+)toml"};
+    if (changed == "commits") {
+        make_procedure(here, "p", add + "COMMIT;" + dies);
+    } else if (changed == "inner commits") {
+        make_procedure(here, "inner", "COMMIT;" + dies);
+    }
+    asked message{{R"({"template":"accounts","op":"update","key":1,"inc":{"balance":"1"}})"}};
+    for (int i = 0; i < calls; ++i) {
+        message.operations.push_back(
+            R"({"template":"accounts","op":"call","name":"p","args":{"id":)" +
+            std::to_string(i + 2) + "}}");
+    }
+    const auto got = run({message}).front();
+    INFO(here.log().text());
+    const bool again = changed == "nothing";
+    for (const auto& each : got) {
+        CHECK(each.effect == (again ? effect::applied : effect::unknown));
+        CHECK(each.at_least_once == !again);
+    }
+    // What the dead call committed is there once, and nothing twice.
+    CHECK(balance(here, 1) == "101.00\n");
+    CHECK(balance(here, 2) == "101.00\n");
+    for (int i = 1; i < calls; ++i) {
+        CHECK(balance(here, i + 2) == (again ? "101.00\n" : "100.00\n"));
+    }
+    if (!again) {
+        CHECK(here.log().has("the connection broke while it was at work, and it was changed"));
+        const auto then =
+            run({{{R"({"template":"accounts","op":"call","name":"p","args":{"id":9}})"}}});
+        CHECK(then[0][0].effect == effect::applied);
+        CHECK(then[0][0].at_least_once);
+    }
 }

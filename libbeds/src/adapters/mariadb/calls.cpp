@@ -99,6 +99,9 @@ ran mariadb_session::within_savepoint(const bound_operation& op, const std::stri
     in_call_ = calls_alone_ = false;
     if (went == ran::ended) {
         // Rolled back for a deadlock; before that it may have committed.
+        if (guarded && !alone && !usable()) {
+            broke_inside(procedure, *shape);
+        }
         const bool may_look = end_ == step_result::rerun && usable();
         return guarded && !alone && may_look ? ended_inside(op, procedure, *shape, notice::told)
                                              : went;
@@ -121,6 +124,9 @@ ran mariadb_session::within_savepoint(const bound_operation& op, const std::stri
     const auto ended =
         command(worked ? "RELEASE SAVEPOINT beds_call" : "ROLLBACK TO SAVEPOINT beds_call");
     if (ended != ran::refused) {
+        if (ended == ran::ended && !alone && !usable()) {
+            broke_inside(procedure, *shape);
+        }
         return ended;
     }
     if (!alone) {
@@ -171,6 +177,50 @@ ran mariadb_session::ended_inside(const bound_operation& op, const std::string& 
     catalog_->put_procedure(procedure, std::make_shared<const procedure_shape>(std::move(learned)));
     catalog_->changed();
     return give_up_unit(op);
+}
+
+void mariadb_session::broke_inside(const std::string& procedure, const procedure_shape& known) {
+    broken_call made{procedure, known.text, {}};
+    for (const auto& each : identities_) {
+        const auto ran_before = std::find(ran_.begin(), ran_.end(), each.index) != ran_.end() &&
+                                results_[each.index].effect == core::effect::applied;
+        const auto under_way = std::any_of(current_.begin(), current_.end(),
+                                           [&](const auto* op) { return op->index == each.index; });
+        if (ran_before || under_way) {
+            made.operations.push_back({std::string{each.principal}, std::string{each.id}});
+        }
+    }
+    broken_call_ = std::move(made);
+}
+
+step_result mariadb_session::settle_break(std::span<const operation_identity> ids) {
+    auto now = load_procedure(connection_, broken_call_->procedure);
+    if (!now && failed(connection_.error()) == ran::ended) {
+        return ending();
+    }
+    const auto then = std::move(*broken_call_);
+    broken_call_.reset();
+    if (now && !now->runs_alone && now->text == then.text) {
+        return step_result::done; // it did not commit: all of it went with the connection
+    }
+    log(observe::level::error, "BEDS_MARIADB_PROCEDURE",
+        then.procedure + ": the connection broke while it was at work, and it was changed: what it "
+                         "may have committed is not run again");
+    if (now) {
+        catalog_->put_procedure(then.procedure,
+                                std::make_shared<const procedure_shape>(std::move(*now)));
+        catalog_->changed();
+    }
+    for (const auto& each : ids) {
+        const bool doubtful =
+            std::any_of(then.operations.begin(), then.operations.end(), [&](const auto& one) {
+                return one.principal == each.principal && one.id == each.id;
+            });
+        if (doubtful) {
+            doubtful_.push_back(each.index);
+        }
+    }
+    return step_result::done;
 }
 
 ran mariadb_session::give_up_unit(const bound_operation& op) {
@@ -715,6 +765,9 @@ ran mariadb_session::guarded_calls(operation_list work, const std::string& proce
     const bool all = went == ran::fine && std::all_of(work.begin(), work.end(), worked);
     const auto ended =
         command(all ? "RELEASE SAVEPOINT beds_call" : "ROLLBACK TO SAVEPOINT beds_call");
+    if (ended == ran::ended && !usable()) {
+        broke_inside(procedure, shape);
+    }
     if (ended == ran::refused) {
         return block_ended_inside(work, procedure, shape, !all);
     }
@@ -787,6 +840,9 @@ ran mariadb_session::calls_apart(operation_list work, const std::string& procedu
 
 ran mariadb_session::block_ended(operation_list work, const std::string& procedure,
                                  const procedure_shape& shape) {
+    if (!usable()) {
+        broke_inside(procedure, shape);
+    }
     if (end_ != step_result::rerun || !usable()) {
         return ran::ended;
     }

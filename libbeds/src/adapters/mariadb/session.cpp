@@ -531,6 +531,8 @@ step_result mariadb_session::begin(work_kind kind, core::deadline until,
     current_ = {};
     ran_.clear();
     nameless_.clear();
+    doubtful_.clear();
+    identities_ = ids;
     in_call_ = calls_alone_ = once_ = ended_inside_ = over_ = false;
     unit_patience_ = std::max(patience_, connection_.facts().least_wait);
     if (until.expired()) {
@@ -597,6 +599,11 @@ step_result mariadb_session::open_unit(std::span<const operation_identity> ids, 
     }
     open_ = kind == work_kind::write;
     changed_ = false;
+    if (broken_call_ && kind == work_kind::write) {
+        if (const auto step = settle_break(ids); step != step_result::done) {
+            return step;
+        }
+    }
     if (kind == work_kind::write && settings_->inbox) {
         shared_->old.wanted(context_.name, context_.log);
         if (trouble_.code != code::ok && !ids.empty()) {
@@ -651,7 +658,8 @@ step_result mariadb_session::run_group(const group& work) {
     if (!usable()) {
         return step_result::broken;
     }
-    const auto operations = nameless_.empty() ? work.operations : without_nameless(work);
+    const auto operations =
+        nameless_.empty() && doubtful_.empty() ? work.operations : without_nameless(work);
     if (operations.empty()) {
         return step_result::done;
     }
@@ -677,8 +685,17 @@ step_result mariadb_session::run_group(const group& work) {
 
 operation_list mariadb_session::without_nameless(const group& work) {
     named_.clear();
+    const auto among = [](const std::vector<core::op_index>& those, const bound_operation& op) {
+        return std::find(those.begin(), those.end(), op.index) != those.end();
+    };
     for (const auto* op : work.operations) {
-        if (std::find(nameless_.begin(), nameless_.end(), op->index) == nameless_.end()) {
+        if (among(doubtful_, *op)) {
+            result(*op) = outcome::failure(
+                code::backend_unavailable,
+                "the connection broke while a procedure was at work that commits by itself", {},
+                core::effect::unknown);
+            result(*op).at_least_once = true;
+        } else if (!among(nameless_, *op)) {
             named_.push_back(op);
         } else {
             result(*op) =

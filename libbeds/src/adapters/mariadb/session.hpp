@@ -113,7 +113,8 @@ private:
     /// Ends a unit that must not run again: answers what it leaves behind. `current` are the
     /// operations of the group under way.
     void conclude(step_result why, operation_list current);
-    /// Answers the operations that the inbox cannot hold and takes them out of `work`.
+    /// Answers the operations that the inbox cannot hold, or that may be applied already, and takes
+    /// them out of `work`.
     operation_list without_nameless(const group& work);
 
     ran run_independent(operation_list work);
@@ -229,6 +230,11 @@ private:
     ran ended_inside(const bound_operation& op, const std::string& procedure,
                      const procedure_shape& known, notice given);
     ran give_up_unit(const bound_operation& op);
+    /// The connection broke while this procedure was at work, which is not known to commit: should
+    /// it have been changed, what the unit did so far may be applied.
+    void broke_inside(const std::string& procedure, const procedure_shape& known);
+    /// Before anything runs again: was it changed? Then what it may have committed is not run.
+    step_result settle_break(std::span<const operation_identity> ids);
     /// Did other operations of the unit change something so far?
     [[nodiscard]] bool others_applied(const bound_operation& op) const;
     core::outcome rejection(const bound_operation& op,
@@ -289,6 +295,17 @@ private:
     std::uint64_t looked_ = 0; ///< the unit in which objects were last looked for
     std::string ended_by_;     ///< the procedure in which a transaction ended last, and its unit
     std::uint64_t ended_in_ = 0;
+    /// A procedure in which the connection broke, and what may be applied with it.
+    struct broken_call {
+        std::string procedure;
+        core::content_hash text;
+        struct identity {
+            std::string principal;
+            std::string id;
+        };
+        std::vector<identity> operations;
+    };
+    std::optional<broken_call> broken_call_;
     std::unordered_map<std::string, std::shared_ptr<const template_shape>> shapes_;
     std::unordered_map<std::string, std::shared_ptr<const procedure_shape>> procedures_;
 
@@ -302,9 +319,11 @@ private:
     std::chrono::seconds unit_patience_{1};
     bool from_the_start_ = false; ///< the savepoint at hand is the beginning of the transaction
     step_result end_ = step_result::done;
-    std::vector<core::op_index> ran_;      ///< operations of the groups that are done
+    std::vector<core::op_index> ran_; ///< operations of the groups that are done
+    std::span<const operation_identity> identities_;
     operation_list current_;               ///< operations of the group under way
     std::vector<core::op_index> nameless_; ///< operations that the inbox cannot hold
+    std::vector<core::op_index> doubtful_; ///< operations that may be applied already
     bool in_call_ = false;                 ///< a procedure runs, which has its own savepoint
     bool calls_alone_ = false;             ///< what the procedure that runs does cannot be undone
     core::op_index called_ = 0;            ///< who called the last procedure of that kind
