@@ -293,6 +293,47 @@ TEST_CASE("what is late ends at the server, with its neighbours unharmed", "[mar
     CHECK(std::stoi(session_count(here)) - std::stoi(before) <= 1);
 }
 
+TEST_CASE("a session that does not end is ended again and again", "[mariadb]") {
+    world here;
+    make_objects(here);
+    // A server that misses the first two.
+    here.sql("CREATE SEQUENCE shots NOCACHE;\nDELIMITER //\n"
+             "CREATE OR REPLACE PROCEDURE beds_kill(IN p_session BIGINT UNSIGNED, IN p_connection "
+             "BOOLEAN) BEGIN IF p_connection THEN IF NEXTVAL(shots) >= 3 THEN KILL CONNECTION "
+             "p_session; END IF; END IF; END//\nDELIMITER ;\n");
+    const auto target = targets();
+    auto session = here.session();
+    const templates::template_def* all[] = {&target};
+    here.adapter().inspect(*session, all, core::deadline::after(10s));
+    operations work;
+    work.call(target, "stubborn", {1});
+    const auto got = run(*session, work, work_kind::write, {.ids = {"a"}}, group_mode::independent,
+                         core::deadline::after(400ms));
+    CHECK(got.step == step_result::expired);
+    CHECK_FALSE(session->usable()); // cut here, where the server does not notice it
+    const auto until = core::deadline::after(9s);
+    const auto shots = [&] {
+        return std::stoi(here.sql("SELECT next_not_cached_value FROM shots")) - 1;
+    };
+    while (shots() < 3 && !until.expired()) {
+        std::this_thread::sleep_for(20ms);
+    }
+    INFO(here.log().text());
+    CHECK(shots() == 3);
+    CHECK(here.log().has("is still there"));
+    while (here.sql("SELECT COUNT(*) FROM information_schema.processlist WHERE db = '" +
+                    here.database() +
+                    "' AND info LIKE '%SLEEP(0.01)%' AND info NOT LIKE "
+                    "'%processlist%'") != "0\n" &&
+           !until.expired()) {
+        std::this_thread::sleep_for(20ms);
+    }
+    CHECK_FALSE(until.expired());
+    // And then it rests.
+    std::this_thread::sleep_for(2500ms);
+    CHECK(shots() == 3);
+}
+
 TEST_CASE("a success that comes too late is rolled back", "[mariadb]") {
     world here;
     make_objects(here);

@@ -82,6 +82,15 @@ struct watchdog::impl {
     std::shared_ptr<core::supervisor> supervisor = core::supervisor::shared();
     session_context context{.name = "beds watchdog", .supervisor = supervisor.get(), .log = {}};
     std::optional<connection> gun;
+    /// Sessions that KILL CONNECTION was sent for and that may be there still. Of the connection at
+    /// hand only: behind another one their numbers may be those of others.
+    struct doomed {
+        std::uint64_t session = 0;
+        core::steady_time next{};
+        std::shared_ptr<state> of;
+        bool told = false;
+    };
+    std::vector<doomed> left;
     core::steady_time used{};
     core::steady_time next_attempt{};
     std::string trouble;
@@ -92,6 +101,7 @@ struct watchdog::impl {
         while (!stopping) {
             std::erase_if(places, [](const auto& each) { return each->gone.load(); });
             if (places.empty()) {
+                left.clear();
                 gun.reset();
                 changed.wait(lock, [this] { return stopping || !places.empty(); });
                 continue;
@@ -107,12 +117,16 @@ struct watchdog::impl {
                 }
                 const auto due = time_of(until) + patience;
                 if (due <= now) {
-                    shoot(*each);
+                    shoot(each);
                 } else {
                     next = std::min(next, due);
                 }
             }
             watched.clear();
+            shoot_again(now);
+            for (const auto& each : left) {
+                next = std::min(next, each.next);
+            }
             if (gun && now - used > keep) {
                 gun.reset();
             }
@@ -132,6 +146,7 @@ struct watchdog::impl {
         if (now < next_attempt) {
             return nullptr;
         }
+        left.clear();
         try {
             gun.emplace(settings, context);
             gun->open(core::deadline::at(now + most_to_connect));
@@ -153,20 +168,51 @@ struct watchdog::impl {
         }
     }
 
-    void shoot(state& at) {
+    /// What did not end is shot at again until the server does not know it any more.
+    void shoot_again(core::steady_time now) {
+        if (!gun || !gun->usable()) {
+            left.clear();
+        }
+        std::erase_if(left, [&](doomed& each) {
+            if (each.next > now) {
+                return false;
+            }
+            connection::guard watching;
+            gun->arm(core::deadline::at(now), watching);
+            used = now;
+            each.next = now + insists;
+            if (!gun->usable() || !kill(each.session, true)) {
+                return true; // it is gone, or may not be ended: that was told
+            }
+            if (!each.told && !each.of->gone.load()) {
+                each.told = true;
+                each.of->log.write(observe::level::warning, "BEDS_MARIADB_KILLED", each.of->name,
+                                   "session " + std::to_string(each.session) +
+                                       " was to be ended and is still there: tried again and "
+                                       "again");
+            }
+            return false;
+        });
+    }
+
+    void shoot(const std::shared_ptr<state>& given) {
+        state& at = *given;
         // Connecting takes a while: nobody has to wait for it.
         if (loaded(at) == nullptr) {
             return;
         }
         std::string said;
         auto done = shot::none;
+        std::uint64_t killed = 0;
         {
             const std::lock_guard lock{at.mutex};
             at.killing.store(true, std::memory_order_seq_cst);
+            killed = at.session;
             done = shoot_if_late(at, said);
             at.killing.store(false, std::memory_order_seq_cst);
         }
         if (done == shot::connection) {
+            left.push_back({killed, core::machine_clock().steady_now() + insists, given, false});
             at.log.write(observe::level::warning, "BEDS_MARIADB_KILLED", at.name,
                          "a statement did not end with its deadline: its session was ended");
         } else if (!said.empty() && said != trouble) { // once per cause

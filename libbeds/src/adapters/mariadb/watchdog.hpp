@@ -27,6 +27,9 @@ public:
     /// From the deadline to KILL CONNECTION: before the supervisor cuts the connection here, which
     /// the server would not notice.
     static constexpr std::chrono::milliseconds last_resort{200};
+    /// From one KILL CONNECTION to the next, until the session is gone from the server: also when
+    /// nobody here has it any more.
+    static constexpr std::chrono::milliseconds insists{2'000};
 
     explicit watchdog(std::shared_ptr<const config::rel_service_settings> settings);
     ~watchdog();
