@@ -14,6 +14,7 @@
 
 #include <beds/core/error.hpp>
 
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -62,6 +63,31 @@ exit_code ask(beds::client::client& client, const bedsctl::options& options,
         bedsctl::print_reply(std::cout, std::cerr, reply);
     }
     return flushed(bedsctl::exit_code_of(reply));
+}
+
+volatile std::sig_atomic_t stop_asked = 0;
+
+/// From now on the first Ctrl-C asks for an orderly end; the second one ends the program.
+void stop_in_order() {
+    struct sigaction action {};
+    action.sa_handler = [](int) { stop_asked = 1; };
+    action.sa_flags = static_cast<int>(SA_RESETHAND);
+    ::sigemptyset(&action.sa_mask);
+    for (const int one : {SIGINT, SIGTERM, SIGHUP}) {
+        ::sigaction(one, &action, nullptr);
+    }
+}
+
+/// `import` and `export`.
+exit_code move_rows(beds::client::client& through, const bedsctl::options& options) {
+    stop_in_order();
+    const auto stopped = [] { return stop_asked != 0; };
+    const bool terminal = ::isatty(STDERR_FILENO) != 0;
+    if (options.task == task::import_rows) {
+        return bedsctl::run_import(through, options.importing, std::cerr, terminal, stopped);
+    }
+    return flushed(
+        bedsctl::run_export(through, options.exporting, std::cout, std::cerr, terminal, stopped));
 }
 
 exit_code show_status(const bedsctl::options& options) {
@@ -150,6 +176,9 @@ exit_code run(const bedsctl::options& options) {
         }
         return result;
     };
+    if (options.task == task::import_rows || options.task == task::export_rows) {
+        return move_rows(*connection.client, options);
+    }
     if (options.task == task::stream) {
         std::istream& in = options.input == "-" ? std::cin : file;
         return explain(

@@ -24,6 +24,8 @@ Examples:
   bedsctl describe
   bedsctl call countries fetch key=MX
   bedsctl call accounts transfer from:=1 to:=2 amount=10.00
+  bedsctl import people people.csv
+  bedsctl export people >people.csv
   bedsctl status
 See also: bedsctl call --help
 
@@ -107,6 +109,45 @@ Examples:
 Exit codes: 0 done, 1 something was not found or not taken, 2 wrong command line or configuration,
 3 RabbitMQ could not be reached, or somebody else reads the dead letters)";
 
+constexpr const char* import_footer = R"(
+Each row of FILE (- is standard input) is an insert of its own. The end of the name tells the format: .csv,
+or .ndjson and .jsonl, one object a line with values as the protocol has them. CSV is RFC 4180 in UTF-8; its
+first line names fields of the template, or --columns does. An empty field without quotes is NULL, "" an empty
+string; with --null TEXT the field TEXT without quotes is NULL, and an empty one an empty string. Truths are
+true or false (or 1 and 0), times and bytes as in protocol.md, json fields hold JSON.
+
+A row has an id made of the job and its line, so that within the inbox_window of its database it is inserted
+once, however often it is sent. The job is named by the file's content, or by --job. What is answered for good
+is noted in FILE.beds-import: the same command goes on from there after Ctrl-C, kill or a lost connection.
+What fails for a while is sent again, with pauses, for up to --patience. What is refused for good goes to
+FILE.rejects.csv (for people.csv: people.rejects.csv), with columns beds:… that say where and why; mend it and
+import it: those columns are passed over. A file that is imported again unchanged is answered as before; when
+it is the database that was mended, name another --job.
+
+Rows that refer to rows before them need --window 1 --batch 1, or a file of their own.
+
+Examples:
+  bedsctl import people people.csv
+  bedsctl import people people.csv --dry-run
+  bedsctl import people - --format ndjson --job people-2026-07 <people.ndjson
+  bedsctl import people old.csv --columns id,name,born --ignore id --null '\N' --rate 500
+
+Exit codes: 0 all rows are in, 1 some were refused, 2 wrong command line, configuration or header,
+3 stopped before the end, or of some rows it is not known)";
+
+constexpr const char* export_footer = R"(
+Writes the rows in the order of their key to FILE, or to standard output. The end of the name tells the format
+(.csv, .ndjson, .jsonl), else --format; default: CSV. What import reads again is the same: NULL is an empty
+field without quotes (or --null TEXT), an empty string is "". Pages are read one after the other: rows that are
+changed meanwhile are there as they are when their page is read. FILE.partial becomes FILE when it is complete.
+
+Examples:
+  bedsctl export people people.csv
+  bedsctl export people --fields id,name --where country=MX --where born.ge=1990-01-01
+  bedsctl export people --format ndjson --limit 1000 | jq .name
+
+Exit codes: 0 done, 1 refused, 2 wrong command line or configuration, 3 stopped before the end)";
+
 constexpr const char* call_footer = R"(
 What FIELD=TEXT (a string) and FIELD:=JSON (any JSON value) mean depends on OP:
   fetch                key=VALUE; a compound key: key.FIELD=VALUE for every field of it
@@ -158,6 +199,25 @@ std::vector<std::string> split(const std::string& list) {
         at = comma + 1;
     }
     return names;
+}
+
+std::optional<row_format> named_format(const std::string& name) {
+    return name.empty()    ? std::nullopt
+           : name == "csv" ? std::optional{row_format::csv}
+                           : std::optional{row_format::ndjson};
+}
+
+std::chrono::milliseconds time_of(const char* option, const std::string& text,
+                                  std::chrono::milliseconds otherwise) {
+    if (text.empty()) {
+        return otherwise;
+    }
+    const auto parsed = parse_timeout(text);
+    if (!parsed) {
+        throw usage_error(std::string{option} + ": '" + text +
+                          "' is no time such as 10s, 500ms or 2m (up to 24 hours)");
+    }
+    return *parsed;
 }
 
 void choose_connection(connection_options& chosen, const environment& variables) {
@@ -283,6 +343,79 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
     call->add_option("--json", chosen.input, "Read requests from FILE, - is standard input")
         ->type_name("FILE");
 
+    auto* import = app.add_subcommand("import", "Insert the rows of a CSV or NDJSON file");
+    import->footer(import_footer);
+    auto& in = chosen.importing;
+    std::string file_format;
+    std::string patience;
+    std::string columns;
+    std::string ignored;
+    import->add_option("TEMPLATE", in.template_name, "Template, see bedsctl describe")->required();
+    import->add_option("FILE", in.input, "Rows; - is standard input")->required();
+    const auto add_format = [&](CLI::App* to) {
+        to->add_option("--format", file_format, "csv or ndjson; default: by the name's end")
+            ->check(CLI::IsMember({"csv", "ndjson"}))
+            ->type_name("FORMAT");
+        to->add_option("--patience", patience,
+                       "Stop when nothing was answered for good for so long (default: 5m)")
+            ->type_name("TIME");
+    };
+    add_format(import);
+    auto* columns_option =
+        import->add_option("--columns", columns, "Fields of a CSV that has no header line")
+            ->type_name("A,B,…");
+    import->add_option("--ignore", ignored, "Columns that are not imported")->type_name("A,B,…");
+    import
+        ->add_option("--null", in.null_text, "How NULL is written, without quotes (default: empty)")
+        ->type_name("TEXT");
+    import->add_option("--batch", in.batch, "Rows in a message (default: 200)")
+        ->check(CLI::Range(1, 4096))
+        ->type_name("N");
+    import->add_option("--window", in.window, "Messages on the way (default: 8)")
+        ->check(CLI::Range(1, 256))
+        ->type_name("N");
+    import->add_option("--rate", in.rate, "Rows a second at most")
+        ->check(CLI::Range(1, 100'000'000))
+        ->type_name("N");
+    auto* job_option = import->add_option("--job", in.job, "Name by which rows are known again")
+                           ->type_name("NAME");
+    auto* state_option = import->add_option("--state", in.state, "Where it is noted how far it is")
+                             ->type_name("FILE");
+    auto* rejects_option =
+        import->add_option("--rejects", in.rejects, "Where refused rows go")->type_name("FILE");
+    import->add_option("--max-rejects", in.max_rejects, "Stop when more rows are refused")
+        ->type_name("N");
+    import->add_flag("--dry-run", in.dry_run, "Check what needs no database, and send nothing");
+    import->add_flag("--restart", in.restart, "From the beginning, whatever was noted");
+    import->add_flag("--may-happen-twice", in.may_happen_twice,
+                     "Also into a database without inbox, where rows that are sent again may be "
+                     "there twice");
+    import->add_flag("--quiet", in.quiet, "Say nothing but what is wrong");
+
+    auto* export_rows = app.add_subcommand("export", "Write rows to a CSV or NDJSON file");
+    export_rows->footer(export_footer);
+    auto& out_to = chosen.exporting;
+    export_rows->add_option("TEMPLATE", out_to.template_name, "Template, see bedsctl describe")
+        ->required();
+    export_rows->add_option("FILE", out_to.output, "Default: - for standard output");
+    add_format(export_rows);
+    auto* export_fields_option =
+        export_rows->add_option("--fields", fields, "Fields to write (default: all)")
+            ->type_name("A,B,…");
+    add_members(*export_rows, "--where", out_to.where, "Condition as of find; may be repeated");
+    export_rows
+        ->add_option("--null", out_to.null_text,
+                     "How NULL is written, without quotes (default: empty)")
+        ->type_name("TEXT");
+    export_rows->add_option("--limit", out_to.limit, "Most rows to write")
+        ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{INT64_MAX}))
+        ->type_name("N");
+    export_rows
+        ->add_option("--page", out_to.page, "Rows in a reply (default: the template's max_rows)")
+        ->check(CLI::Range(1, 100'000))
+        ->type_name("N");
+    export_rows->add_flag("--quiet", out_to.quiet, "Say nothing but what is wrong");
+
     auto* status = app.add_subcommand(
         "status", "How a node is: what it is connected to, and what became of requests");
     status->footer(status_footer);
@@ -393,10 +526,9 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
         const auto words = app.remaining();
         if (!words.empty()) {
             err << "bedsctl: there is no command or option '" << words.front()
-                << "'; commands: call, check, describe, dlq, scaffold, schema, status, topology "
-                   "(see "
-                   "bedsctl "
-                   "--help)\n";
+                << "'; commands: call, check, describe, dlq, export, import, scaffold, schema, "
+                   "status, "
+                   "topology (see bedsctl --help)\n";
             return exit_code::usage;
         }
         return app.exit(error, out, err) == 0 ? exit_code::ok : exit_code::usage;
@@ -409,7 +541,8 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
             chosen.connection.queue_tag = tag;
         }
         // What a script's unset variable leaves: taken for "none", a write could happen twice.
-        for (const auto* option : {id_option, fields_option}) {
+        for (const auto* option : {id_option, fields_option, export_fields_option, columns_option,
+                                   job_option, state_option, rejects_option}) {
             if (option->count() != 0 && option->as<std::string>().empty()) {
                 throw usage_error(option->get_name() + " is empty; leave it out, or say which");
             }
@@ -474,7 +607,20 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
             }
             return chosen;
         }
-        if (dlq->parsed()) {
+        if (import->parsed()) {
+            chosen.task = task::import_rows;
+            in.format = named_format(file_format);
+            in.columns = split(columns);
+            in.ignored = split(ignored);
+            in.timeout = timeout.empty() ? in.timeout : chosen.timeout;
+            in.patience = time_of("--patience", patience, in.patience);
+        } else if (export_rows->parsed()) {
+            chosen.task = task::export_rows;
+            out_to.format = named_format(file_format);
+            out_to.fields = asked.fields;
+            out_to.timeout = timeout.empty() ? out_to.timeout : chosen.timeout;
+            out_to.patience = time_of("--patience", patience, out_to.patience);
+        } else if (dlq->parsed()) {
             chosen.task = task::dead_letters;
             auto& letters = chosen.letters;
             letters.task = letters_list->parsed()     ? letter_task::list

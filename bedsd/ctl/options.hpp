@@ -4,6 +4,8 @@
 #include "check.hpp"
 #include "dead_letters.hpp"
 #include "exit_code.hpp"
+#include "export.hpp"
+#include "import.hpp"
 #include "scaffold.hpp"
 #include "topology.hpp"
 
@@ -26,7 +28,9 @@ enum class task {
     check,        ///< templates beside the live databases
     scaffold,
     schema,
-    topology
+    topology,
+    import_rows, ///< `import`
+    export_rows, ///< `export`
 };
 
 enum class format { table, json };
@@ -60,6 +64,8 @@ struct options {
     check_options check = {};
     scaffold_options scaffold = {};
     topology_options topology = {};
+    import_options importing = {};
+    export_options exporting = {};
 };
 
 using environment = std::function<std::optional<std::string>(const char* name)>;

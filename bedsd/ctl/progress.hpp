@@ -1,0 +1,40 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <iosfwd>
+#include <optional>
+#include <string>
+
+namespace bedsctl {
+
+/// 1234567 as "1,234,567".
+std::string with_commas(std::uint64_t number);
+
+/// Says now and then how far it is: on a terminal in one line that is written over, elsewhere a
+/// line every 10 seconds.
+class progress {
+public:
+    enum class manner { quiet, lines, terminal };
+    struct counts {
+        std::uint64_t rows = 0;
+        std::uint64_t rejected = 0;
+        std::optional<double> part = {}; ///< of the whole, 0 … 1
+    };
+
+    progress(std::ostream& out, manner how);
+    void show(const counts& now);
+    /// Before anything else is written: the line that is written over is ended.
+    void end();
+    [[nodiscard]] std::chrono::duration<double> elapsed() const;
+
+private:
+    std::ostream& out_;
+    manner how_;
+    std::chrono::steady_clock::time_point begin_;
+    std::chrono::steady_clock::time_point next_;
+    std::optional<double> first_part_;
+    bool line_open_ = false;
+};
+
+} // namespace bedsctl
