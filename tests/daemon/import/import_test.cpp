@@ -1,0 +1,456 @@
+#include "daemon/bedsd/process.hpp"
+#include "samples.hpp"
+#include "support/catch.hpp"
+#include "support/servers.hpp"
+
+#include <beds/core/arena.hpp>
+#include <beds/core/json.hpp>
+
+#include <algorithm>
+#include <memory>
+#include <progress.hpp>
+#include <sstream>
+
+using namespace daemon_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr auto soon = 60s;
+
+/// The key is the database's: a row that is inserted twice is there twice.
+constexpr std::string_view events_template = R"([template]
+name = "events"
+store = "rel"
+object = "events"
+key = ["id"]
+[fields]
+id = { type = "int64", generated = "database" }
+name = { type = "string", max = 40, required = true }
+amount = { type = "int64", default = 0 }
+)";
+
+constexpr std::string_view people_template = R"([template]
+name = "people"
+store = "rel"
+object = "people"
+key = ["id"]
+[fields]
+id = { type = "int64", required = true }
+name = { type = "string", max = 40 }
+)";
+
+std::vector<std::string> lines_of(const std::string& text) {
+    std::istringstream stream{text};
+    std::vector<std::string> lines;
+    for (std::string line; std::getline(stream, line);) {
+        lines.push_back(line);
+    }
+    return lines;
+}
+
+/// bedsd over a database of its own.
+class service {
+public:
+    service()
+        : amqp_(beds::test::require_amqp()), mariadb_(beds::test::require_mariadb()),
+          control_(beds::test::shared_servers()), database_(beds::test::unique_name()) {
+        control_.mariadb_root("CREATE DATABASE " + database_ +
+                              " CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin");
+        std::ifstream inbox{BEDS_INBOX_SQL};
+        sql(std::string{std::istreambuf_iterator<char>{inbox}, {}});
+        std::string columns;
+        for (const auto& field : beds::test::typed_fields()) {
+            columns += ", " + field.name + ' ' + field.column;
+        }
+        for (const auto* table : {"everything", "again"}) {
+            sql(std::string{"CREATE TABLE "} + table + " (id BIGINT PRIMARY KEY" + columns +
+                ") ENGINE=InnoDB");
+            auto made = beds::test::everything_template("rel");
+            constexpr std::string_view named = "\"everything\"";
+            for (std::size_t at = 0; (at = made.find(named, at)) != std::string::npos; ++at) {
+                made.replace(at, named.size(), in_quotes(table));
+            }
+            files_.write(std::string{"templates/"} + table + ".toml", made);
+        }
+        sql("CREATE TABLE events (id BIGINT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(40) NOT NULL, "
+            "amount BIGINT NOT NULL DEFAULT 0) ENGINE=InnoDB;"
+            "CREATE TABLE people (id BIGINT PRIMARY KEY, name VARCHAR(40)) ENGINE=InnoDB");
+        files_.write("templates/events.toml", events_template);
+        files_.write("templates/people.toml", people_template);
+        files_.write("pass", mariadb_.password);
+        config_ = files_.write(
+            "beds.toml",
+            "[broker_services.app_server]\nhost = " + in_quotes(amqp_.host) +
+                "\nport = " + std::to_string(amqp_.port) + "\nvhost = " + in_quotes(amqp_.path) +
+                "\nuser = " + in_quotes(amqp_.user) +
+                "\npass_env = \"TEST_AMQP_PASS\"\nqueue_tag = " + in_quotes(tag_) +
+                "\ninstances.rel = { read = 1, write = 2 }\n[rel_services.rel]\nhost = " +
+                in_quotes(mariadb_.host) + "\nport = " + std::to_string(mariadb_.port) +
+                "\nuser = " + in_quotes(mariadb_.user) + "\npass_file = \"pass\"\ndatabase = " +
+                in_quotes(database_) + "\n[templates]\ndirectory = \"templates\"\n");
+        start();
+    }
+    ~service() {
+        bedsd_.reset();
+        try {
+            control_.mariadb_root("DROP DATABASE " + database_);
+        } catch (const std::exception&) {
+            // The server is gone: nothing to clean.
+        }
+    }
+    service(const service&) = delete;
+    service& operator=(const service&) = delete;
+
+    void start() {
+        bedsd_ = std::make_unique<process>(
+            files_, std::vector<std::string>{BEDSD_PROGRAM, "--config", config_.string()},
+            std::vector<std::string>{"TEST_AMQP_PASS=" + amqp_.password});
+        const auto until = std::chrono::steady_clock::now() + soon;
+        while (ask({"call", "people", "count"}).code != 0 ||
+               ask({"call", "people", "delete", "key:=-1"}).code != 1) {
+            INFO(files_.read("err"));
+            REQUIRE(bedsd_->wait(50ms) == -1);
+            REQUIRE(std::chrono::steady_clock::now() < until);
+        }
+    }
+    void kill_bedsd() {
+        bedsd_->signal(SIGKILL);
+        REQUIRE(bedsd_->wait(soon) == 128 + SIGKILL);
+    }
+
+    [[nodiscard]] std::vector<std::string> environment() const {
+        return {"AMQP_URL=" + amqp_.uri, "BEDS_QUEUE_TAG=" + tag_};
+    }
+    [[nodiscard]] static std::vector<std::string> words(std::vector<std::string> arguments) {
+        arguments.insert(arguments.begin(), BEDSCTL_PROGRAM);
+        return arguments;
+    }
+    [[nodiscard]] answer ask(std::vector<std::string> arguments) const {
+        return run_program(words(std::move(arguments)), environment(), 4 * soon);
+    }
+    /// Runs on; what it says goes to `out` and `err` of the folder.
+    [[nodiscard]] std::unique_ptr<process> begin(const folder& says,
+                                                 std::vector<std::string> arguments) const {
+        return std::make_unique<process>(says, words(std::move(arguments)), environment());
+    }
+
+    void sql(const std::string& text) const {
+        control_.mariadb_root("USE " + database_ + ";\n" + text);
+    }
+    [[nodiscard]] std::uint64_t count(const std::string& table) const {
+        const auto got = ask({"call", table, "count"});
+        const auto at = got.out.find("\"total\":");
+        INFO(got.out << got.err);
+        REQUIRE(at != std::string::npos);
+        return std::stoull(got.out.substr(at + 8));
+    }
+    /// True when the table holds at least so many rows before long.
+    [[nodiscard]] bool reaches(const std::string& table, std::uint64_t rows) const {
+        const auto until = std::chrono::steady_clock::now() + soon;
+        while (count(table) < rows) {
+            if (std::chrono::steady_clock::now() > until) {
+                return false;
+            }
+        }
+        return true;
+    }
+    [[nodiscard]] const folder& files() const { return files_; }
+    [[nodiscard]] std::string config() const { return config_.string(); }
+    [[nodiscard]] std::string password() const { return amqp_.password; }
+
+private:
+    beds::test::endpoint amqp_;
+    beds::test::endpoint mariadb_;
+    beds::test::server_control control_;
+    std::string database_;
+    std::string tag_ = beds::test::unique_name("t") + "_";
+    folder files_;
+    std::filesystem::path config_;
+    std::unique_ptr<process> bedsd_;
+};
+
+std::string events(std::size_t rows) {
+    std::string made = "name,amount\n";
+    for (std::size_t i = 0; i < rows; ++i) {
+        made += "event " + std::to_string(i) + ',' + std::to_string(i) + '\n';
+    }
+    return made;
+}
+
+} // namespace
+
+TEST_CASE("import and export: 20,000 random rows of every type, in and out and in again") {
+    service node;
+    const auto& files = node.files();
+    beds::test::random_engine random{20'000};
+    std::string sent;
+    std::vector<std::string> wanted;
+    for (int id = 1; id <= 20'000; ++id) {
+        sent += "{\"id\":" + std::to_string(id);
+        auto& row = wanted.emplace_back("{\"id\":" + std::to_string(id));
+        for (const auto& field : beds::test::typed_fields()) {
+            const auto value =
+                random() % 10 == 0 ? beds::test::sample{"null", "null"} : field.make(random);
+            if (random() % 20 != 0 || value.sent != "null") { // absent is NULL, too
+                sent += ",\"" + field.name + "\":" + value.sent;
+            }
+            row += ",\"" + field.name + "\":" + value.wanted;
+        }
+        sent += "}\n";
+        row += "}";
+    }
+    files.write("rows.ndjson", sent);
+
+    const auto in = node.ask({"import", "everything", files.path("rows.ndjson").string()});
+    INFO(in.err);
+    REQUIRE(in.code == 0);
+    CHECK(contains(in.err, "read 20,000, applied 20,000, rejected 0"));
+    CHECK(node.count("everything") == 20'000);
+
+    const auto out = node.ask({"export", "everything", files.path("out.ndjson").string()});
+    REQUIRE(out.code == 0);
+    CHECK_FALSE(std::filesystem::exists(files.path("out.ndjson.partial")));
+    const auto lines = lines_of(files.read("out.ndjson"));
+    REQUIRE(lines.size() == wanted.size());
+    for (std::size_t i = 0; i < lines.size(); ++i) {
+        REQUIRE(beds::test::canonical(lines[i]) == beds::test::canonical(wanted[i]));
+    }
+
+    for (const std::string null : {"", "\\N"}) {
+        INFO("NULL is '" << null << "'");
+        REQUIRE(node.ask({"export", "everything", files.path("out.csv").string(), "--null", null})
+                    .code == 0);
+        const auto again = node.ask({"import", "again", files.path("out.csv").string(), "--null",
+                                     null, "--job", "with" + null, "--restart"});
+        INFO(again.err);
+        REQUIRE(again.code == 0);
+        REQUIRE(
+            node.ask({"export", "again", files.path("again.csv").string(), "--null", null}).code ==
+            0);
+        CHECK(files.read("again.csv") == files.read("out.csv"));
+        REQUIRE(node.ask({"export", "again", files.path("again.ndjson").string()}).code == 0);
+        CHECK(files.read("again.ndjson") == files.read("out.ndjson"));
+        node.sql("TRUNCATE again");
+    }
+}
+
+TEST_CASE("import: what is refused goes to a file that is mended and imported") {
+    service node;
+    const auto& files = node.files();
+    const auto file = files
+                          .write("people.csv", "id,name\n"
+                                               "1,Ann\n"
+                                               "2,\"Bob, \"\"the\"\" second\nof his name\"\n"
+                                               "x,Cleo\n"
+                                               "1,Dora\n"
+                                               "5\n"
+                                               "6,\n"
+                                               "7,\"\"\n"
+                                               "8,odd\"quote\n")
+                          .string();
+
+    const auto dry = node.ask({"import", "people", file, "--dry-run"});
+    INFO(dry.err);
+    CHECK(dry.code == 1);
+    CHECK(contains(dry.err, "read 8, would send 5, would refuse 3"));
+    CHECK(node.count("people") == 0);
+    CHECK_FALSE(std::filesystem::exists(file + ".beds-import"));
+    CHECK_FALSE(std::filesystem::exists(files.path("people.rejects.csv")));
+
+    const auto first = node.ask({"import", "people", file});
+    INFO(first.err);
+    CHECK(first.code == 1);
+    CHECK(contains(first.err, "read 8, applied 4, rejected 4"));
+    CHECK(node.count("people") == 4);
+    const auto rejects = files.read("people.rejects.csv");
+    INFO(rejects);
+    const auto lines = lines_of(rejects);
+    REQUIRE(lines.size() == 5);
+    CHECK(lines[0] == "id,name,beds:line,beds:code,beds:field,beds:detail");
+    CHECK(lines[1].starts_with("x,Cleo,5,INVALID_FIELD,id,"));
+    CHECK(lines[2].starts_with("1,Dora,6,DUPLICATE_KEY,"));
+    CHECK(lines[3].starts_with("5,7,INVALID_CSV,"));
+    CHECK(lines[4].starts_with("8,odd\"quote,10,INVALID_CSV,"));
+
+    const auto again = node.ask({"import", "people", file});
+    INFO(again.err);
+    CHECK(again.code == 1);
+    CHECK(contains(again.err, "were imported before, 4 applied and 4 rejected"));
+
+    const auto exported = node.ask({"export", "people", "--where", "id.ge=2"});
+    CHECK(exported.code == 0);
+    CHECK(exported.out == "id,name\n2,\"Bob, \"\"the\"\" second\nof his name\"\n6,\n7,\"\"\n");
+
+    // The file of refused rows, mended: one is right, one still is not.
+    const auto mended = files.write("mended.csv", lines[0] + "\n3,Cleo" + lines[1].substr(6) +
+                                                      "\n" + lines[2] + "\n");
+    const auto second = node.ask({"import", "people", mended.string()});
+    INFO(second.err);
+    CHECK(second.code == 1);
+    CHECK(contains(second.err, "read 2, applied 1, rejected 1"));
+    const auto still = lines_of(files.read("mended.rejects.csv"));
+    REQUIRE(still.size() == 2);
+    CHECK(still[0] == lines[0]);
+    CHECK(still[1].starts_with("1,Dora,3,DUPLICATE_KEY,"));
+
+    // The same in NDJSON.
+    files.write("people.ndjson",
+                "{\"id\":11,\"name\":null}\n\n{\"id\":\"y\"}\nnot json\n{\"id\":1}\n");
+    CHECK(node.ask({"import", "people", files.path("people.ndjson").string()}).code == 1);
+    const auto refused = lines_of(files.read("people.rejects.ndjson"));
+    REQUIRE(refused.size() == 3);
+    CHECK(refused[0].starts_with(
+        R"({"id":"y","beds:reject":{"line":3,"code":"INVALID_FIELD","field":"id","detail":)"));
+    CHECK(refused[1].starts_with(
+        R"({"beds:text":"not json","beds:reject":{"line":4,"code":"INVALID_JSON")"));
+    CHECK(refused[2].starts_with(R"({"id":1,"beds:reject":{"line":5,"code":"DUPLICATE_KEY")"));
+    auto better = refused[0];
+    better.replace(better.find("\"y\""), 3, "12");
+    files.write("better.ndjson", better + '\n' + refused[1] + '\n' + refused[2] + '\n');
+    const auto third = node.ask({"import", "people", files.path("better.ndjson").string()});
+    INFO(third.err);
+    CHECK(contains(third.err, "read 3, applied 1, rejected 2"));
+    CHECK(lines_of(files.read("better.rejects.ndjson")).size() == 2);
+    CHECK(node.count("people") == 7);
+
+    // A file that would be written over, a quote that is not closed, more than may be refused.
+    files.write("open.csv", "id,name\n21,a\n22,\"b\n23,c\n");
+    const auto open = node.ask({"import", "people", files.path("open.csv").string()});
+    CHECK(open.code == 3);
+    CHECK(contains(open.err, "line 3: a quote is not closed"));
+    CHECK(node.count("people") == 8);
+    files.write("many.csv", "id,name\nx,\ny,\nz,\n31,a\n");
+    const auto many = node.ask({"import", "people", files.path("many.csv").string(), "--batch", "1",
+                                "--window", "1", "--max-rejects", "1"});
+    INFO(many.err);
+    CHECK(many.code == 3);
+    CHECK(contains(many.err, "--max-rejects"));
+    CHECK(node.count("people") == 8);
+    files.write("few.csv", "id,name\nx,\n");
+    files.write("few.rejects.csv", "somebody's work\n");
+    const auto over = node.ask({"import", "people", files.path("few.csv").string()});
+    CHECK(over.code == 2);
+    CHECK(files.read("few.rejects.csv") == "somebody's work\n");
+
+    // What cannot be meant is told before anything is sent.
+    files.write("wrong.csv", "id,nmae\n41,x\n");
+    const auto wrong = node.ask({"import", "people", files.path("wrong.csv").string()});
+    CHECK(wrong.code == 2);
+    CHECK(contains(wrong.err, "did you mean 'name'?"));
+    CHECK(
+        node.ask({"import", "people", files.path("wrong.csv").string(), "--ignore", "nmae"}).code ==
+        0);
+    CHECK(node.ask({"import", "peeple", file}).code == 2);
+}
+
+TEST_CASE("import: bedsctl is killed in the middle, and goes on: each row is there once") {
+    service node;
+    const auto& files = node.files();
+    const std::size_t rows = 20'000;
+    // Some are refused on the way, of all lines: what is noted of them must not be lost or doubled.
+    std::string text;
+    std::size_t bad = 0;
+    for (const auto& line : lines_of(events(rows))) {
+        text += line + '\n';
+        if (text.size() / 20'000 > bad) {
+            text += "bad " + std::to_string(++bad) + '\n';
+        }
+    }
+    REQUIRE(bad > 10);
+    const auto file = files.write("events.csv", text).string();
+    const bool keeps_state = GENERATE(true, false);
+    INFO((keeps_state ? "with its state" : "without its state"));
+    {
+        const folder says;
+        const auto first = node.begin(says, {"import", "events", file, "--rate", "3000"});
+        REQUIRE(node.reaches("events", 5'000));
+        first->signal(SIGKILL);
+        REQUIRE(first->wait(soon) == 128 + SIGKILL);
+        CHECK(node.count("events") < rows);
+    }
+    if (!keeps_state) { // the ids alone tell what was there
+        std::filesystem::remove(file + ".beds-import");
+        std::filesystem::remove(files.path("events.rejects.csv"));
+    }
+    const auto second = node.ask({"import", "events", file});
+    INFO(second.err);
+    CHECK(second.code == 1);
+    CHECK(contains(second.err, "applied before") == keeps_state);
+    CHECK(node.count("events") == rows);
+    const auto refused_in_order = [&] {
+        const auto refused = lines_of(files.read("events.rejects.csv"));
+        REQUIRE(refused.size() == 1 + bad);
+        for (std::size_t i = 1; i <= bad; ++i) {
+            CHECK(refused[i].starts_with("bad " + std::to_string(i) + ','));
+        }
+    };
+    refused_in_order();
+    const auto third = node.ask({"import", "events", file, "--restart"}); // all of it again
+    INFO(third.err);
+    CHECK(third.code == 1);
+    CHECK(node.count("events") == rows);
+    refused_in_order();
+}
+
+TEST_CASE("import: bedsd is killed in the middle: each row is there once") {
+    service node;
+    const std::size_t rows = 20'000;
+    const auto file = node.files().write("events.csv", events(rows)).string();
+    const folder says;
+    const auto running = node.begin(
+        says, {"import", "events", file, "--rate", "6000", "--timeout", "3s", "--batch", "50"});
+    for (const std::uint64_t at : {3'000U, 9'000U}) {
+        REQUIRE(node.reaches("events", at));
+        node.kill_bedsd();
+        node.start();
+    }
+    CHECK(running->wait(4 * soon) == 0);
+    INFO(says.read("err"));
+    CHECK(contains(says.read("err"), "read 20,000, applied 20,000, rejected 0"));
+    CHECK(node.count("events") == rows);
+}
+
+TEST_CASE("import: Ctrl-C answers what is on its way, and says how to go on") {
+    service node;
+    const std::size_t rows = 20'000;
+    const auto file = node.files().write("events.csv", events(rows)).string();
+    const folder says;
+    const auto running = node.begin(says, {"import", "events", file, "--rate", "2000"});
+    REQUIRE(node.reaches("events", 500));
+    running->signal(SIGINT);
+    CHECK(running->wait(soon) == 3);
+    const auto told = says.read("err");
+    INFO(told);
+    CHECK(contains(told, "The same command goes on from there"));
+    // What was sent was answered, and noted: so the next run begins behind it.
+    const auto there = node.count("events");
+    CHECK(there < rows);
+    const auto state = node.files().read("events.csv.beds-import");
+    INFO(state);
+    CHECK(contains(state, "\"applied\":" + std::to_string(there) + ","));
+    const auto second = node.ask({"import", "events", file});
+    INFO(second.err);
+    CHECK(second.code == 0);
+    CHECK(contains(second.err, "applied before " + bedsctl::with_commas(there)));
+    CHECK(contains(second.err, "read " + bedsctl::with_commas(rows - there) + ", "));
+    CHECK(node.count("events") == rows);
+
+    // A file that changed meanwhile is not gone on with.
+    node.files().write("events.csv.beds-import", state);
+    node.files().write("events.csv", events(rows + 1));
+    CHECK(node.ask({"import", "events", file}).code == 2);
+    CHECK(node.count("events") == rows);
+}
+
+TEST_CASE("import: a rate is kept") {
+    service node;
+    const auto file = node.files().write("events.csv", events(3'000)).string();
+    const auto begin = std::chrono::steady_clock::now();
+    const auto got = node.ask({"import", "events", file, "--rate", "1000"});
+    const auto took = std::chrono::steady_clock::now() - begin;
+    INFO(got.err);
+    CHECK(got.code == 0);
+    CHECK(took > 2'500ms);
+    CHECK(took < 30s);
+}
