@@ -4,6 +4,7 @@
 #include "connect.hpp"
 #include "contract.hpp"
 #include "grants.hpp"
+#include "in_process.hpp"
 #include "options.hpp"
 #include "print.hpp"
 #include "scaffold.hpp"
@@ -149,6 +150,10 @@ exit_code run(const bedsctl::options& options) {
         }
     }
 
+    if (options.in_process) {
+        const bedsctl::in_process here{options.connection};
+        return move_rows(*here.client, options);
+    }
     const auto until = beds::core::deadline::after(options.timeout);
     const auto service = bedsctl::service_name(options.connection);
     if (options.task == task::dead_letters) {

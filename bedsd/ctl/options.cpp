@@ -356,6 +356,8 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
         to->add_option("--format", file_format, "csv or ndjson; default: by the name's end")
             ->check(CLI::IsMember({"csv", "ndjson"}))
             ->type_name("FORMAT");
+        to->add_flag("--in-process", chosen.in_process,
+                     "Straight to the database of the configuration, without RabbitMQ and bedsd");
         to->add_option("--patience", patience,
                        "Stop when nothing was answered for good for so long (default: 5m)")
             ->type_name("TIME");
@@ -606,6 +608,22 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
                 throw usage_error("which table? Name one, or say --all");
             }
             return chosen;
+        }
+        if (import->parsed() || export_rows->parsed()) {
+            if (!output.empty()) {
+                throw usage_error("--output is not for import and export; --format is that of the "
+                                  "file");
+            }
+            if (chosen.in_process) {
+                if (const auto named = variables("BEDS_CONFIG");
+                    chosen.connection.config.empty() && chosen.connection.url.empty() && named) {
+                    chosen.connection.config = *named; // whatever AMQP_URL says
+                }
+                if (chosen.connection.config.empty()) {
+                    throw usage_error("--in-process needs the configuration of the database: "
+                                      "--config or BEDS_CONFIG");
+                }
+            }
         }
         if (import->parsed()) {
             chosen.task = task::import_rows;

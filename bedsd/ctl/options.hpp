@@ -66,6 +66,7 @@ struct options {
     topology_options topology = {};
     import_options importing = {};
     export_options exporting = {};
+    bool in_process = false; ///< of `import` and `export`: without RabbitMQ and bedsd
 };
 
 using environment = std::function<std::optional<std::string>(const char* name)>;

@@ -457,3 +457,31 @@ TEST_CASE("import: a rate is kept") {
     CHECK(took > 2'500ms);
     CHECK(took < 30s);
 }
+
+TEST_CASE("import and export in process: the same rows, the same ids") {
+    service node;
+    const auto& files = node.files();
+    const auto file = files.write("events.csv", events(1'000)).string();
+    const auto in_process = [&](std::vector<std::string> words) {
+        words.insert(words.end(), {"--in-process", "--config", node.config()});
+        return run_program(service::words(std::move(words)), {"TEST_AMQP_PASS=" + node.password()},
+                           soon);
+    };
+    const auto in = in_process({"import", "events", file});
+    INFO(in.err);
+    CHECK(in.code == 0);
+    CHECK(node.count("events") == 1'000);
+    const auto out = in_process({"export", "events", "--fields", "name,amount"});
+    INFO(out.err);
+    CHECK(out.code == 0);
+    auto rows = lines_of(out.out); // in the order of their numbers, which they got as they came
+    auto wanted = lines_of(files.read("events.csv"));
+    std::sort(rows.begin(), rows.end());
+    std::sort(wanted.begin(), wanted.end());
+    CHECK(rows == wanted);
+    // Sent again through RabbitMQ they are known.
+    const auto again = node.ask({"import", "events", file, "--restart"});
+    INFO(again.err);
+    CHECK(again.code == 0);
+    CHECK(node.count("events") == 1'000);
+}

@@ -292,3 +292,72 @@ TEST_CASE("dead letters: what to do with which") {
     }
     CHECK(std::get<exit_code>(parse({"dlq"}, there).result) == exit_code::usage);
 }
+
+TEST_CASE("import and export: what goes where") {
+    const auto in = parsed({"import",  "people",    "p.csv",     "--format",
+                            "ndjson",  "--columns", "a,b",       "--ignore",
+                            "c,d",     "--null",    "-",         "--batch",
+                            "5",       "--window",  "2",         "--rate",
+                            "9",       "--job",     "j",         "--state",
+                            "s",       "--rejects", "r",         "--max-rejects",
+                            "0",       "--dry-run", "--restart", "--may-happen-twice",
+                            "--quiet", "--timeout", "3s",        "--patience",
+                            "1m"});
+    CHECK(in.task == task::import_rows);
+    const auto& to = in.importing;
+    CHECK(to.template_name == "people");
+    CHECK(to.input == "p.csv");
+    CHECK(to.format == row_format::ndjson);
+    CHECK(to.columns == std::vector<std::string>{"a", "b"});
+    CHECK(to.ignored == std::vector<std::string>{"c", "d"});
+    CHECK(to.null_text == "-");
+    CHECK(to.batch == 5);
+    CHECK(to.window == 2);
+    CHECK(to.rate == 9);
+    CHECK(to.job == "j");
+    CHECK(to.state == "s");
+    CHECK(to.rejects == "r");
+    CHECK(to.max_rejects == 0);
+    CHECK((to.dry_run && to.restart && to.may_happen_twice && to.quiet));
+    CHECK(to.timeout == 3s);
+    CHECK(to.patience == 1min);
+    const auto plain = parsed({"import", "people", "-"}).importing;
+    CHECK_FALSE(plain.format);
+    CHECK_FALSE(plain.rate);
+    CHECK_FALSE(plain.max_rejects);
+    CHECK(plain.timeout == 30s);
+
+    const auto out = parsed({"export", "people", "p.csv", "--fields", "a,b", "--where", "a=1",
+                             "--where", "b.ge=2", "--limit", "7", "--page", "3"});
+    CHECK(out.task == task::export_rows);
+    CHECK(out.exporting.output == "p.csv");
+    CHECK(out.exporting.fields == std::vector<std::string>{"a", "b"});
+    CHECK(out.exporting.where == std::vector<std::string>{"a=1", "b.ge=2"});
+    CHECK(out.exporting.limit == 7);
+    CHECK(out.exporting.page == 3);
+    CHECK(parsed({"export", "people"}).exporting.output == "-");
+    CHECK(parsed({"export", "people", "--in-process"},
+                 {{"AMQP_URL", "amqp://h"}, {"BEDS_CONFIG", "b.toml"}})
+              .connection.config == "b.toml");
+
+    for (const auto& wrong :
+         std::vector<std::vector<const char*>>{{"import"},
+                                               {"import", "people"},
+                                               {"import", "people", "p.csv", "--job", ""},
+                                               {"import", "people", "p.csv", "--batch", "0"},
+                                               {"import", "people", "p.csv", "--batch", "5000"},
+                                               {"import", "people", "p.csv", "--rate", "0"},
+                                               {"import", "people", "p.csv", "--format", "xml"},
+                                               {"import", "people", "p.csv", "-o", "json"},
+                                               {"import", "people", "p.csv", "--patience", "soon"},
+                                               {"import", "people", "p.csv", "--in-process"},
+                                               {"export"},
+                                               {"export", "people", "--limit", "0"},
+                                               {"export", "people", "--fields", ""}}) {
+        const auto got = parse(wrong);
+        INFO(wrong.back());
+        REQUIRE(std::holds_alternative<exit_code>(got.result));
+        CHECK(std::get<exit_code>(got.result) == exit_code::usage);
+        CHECK_FALSE(got.err.empty());
+    }
+}
