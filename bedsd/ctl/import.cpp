@@ -297,6 +297,7 @@ public:
         save(); // so that a file of refused rows is known to be ours
         send_all();
         rejects_->flush();
+        state_.settled = window_.empty();
         state_.done = ended_ && window_.empty();
         save();
         return finish();
@@ -390,6 +391,7 @@ private:
                                                          "', '" + before->template_name + "')") +
                 "; --restart begins anew, --state names another");
         }
+        refuse_what_is_too_old(*before);
         if (asked_.rejects.empty()) {
             state_.rejects = before->rejects;
         }
@@ -403,6 +405,21 @@ private:
         state_.rejects_bytes = moved ? 0 : before->rejects_bytes;
         resumed_ = true;
         return std::nullopt;
+    }
+
+    /// What was on its way when an import was killed is known again only for so long.
+    void refuse_what_is_too_old(const import_state& before) const {
+        const auto age = std::filesystem::file_time_type::clock::now() -
+                         std::filesystem::last_write_time(state_file_);
+        if (before.settled || asked_.may_happen_twice || age < asked_.inbox_window * 9 / 10) {
+            return;
+        }
+        throw usage_error("'" + state_file_.string() +
+                          "' is older than the inbox_window: rows behind line " +
+                          std::to_string(before.line) +
+                          " that were on their way when the import was killed are not known any "
+                          "more, and would be inserted again. Look which are there; then "
+                          "--may-happen-twice goes on all the same");
     }
 
     void read_header() {
@@ -844,8 +861,9 @@ private:
             if (state_.uncertain != 0) {
                 err_ << " (" << with_commas(state_.uncertain) << " of them perhaps applied)";
             }
-            if (state_.rejected != 0 && !state_.rejects.empty()) {
-                err_ << " (" << state_.rejects << ")";
+            if (state_.rejected != 0) {
+                err_ << (state_.rejects.empty() ? " (not kept: there is no --rejects)"
+                                                : " (" + state_.rejects + ")");
             }
             err_ << ", " << seconds << " s\n";
         }

@@ -60,6 +60,15 @@ bool take(const datum& from, const char* name, std::string& into) {
     return true;
 }
 
+bool take(const datum& from, const char* name, bool& into) {
+    const auto* found = from.find(name);
+    if (found == nullptr || !found->is(datum::kind::boolean)) {
+        return false;
+    }
+    into = found->boolean;
+    return true;
+}
+
 bool take(const datum& from, const char* name, std::uint64_t& into) {
     const auto* found = from.find(name);
     if (found == nullptr || !found->is(datum::kind::integer) || found->integer < 0) {
@@ -83,6 +92,7 @@ std::string to_json(const import_state& from) {
     append_member(out, "uncertain", from.uncertain);
     append_member(out, "rejects", from.rejects);
     append_member(out, "rejects_bytes", from.rejects_bytes);
+    out.append(",\"settled\":").append(from.settled ? "true" : "false");
     out.append(",\"done\":").append(from.done ? "true" : "false").append("}\n");
     return out;
 }
@@ -99,14 +109,10 @@ std::optional<import_state> parse_import_state(std::string_view json) {
         !take(parsed, "line", made.line) || !take(parsed, "applied", made.applied) ||
         !take(parsed, "rejected", made.rejected) || !take(parsed, "uncertain", made.uncertain) ||
         !take(parsed, "rejects", made.rejects) ||
-        !take(parsed, "rejects_bytes", made.rejects_bytes)) {
+        !take(parsed, "rejects_bytes", made.rejects_bytes) ||
+        !take(parsed, "settled", made.settled) || !take(parsed, "done", made.done)) {
         return std::nullopt;
     }
-    const auto* done = parsed.find("done");
-    if (done == nullptr || !done->is(datum::kind::boolean)) {
-        return std::nullopt;
-    }
-    made.done = done->boolean;
     return made;
 }
 

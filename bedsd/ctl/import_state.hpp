@@ -23,6 +23,8 @@ struct import_state {
     std::uint64_t uncertain = 0; ///< of those rejected: whether they are in cannot be told
     std::string rejects{};
     std::uint64_t rejects_bytes = 0;
+    /// Nothing was sent of which the answer is not in here.
+    bool settled = false;
     bool done = false;
 
     friend bool operator==(const import_state&, const import_state&) = default;

@@ -85,7 +85,9 @@ exit_code move_rows(beds::client::client& through, const bedsctl::options& optio
     const auto stopped = [] { return stop_asked != 0; };
     const bool terminal = ::isatty(STDERR_FILENO) != 0;
     if (options.task == task::import_rows) {
-        return bedsctl::run_import(through, options.importing, std::cerr, terminal, stopped);
+        auto importing = options.importing;
+        importing.inbox_window = bedsctl::inbox_window(options.connection);
+        return bedsctl::run_import(through, importing, std::cerr, terminal, stopped);
     }
     return flushed(
         bedsctl::run_export(through, options.exporting, std::cout, std::cerr, terminal, stopped));

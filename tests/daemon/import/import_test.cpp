@@ -371,6 +371,16 @@ TEST_CASE("import: bedsctl is killed in the middle, and goes on: each row is the
     }
     if (keeps_state) { // killed while it wrote a refused row that is not noted yet
         std::ofstream{files.path("events.rejects.csv"), std::ios::app} << "bad 99,\"to";
+        // Two days later the inbox would not know what was on its way.
+        const std::filesystem::path state{file + ".beds-import"};
+        const auto written = std::filesystem::last_write_time(state);
+        std::filesystem::last_write_time(state, written - std::chrono::hours{48});
+        const auto late = node.ask({"import", "events", file});
+        INFO(late.err);
+        CHECK(late.code == 2);
+        CHECK(contains(late.err, "older than the inbox_window"));
+        CHECK(node.count("events") < rows);
+        std::filesystem::last_write_time(state, written);
     } else { // the ids alone tell what was there
         std::filesystem::remove(file + ".beds-import");
         std::filesystem::remove(files.path("events.rejects.csv"));
@@ -426,7 +436,10 @@ TEST_CASE("import: Ctrl-C answers what is on its way, and says how to go on") {
     const auto told = says.read("err");
     INFO(told);
     CHECK(contains(told, "The same command goes on from there"));
-    // What was sent was answered, and noted: so the next run begins behind it.
+    // What was sent was answered, and noted: so the next run begins behind it, and may do so late.
+    std::filesystem::last_write_time(file + ".beds-import",
+                                     std::filesystem::file_time_type::clock::now() -
+                                         std::chrono::hours{48});
     const auto there = node.count("events");
     CHECK(there < rows);
     const auto state = node.files().read("events.csv.beds-import");
@@ -444,6 +457,51 @@ TEST_CASE("import: Ctrl-C answers what is on its way, and says how to go on") {
     node.files().write("events.csv", events(rows + 1));
     CHECK(node.ask({"import", "events", file}).code == 2);
     CHECK(node.count("events") == rows);
+}
+
+TEST_CASE(
+    "export: bedsd is killed in the middle: every row is written once; what is stopped leaves "
+    "no file") {
+    service node;
+    const auto& files = node.files();
+    const std::size_t rows = 10'000;
+    REQUIRE(node.ask({"import", "events", files.write("events.csv", events(rows)).string()}).code ==
+            0);
+    const auto out = files.path("out.csv");
+    const auto partial = files.path("out.csv.partial");
+    const std::vector<std::string> words{"export", "events",    out.string(), "--page",
+                                         "5",      "--timeout", "1s"};
+    const auto begun = [&](const folder& says) {
+        auto made = node.begin(says, words);
+        const auto until = std::chrono::steady_clock::now() + soon;
+        std::error_code not_there;
+        while (!(std::filesystem::exists(partial) &&
+                 std::filesystem::file_size(partial, not_there) > 8'000)) {
+            REQUIRE(std::chrono::steady_clock::now() < until);
+        }
+        return made;
+    };
+    {
+        const folder says;
+        const auto running = begun(says);
+        running->signal(SIGINT);
+        CHECK(running->wait(soon) == 3);
+        CHECK(contains(says.read("err"), "stopped"));
+        CHECK_FALSE(std::filesystem::exists(out));
+        CHECK_FALSE(std::filesystem::exists(partial));
+    }
+    const folder says;
+    const auto running = begun(says);
+    node.kill_bedsd();
+    REQUIRE(running->wait(3s) == -1);
+    node.start();
+    CHECK(running->wait(2 * soon) == 0);
+    INFO(says.read("err"));
+    const auto lines = lines_of(files.read("out.csv"));
+    REQUIRE(lines.size() == rows + 1);
+    for (std::size_t i = 2; i <= rows; ++i) { // numbers may be missing, none comes twice
+        REQUIRE(std::stoull(lines[i - 1]) < std::stoull(lines[i]));
+    }
 }
 
 TEST_CASE("import: a rate is kept") {

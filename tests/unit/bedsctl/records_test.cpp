@@ -313,6 +313,7 @@ TEST_CASE("import state: what is saved is loaded, whole or not at all") {
                              .uncertain = 1,
                              .rejects = "a\nb",
                              .rejects_bytes = 99,
+                             .settled = true,
                              .done = true};
     CHECK(parse_import_state(to_json(state)) == state);
     const auto text = to_json(state);
