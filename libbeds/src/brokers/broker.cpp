@@ -51,7 +51,8 @@ struct broker::impl {
          std::vector<std::shared_ptr<adapters::adapter>> adapters,
          adapters::session_context context)
         : given(std::move(settings)), log(context.log), decoder(limits(given)),
-          writer(wire::reply_limits{.max_reply = given.max_reply, .max_batch = given.max_replies}),
+          writer(wire::reply_limits{.max_reply = given.max_reply, .max_batch = given.max_replies},
+                 given.factory.cursors),
           events(given.event_prefix), failures(log, given.name), books(registry->all().size()),
           reconnect(amqp::reconnect_policy{}, amqp::system_random()), topology(given.topology),
           catalog_queue(amqp::catalog_queue(given.queue_tag)), again(given.amqp.user, given.name),

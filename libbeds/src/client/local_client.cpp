@@ -103,7 +103,7 @@ private:
         std::map<std::string, factory::factory> factories;
         std::vector<job> taken;
         std::vector<job> own;
-        wire::reply_writer writer;
+        wire::reply_writer writer{{}, given_.factory.cursors};
         core::arena memory;
         observe::live_counters counters;
         for (;;) {

@@ -378,6 +378,26 @@ constexpr key templates_keys[]{
             "not compared with the live database in this version."},
 };
 
+constexpr key cursors_keys[]{
+    {.name = "key",
+     .at = at<&cursor_settings::key>,
+     .doc = "Encrypts and signs the cursors of `find`: at least 32 bytes that nobody can guess "
+            "(`openssl rand -base64 32`), the same on every node that shares a role. Not set: made "
+            "of the role's RabbitMQ account and password, which its nodes share; set it when they "
+            "have accounts of their own, or a password that can be guessed.",
+     .default_note = "made of the role's account"},
+    {.name = "previous_key",
+     .at = at<&cursor_settings::previous_key>,
+     .doc =
+         "Cursors that it sealed are good, too: while nodes get a new `key` one after the other, "
+         "and `lifetime` longer."},
+    {.name = "lifetime",
+     .at = at<&cursor_settings::lifetime>,
+     .doc = "How long after a page the next one can be asked for.",
+     .low = second,
+     .high = 720 * hour},
+};
+
 constexpr key log_keys[]{
     {.name = "level", .at = at<&log_settings::level>, .doc = "The least that is written."},
     {.name = "target",
@@ -484,6 +504,11 @@ std::vector<section> make_sections() {
          templates_keys,
          [](settings& all, const path&) -> void* { return &all.templates; },
          [](const settings&) { return std::vector<path>{{"templates"}}; }},
+        {{"cursors"},
+         "What the next page of a `find` is asked for with.",
+         cursors_keys,
+         [](settings& all, const path&) -> void* { return &all.cursors; },
+         [](const settings&) { return std::vector<path>{{"cursors"}}; }},
         {{"log"},
          "What the daemon writes, and where.",
          log_keys,
@@ -831,6 +856,20 @@ std::string format_size(std::uint64_t value) {
 
 namespace {
 
+void check_cursors(std::vector<problem>& found, const cursor_settings& given) {
+    constexpr std::size_t least = 32;
+    for (const auto& [name, key] :
+         {std::pair{"key", &given.key}, std::pair{"previous_key", &given.previous_key}}) {
+        if (!key->empty() && key->reveal().size() < least) {
+            add(found, join({"cursors"}, name), "at least 32 bytes",
+                "is shorter than 32 bytes: take what `openssl rand -base64 32` prints");
+        }
+    }
+    if (given.key.empty() && !given.previous_key.empty()) {
+        add(found, "cursors.key", "a value", "is required: `previous_key` is given");
+    }
+}
+
 /// Brokers look after their databases: one that is required and has none on this node would never
 /// be looked at. A node without brokers belongs to a program that uses its connections itself.
 void check_required(std::vector<problem>& found, const settings& all) {
@@ -925,6 +964,7 @@ std::vector<problem> check_relations(const settings& all,
         }
     }
     check_required(found, all);
+    check_cursors(found, all.cursors);
     if (const auto listen = parse_listen(all.admin.listen);
         listen && !listen->loopback && all.admin.remote == remote_access::deny) {
         add(found, "admin.listen", "an address of this machine alone",

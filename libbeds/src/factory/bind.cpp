@@ -1,7 +1,6 @@
 #include "factory/bind.hpp"
 
 #include <beds/core/error.hpp>
-#include <beds/wire/cursor.hpp>
 
 #include <algorithm>
 #include <array>
@@ -114,8 +113,10 @@ std::string_view join(core::arena& memory, std::initializer_list<std::string_vie
     return {text.data(), size};
 }
 
-binder::binder(std::span<const templates::template_def> templates)
-    : first_(templates.data()), infos_(templates.size()), random_(std::random_device{}()) {
+binder::binder(std::span<const templates::template_def> templates,
+               std::shared_ptr<const wire::cursor_keys> cursors)
+    : first_(templates.data()), infos_(templates.size()), random_(std::random_device{}()),
+      cursors_(std::move(cursors)) {
     std::vector<const template_def*> by_object;
     for (const auto& target : templates) {
         by_object.push_back(&target);
@@ -203,7 +204,7 @@ failed binder::bind(const core::operation& from, core::system_time now, core::ar
         if (auto failure = bind_sort(from, memory, into)) {
             return failure;
         }
-        if (auto failure = bind_page(from, memory, into)) {
+        if (auto failure = bind_page(from, now, memory, into)) {
             return failure;
         }
         return bind_fields(from.fields, memory, into);
@@ -524,8 +525,8 @@ failed binder::bind_sort(const core::operation& from, core::arena& memory,
     return std::nullopt;
 }
 
-failed binder::bind_page(const core::operation& from, core::arena& memory,
-                         bound_operation& into) const {
+failed binder::bind_page(const core::operation& from, core::system_time now, core::arena& memory,
+                         bound_operation& into) {
     const auto& target = *into.target;
     into.limit = target.limits.max_rows;
     if (from.limit != nullptr) {
@@ -541,30 +542,35 @@ failed binder::bind_page(const core::operation& from, core::arena& memory,
         into.limit = static_cast<std::uint32_t>(from.limit->integer);
     }
 
-    auto tag = core::hash(std::string_view{target.name});
+    auto tag = core::combine(core::hash(std::string_view{target.name}),
+                             {.high = target.version, .low = into.sort.size()});
     if (from.where != nullptr) {
         tag = core::combine(tag, core::hash(*from.where));
     }
     for (const auto& key : into.sort) {
-        tag = core::combine(tag, core::hash(datum::of(static_cast<std::int64_t>(
-                                     key.field * 2 + static_cast<int>(key.direction)))));
+        tag = core::combine(tag, core::hash(std::string_view{target.fields[key.field].name}));
+        tag = core::combine(tag, {.high = static_cast<std::uint64_t>(key.direction), .low = 0});
     }
     into.cursor_tag = tag.high ^ tag.low;
 
     if (from.after.empty()) {
         return std::nullopt;
     }
-    const auto cursor = wire::parse_cursor(from.after, memory);
-    bool fits =
-        cursor && cursor->tag == into.cursor_tag && cursor->position.size() == into.sort.size();
+    using verdict = wire::cursor_codec::verdict;
+    const auto cursor = cursors_.open(from.after, into.cursor_tag, now, memory);
+    if (cursor.verdict == verdict::expired) {
+        return refuse(code::invalid_field, "the cursor in 'after' has expired: begin again without",
+                      "after");
+    }
+    bool fits = cursor.verdict == verdict::good && cursor.position.size() == into.sort.size();
     for (std::size_t i = 0; fits && i < into.sort.size(); ++i) {
-        fits = fits_cursor(cursor->position[i], target.fields[into.sort[i].field].type.kind);
+        fits = fits_cursor(cursor.position[i], target.fields[into.sort[i].field].type.kind);
     }
     if (!fits) {
         return refuse(code::invalid_field,
                       "'after' is not a cursor of this template, filter and sort", "after");
     }
-    into.after = cursor->position;
+    into.after = cursor.position;
     return std::nullopt;
 }
 

@@ -3,6 +3,7 @@
 #include <beds/adapters/bound.hpp>
 #include <beds/core/arena.hpp>
 #include <beds/templates/registry.hpp>
+#include <beds/wire/cursor.hpp>
 
 #include <memory>
 #include <random>
@@ -30,7 +31,9 @@ struct template_info {
 /// layouts of projections, which it keeps.
 class binder {
 public:
-    explicit binder(std::span<const templates::template_def> templates);
+    /// `cursors`: what the cursors that are given were sealed with; without them, by this process.
+    explicit binder(std::span<const templates::template_def> templates,
+                    std::shared_ptr<const wire::cursor_keys> cursors = nullptr);
 
     [[nodiscard]] const template_info& info(const templates::template_def& target) const;
 
@@ -61,8 +64,8 @@ private:
                           adapters::condition& into) const;
     failed bind_sort(const core::operation& from, core::arena& memory,
                      adapters::bound_operation& into) const;
-    failed bind_page(const core::operation& from, core::arena& memory,
-                     adapters::bound_operation& into) const;
+    failed bind_page(const core::operation& from, core::system_time now, core::arena& memory,
+                     adapters::bound_operation& into);
     failed bind_rows(const core::datum& given, core::system_time now, core::arena& memory,
                      adapters::bound_operation& into);
     failed bind_changes(const core::operation& from, core::arena& memory,
@@ -81,6 +84,7 @@ private:
     std::unordered_map<std::string, std::unique_ptr<projection>> projections_;
     std::string projection_key_;
     std::mt19937_64 random_;
+    wire::cursor_codec cursors_;
 };
 
 /// Concatenates in the arena.

@@ -155,7 +155,8 @@ struct factory::impl {
          const core::clock& clock_given)
         : set(std::move(set_given)), registry(set->registry), adapters(std::move(adapters_given)),
           connection(std::move(connection_given)), context(std::move(context_given)),
-          given(options), clock(clock_given), bind(registry->all()), retry(std::random_device{}()) {
+          given(std::move(options)), clock(clock_given), bind(registry->all(), given.cursors),
+          retry(std::random_device{}()) {
         for (const auto& one : adapters) {
             if (one->connection_name() == connection) {
                 adapter = one.get();
@@ -294,7 +295,7 @@ struct factory::impl {
         descriptions.clear();
         const auto before = std::exchange(set, std::move(next)); // until the end of this function
         registry = set->registry;
-        bind = binder{registry->all()};
+        bind = binder{registry->all(), given.cursors};
         served = served_since(0);
         const auto news = served_since(seen + 1);
         if (news.empty() || session == nullptr || !session->usable()) {
@@ -1558,12 +1559,13 @@ factory::factory(std::shared_ptr<const templates::registry> registry,
                  std::vector<std::shared_ptr<adapters::adapter>> adapters, std::string connection,
                  adapters::session_context context, settings given, const core::clock& clock)
     : factory(std::make_shared<const template_set>(template_set{.registry = std::move(registry)}),
-              std::move(adapters), std::move(connection), std::move(context), given, clock) {}
+              std::move(adapters), std::move(connection), std::move(context), std::move(given),
+              clock) {}
 factory::factory(std::shared_ptr<const template_set> set,
                  std::vector<std::shared_ptr<adapters::adapter>> adapters, std::string connection,
                  adapters::session_context context, settings given, const core::clock& clock)
     : impl_(std::make_unique<impl>(std::move(set), std::move(adapters), std::move(connection),
-                                   std::move(context), given, clock)) {}
+                                   std::move(context), std::move(given), clock)) {}
 factory::~factory() = default;
 factory::factory(factory&&) noexcept = default;
 factory& factory::operator=(factory&&) noexcept = default;

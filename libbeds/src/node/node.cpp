@@ -7,6 +7,7 @@
 #include <beds/core/supervisor.hpp>
 #include <beds/node/node.hpp>
 #include <beds/node/topology.hpp>
+#include <beds/wire/cursor.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -278,6 +279,20 @@ struct node::impl {
         });
     }
 
+    /// The same on every node of the role, or a caller's next page would depend on which of them he
+    /// meets: without a configured key it is made of the role's account, which they share.
+    [[nodiscard]] std::shared_ptr<const wire::cursor_keys>
+    cursor_keys_of(const std::string& role, const config::broker_service_settings& service) const {
+        const auto& own = given.cursors;
+        return std::make_shared<const wire::cursor_keys>(
+            own.key.empty()
+                ? wire::cursor_keys::stretch(service.pass, "beds cursors\n" + given.id.env_name +
+                                                               '\n' + service.queue_tag + '\n' +
+                                                               service.vhost + '\n' + service.user)
+                : own.key,
+            own.previous_key, role, own.lifetime);
+    }
+
     std::string start_role(const std::string& role,
                            const config::broker_service_settings& service) {
         const auto own = templates_of(*registry, role);
@@ -289,6 +304,7 @@ struct node::impl {
             made.in_books.push_back(target.name);
         }
         const auto node_name = given.id.node.empty() ? config::host_name() : given.id.node;
+        const auto cursors = cursor_keys_of(role, service);
         std::size_t count = 0;
         const bool reads =
             std::any_of(service.instances.begin(), service.instances.end(),
@@ -309,6 +325,7 @@ struct node::impl {
             each.max_batch = service.max_batch;
             each.max_attempts = service.max_attempts;
             each.factory.clock_skew = service.clock_skew;
+            each.factory.cursors = cursors;
             each.max_request = service.max_request_bytes;
             each.max_reply = service.max_reply_bytes;
             each.reply_part = service.reply_part_bytes;

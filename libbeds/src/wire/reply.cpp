@@ -1,4 +1,3 @@
-#include <beds/wire/cursor.hpp>
 #include <beds/wire/reply.hpp>
 
 #include <algorithm>
@@ -354,7 +353,10 @@ void reply_writer::no_rows(core::op_index op) {
 
 void reply_writer::next(core::op_index op, std::uint64_t tag, std::span<const value> position) {
     append_slice(op, part::next);
-    append_cursor(bytes_, tag, position);
+    if (!cursors_) {
+        cursors_.emplace(cursor_keys_);
+    }
+    cursors_->append(bytes_, tag, position);
     finish_slice(op);
 }
 

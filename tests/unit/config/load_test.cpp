@@ -96,6 +96,10 @@ tls = { enabled = true, ca = "ca3", cert = "cert3", key = "key3", verify = false
 directory = "contracts"
 direct = "deny"
 on_mismatch = "leave_out"
+[cursors]
+key = "thirty-two bytes are the least..."
+previous_key = "thirty-two bytes are the least.., too"
+lifetime = "10m"
 [log]
 level = "debug"
 target = "journald"
@@ -189,6 +193,10 @@ TEST_CASE("every key is read, into its own place") {
           config::templates_settings{.directory = room.path("contracts"),
                                      .direct = config::direct_access::deny,
                                      .on_mismatch = config::mismatch_action::leave_out});
+    CHECK(all.cursors == config::cursor_settings{
+                             .key = core::secret{"thirty-two bytes are the least..."},
+                             .previous_key = core::secret{"thirty-two bytes are the least.., too"},
+                             .lifetime = 10min});
     CHECK(all.log == config::log_settings{config::log_level::debug, config::log_target::journald});
     CHECK(all.admin == config::admin_settings{.listen = "0.0.0.0:9464",
                                               .remote = config::remote_access::allow,
@@ -538,6 +546,29 @@ TEST_CASE("a damaged file is a problem, never a crash") {
         refused += room.load(changed).ok() ? 0U : 1U;
     }
     CHECK(refused > minimal.size());
+}
+
+TEST_CASE("a key of cursors is long, and the one before it goes with it") {
+    files room;
+    const auto with = [&](std::string_view more) {
+        return room.load(std::string{minimal} + "[cursors]\n" + std::string{more});
+    };
+    const std::string good(32, 'k');
+    CHECK(with("key = \"" + good + "\"\n").ok());
+    CHECK(with("key = \"" + good + "\"\nprevious_key = \"" + good + "\"\n").ok());
+    const auto refused = [&](const std::string& text, const std::string& key) {
+        const auto result = with(text);
+        CHECK_FALSE(result.ok());
+        const auto problem = config_test::problem_of(result, key);
+        CHECK_FALSE(contains(problem.message, "kkkk"));
+        return problem.message;
+    };
+    const auto brief = good.substr(1);
+    CHECK(contains(refused("key = \"" + brief + "\"\n", "cursors.key"), "32 bytes"));
+    CHECK(contains(refused("key = \"" + good + "\"\nprevious_key = \"" + brief + "\"\n",
+                           "cursors.previous_key"),
+                   "32 bytes"));
+    CHECK(contains(refused("previous_key = \"" + good + "\"\n", "cursors.key"), "required"));
 }
 
 TEST_CASE("admin pages are for this machine alone unless the configuration says otherwise") {

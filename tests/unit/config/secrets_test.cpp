@@ -129,7 +129,7 @@ TEST_CASE("--set refuses secrets and takes their twins") {
             CHECK_FALSE(contains(text, canary));
         }
     }
-    CHECK(secrets == 4);
+    CHECK(secrets == 6);
     const auto result = room.load(base, {"broker_services.app_server.pass_env=APP_PASS"});
     INFO(config::to_string(result.problems));
     REQUIRE(result.ok());

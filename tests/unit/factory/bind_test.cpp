@@ -5,6 +5,10 @@
 #include <beds/wire/cursor.hpp>
 #include <beds/wire/request.hpp>
 
+#include <functional>
+#include <string>
+#include <vector>
+
 using namespace beds;
 
 namespace {
@@ -53,9 +57,10 @@ text     = { type = "string", max = 10 }
 
 /// Everything that lives as long as a bound operation.
 struct bench {
-    bench() : registry(make()), bind(registry.all()) {}
+    using change = std::function<void(templates::template_def&)>;
+    explicit bench(const change& changed = {}) : registry(make(changed)), bind(registry.all()) {}
 
-    static std::vector<templates::template_def> make() {
+    static std::vector<templates::template_def> make(const change& changed) {
         std::vector<templates::template_def> all;
         for (const auto text : {toml, compound}) {
             auto parsed = templates::parse(text);
@@ -63,6 +68,9 @@ struct bench {
                 UNSCOPED_INFO(templates::to_string(one));
             }
             REQUIRE(parsed.parsed);
+            if (changed) {
+                changed(*parsed.parsed);
+            }
             all.push_back(std::move(*parsed.parsed));
         }
         auto twin = all.back(); // of `lines`, in all but its name
@@ -84,9 +92,16 @@ struct bench {
         bound.target = registry.find(op.template_name);
         REQUIRE(bound.target != nullptr);
         bound.call = op.op == core::verb::call ? bound.target->find_call(op.name) : nullptr;
-        return bind.bind(op, core::system_time{}, memory, bound);
+        return bind.bind(op, clock.now, memory, bound);
     }
 
+    struct set_clock final : core::clock {
+        core::system_time now{};
+        [[nodiscard]] core::steady_time steady_now() const override { return {}; }
+        [[nodiscard]] core::system_time system_now() const override { return now; }
+    };
+
+    set_clock clock;
     templates::registry registry;
     factory::binder bind;
     wire::request_decoder decoder;
@@ -292,8 +307,9 @@ TEST_CASE("a cursor goes on with the template, filter and sort that it was made 
     REQUIRE_FALSE(bind(made_for));
     const core::value position[]{core::value::of_number(core::value::kind::integer, 3),
                                  core::value::of_number(core::value::kind::integer, 7)};
+    wire::cursor_codec sealer{nullptr, bind.clock};
     std::string cursor;
-    wire::append_cursor(cursor, bind.bound.cursor_tag, position);
+    sealer.append(cursor, bind.bound.cursor_tag, position);
     const auto after = [&](const std::string& json) {
         return bind(json + R"(,"after":")" + cursor + '"');
     };
@@ -321,7 +337,41 @@ TEST_CASE("a cursor goes on with the template, filter and sort that it was made 
     for (const std::span<const core::value> wrong :
          {std::span<const core::value>{text}, std::span{position}.first(1)}) {
         cursor.clear();
-        wire::append_cursor(cursor, tag, wrong);
+        sealer.append(cursor, tag, wrong);
         CHECK(after(made_for));
     }
+}
+
+TEST_CASE("a cursor is of one version of its template") {
+    bench old;
+    bench changed{[](templates::template_def& target) { ++target.version; }};
+    const std::string find = R"("template":"lines","op":"find","sort":["-position"])";
+    REQUIRE_FALSE(old(find));
+    const auto tag = old.bound.cursor_tag;
+    REQUIRE_FALSE(old(find));
+    CHECK(old.bound.cursor_tag == tag);
+    REQUIRE_FALSE(changed(find));
+    CHECK(changed.bound.cursor_tag != tag);
+}
+
+TEST_CASE("a cursor that expired says so, one that was not made for this does not") {
+    bench bind;
+    const std::string find = R"("template":"lines","op":"find","where":{"order":7})";
+    REQUIRE_FALSE(bind(find));
+    const core::value position[]{core::value::of_int(7), core::value::of_int(3)};
+    wire::cursor_codec sealer{nullptr, bind.clock};
+    std::string cursor;
+    sealer.append(cursor, bind.bound.cursor_tag, position);
+    const auto after = R"(,"after":")" + cursor + '"';
+    bind.clock.now += wire::cursor_keys::default_lifetime - std::chrono::seconds{1};
+    CHECK_FALSE(bind(find + after));
+    bind.clock.now += std::chrono::seconds{1};
+    const auto late = bind(find + after);
+    REQUIRE(late);
+    CHECK(late->code == core::code::invalid_field);
+    CHECK(late->field == "after");
+    CHECK(late->detail.find("has expired") != std::string_view::npos);
+    const auto other = bind(R"("template":"lines","op":"find")" + after);
+    REQUIRE(other);
+    CHECK(other->detail.find("not a cursor of this") != std::string_view::npos);
 }

@@ -244,6 +244,19 @@ void write_result(wire::reply_writer& writer, core::op_index op, const datum& fr
     }
 }
 
+/// Cursors differ from one to the next (cursor_test.cpp has them); all else does not.
+std::string without_cursor(std::string_view reply) {
+    constexpr std::string_view member = R"("next":")";
+    const auto at = reply.find(member);
+    if (at == std::string_view::npos) {
+        return std::string{reply};
+    }
+    const auto begin = at + member.size();
+    const auto end = reply.find('"', begin);
+    CHECK(end - begin > 50);
+    return std::string{reply.substr(0, begin)} + std::string{reply.substr(end)};
+}
+
 } // namespace
 
 TEST_CASE("every reply vector is written byte for byte, and read back") {
@@ -270,7 +283,7 @@ TEST_CASE("every reply vector is written byte for byte, and read back") {
         const bool enveloped = vector.find("enveloped")->boolean;
         std::string reply;
         writer.append_reply(reply, text_of(vector, "event"), enveloped, 0, outcomes);
-        CHECK(reply == text_of(vector, "reply"));
+        CHECK(without_cursor(reply) == without_cursor(text_of(vector, "reply")));
 
         wire::reply_view read_back;
         REQUIRE(wire::decode_reply(reply, parser, parts.memory, read_back));

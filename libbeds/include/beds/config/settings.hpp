@@ -225,6 +225,17 @@ struct admin_settings {
     friend bool operator==(const admin_settings&, const admin_settings&) = default;
 };
 
+/// `[cursors]`: what the next page of a find is asked for with.
+struct cursor_settings {
+    /// Seals them; 32 bytes at least, the same on every node of a role. Empty: made of each role's
+    /// account.
+    core::secret key = {};
+    core::secret previous_key = {}; ///< cursors that it sealed are good too, while `key` is new
+    std::chrono::seconds lifetime{3600}; ///< 1 s to 720 h
+
+    friend bool operator==(const cursor_settings&, const cursor_settings&) = default;
+};
+
 struct settings {
     id_settings id = {};
     /// By role: app_server, admin, …
@@ -232,6 +243,7 @@ struct settings {
     std::map<std::string, rel_service_settings> rel_services = {}; ///< by connection name
     std::map<std::string, rec_service_settings> rec_services = {}; ///< by connection name
     templates_settings templates = {};
+    cursor_settings cursors = {};
     log_settings log = {};
     admin_settings admin = {};
 

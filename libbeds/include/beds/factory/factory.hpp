@@ -10,6 +10,7 @@
 #include <beds/observe/ledger.hpp>
 #include <beds/observe/log.hpp>
 #include <beds/templates/registry.hpp>
+#include <beds/wire/cursor.hpp>
 
 #include <chrono>
 #include <cstdint>
@@ -76,6 +77,9 @@ struct settings {
     std::uint64_t connects_before = 0;
     /// Only one template's operations may share an envelope: `describe` tells clients so.
     bool strict_route = false;
+    /// What cursors are sealed with; without them by this process, and good in it alone. The writer
+    /// of the replies needs the same.
+    std::shared_ptr<const wire::cursor_keys> cursors = {};
 };
 
 /// Takes a batch of operations, checks and types each one with its template, groups those that can

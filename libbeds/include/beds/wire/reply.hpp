@@ -5,13 +5,16 @@
 #include <beds/core/operation.hpp>
 #include <beds/core/outcome.hpp>
 #include <beds/core/row.hpp>
+#include <beds/wire/cursor.hpp>
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace beds::wire {
@@ -29,7 +32,10 @@ struct reply_limits {
 /// One per broker; keeps its memory from batch to batch. Not thread-safe.
 class reply_writer final : public core::result_sink {
 public:
-    explicit reply_writer(reply_limits limits = {}) : limits_(limits) {}
+    /// `cursors`: the keys of whoever reads the cursors; without them those of this process.
+    explicit reply_writer(reply_limits limits = {},
+                          std::shared_ptr<const cursor_keys> cursors = nullptr)
+        : limits_(limits), cursor_keys_(std::move(cursors)) {}
 
     /// Begins a batch: forgets everything, makes place for that many operations.
     void start(std::size_t operations);
@@ -129,6 +135,8 @@ private:
     };
 
     reply_limits limits_;
+    std::shared_ptr<const cursor_keys> cursor_keys_;
+    std::optional<cursor_codec> cursors_; ///< from the first cursor on
     division parts_;
     std::vector<slot> slots_;
     std::vector<slice> slices_;
