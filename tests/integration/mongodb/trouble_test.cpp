@@ -236,6 +236,21 @@ TEST_CASE("trouble: writes are asked to be kept, as the connection string has it
     CHECK(contains(server.commands(), R"("readConcern" : { "level" : "majority" })"));
 }
 
+TEST_CASE("trouble: only what is asked for is read") {
+    world on{always(R"({"ok": 1, "cursor": {"id": {"$numberLong": "0"}, "ns": "db.people",
+                                            "firstBatch": []}})")};
+    operations ops;
+    ops.find(target).sort({"n"}).fields({"id"}).limit(3);
+    on.run(ops);
+    CHECK(contains(on.server.commands(), R"("projection" : { "_id" : { "$numberInt" : "1" }, )"
+                                         R"("nn" : { "$numberInt" : "1" } })"));
+    operations more;
+    more.fetch(target, {1}).fields({"n"});
+    on.run(more);
+    CHECK(contains(on.server.commands(), R"("projection" : { "nn" : { "$numberInt" : "1" }, )"
+                                         R"("_id" : { "$numberInt" : "1" } })"));
+}
+
 TEST_CASE("trouble: an answer in several batches") {
     world on{[](std::string_view name, const std::string&) {
         if (name == "getMore") {
