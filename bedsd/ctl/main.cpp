@@ -3,6 +3,7 @@
 #include "check.hpp"
 #include "connect.hpp"
 #include "contract.hpp"
+#include "explain.hpp"
 #include "grants.hpp"
 #include "in_process.hpp"
 #include "options.hpp"
@@ -127,6 +128,12 @@ exit_code run(const bedsctl::options& options) {
         const auto result =
             bedsctl::check(std::cout, bedsctl::load(options.connection.config), options.check,
                            beds::core::deadline::after(options.timeout));
+        return flushed(result);
+    }
+    if (options.task == task::explain) {
+        const auto result = bedsctl::explain(
+            std::cout, std::cerr, bedsctl::load(options.connection.config), options.call,
+            chosen_format(options), beds::core::deadline::after(options.timeout));
         return flushed(result);
     }
     if (options.task == task::scaffold) {

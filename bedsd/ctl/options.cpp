@@ -51,6 +51,21 @@ one that scaffold would write, under its names: - is the template's line, + the 
 
 Exit codes: 0 no error, 1 errors, 2 wrong command line or configuration, 3 a database could not be reached)";
 
+constexpr const char* explain_footer = R"(
+Asks the database of the configuration (--config, BEDS_CONFIG) with the node's own account how it would do
+an operation that comes alone, and does nothing of it: the first statement or command that a node would
+send, with ? for each value, then what the server says it reads, by which index, and what gets slow as the
+data grows. The operation is given as for bedsctl call; values matter to the plan, so give real ones, and ask
+a database with as much in it as the real one has. With --output json there is all of the server's plan
+(EXPLAIN FORMAT=JSON, or MongoDB's explain). Servers explain neither a procedure nor, on MongoDB, an insert.
+
+Examples:
+  bedsctl explain --config beds.toml orders find state=new --sort=-created
+  bedsctl explain --config beds.toml accounts update key=1 status=frozen
+
+Exit codes: 0 explained, also with warnings, 1 a node would refuse it, 2 wrong command line or configuration,
+3 the database could not be reached)";
+
 constexpr const char* scaffold_footer = R"(
 Asks the database of the configuration (--config, BEDS_CONFIG) with the node's own account and writes what
 it says of a table or view as a template: names, types, keys, defaults, indexes; of a MongoDB what up to 1,000
@@ -319,25 +334,27 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
     auto* call = app.add_subcommand("call", "Run one operation, or a stream of requests");
     call->footer(call_footer);
     auto& asked = chosen.call;
-    call->add_option("TEMPLATE", asked.template_name, "Template, see bedsctl describe");
-    call->add_option(
-        "OP", asked.op,
-        "fetch, find, count, exists, insert, update, delete, or a call of the template");
-    call->add_option("MEMBERS", asked.members, "FIELD=TEXT or FIELD:=JSON");
     std::string fields;
     std::string sort;
-    auto* fields_option =
-        call->add_option("--fields", fields, "Fields to return")->type_name("A,B,…");
-    call->add_option("--sort", sort, "Fields to sort by, descending with '-': --sort=-name")
-        ->type_name("A,-B,…");
     std::uint32_t limit = 0;
-    auto* limit_option = call->add_option("--limit", limit, "Most rows to return")->type_name("N");
+    const auto add_operation = [&](CLI::App& to) {
+        to.add_option("TEMPLATE", asked.template_name, "Template, see bedsctl describe");
+        to.add_option(
+            "OP", asked.op,
+            "fetch, find, count, exists, insert, update, delete, or a call of the template");
+        to.add_option("MEMBERS", asked.members, "FIELD=TEXT or FIELD:=JSON");
+        to.add_option("--fields", fields, "Fields to return")->type_name("A,B,…");
+        to.add_option("--sort", sort, "Fields to sort by, descending with '-': --sort=-name")
+            ->type_name("A,-B,…");
+        to.add_option("--limit", limit, "Most rows to return")->type_name("N");
+        add_members(to, "--where", asked.where, "Condition; may be repeated");
+        add_members(to, "--set", asked.set, "Field to set, as FIELD=VALUE does for update");
+        add_members(to, "--inc", asked.inc, "Number to add to a field (update); may be repeated");
+        add_members(to, "--if", asked.expect,
+                    "Only when the row has this value (update, delete); may be repeated");
+    };
+    add_operation(*call);
     call->add_option("--after", asked.after, "Cursor of the page before")->type_name("CURSOR");
-    add_members(*call, "--where", asked.where, "Condition; may be repeated");
-    add_members(*call, "--set", asked.set, "Field to set, as FIELD=VALUE does for update");
-    add_members(*call, "--inc", asked.inc, "Number to add to a field (update); may be repeated");
-    add_members(*call, "--if", asked.expect,
-                "Only when the row has this value (update, delete); may be repeated");
     auto* id_option =
         call->add_option("--id", chosen.id, "Idempotency key of the request")->type_name("ID");
     call->add_option("--json", chosen.input, "Read requests from FILE, - is standard input")
@@ -454,6 +471,11 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
     check->add_option("TEMPLATE", chosen.check.templates, "Only these");
     check->add_flag("--diff", chosen.check.diff, "Show what differs, line by line");
 
+    auto* explain = app.add_subcommand(
+        "explain", "How a database would do an operation: statement, plan and index");
+    explain->footer(explain_footer);
+    add_operation(*explain);
+
     auto* scaffold = app.add_subcommand(
         "scaffold", "A template from a live table, view or collection, for its DBA to read");
     scaffold->footer(scaffold_footer);
@@ -528,9 +550,8 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
         const auto words = app.remaining();
         if (!words.empty()) {
             err << "bedsctl: there is no command or option '" << words.front()
-                << "'; commands: call, check, describe, dlq, export, import, scaffold, schema, "
-                   "status, "
-                   "topology (see bedsctl --help)\n";
+                << "'; commands: call, check, describe, dlq, explain, export, import, scaffold, "
+                   "schema, status, topology (see bedsctl --help)\n";
             return exit_code::usage;
         }
         return app.exit(error, out, err) == 0 ? exit_code::ok : exit_code::usage;
@@ -543,15 +564,16 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
             chosen.connection.queue_tag = tag;
         }
         // What a script's unset variable leaves: taken for "none", a write could happen twice.
-        for (const auto* option : {id_option, fields_option, export_fields_option, columns_option,
-                                   job_option, state_option, rejects_option}) {
+        for (const auto* option :
+             {id_option, call->get_option("--fields"), explain->get_option("--fields"),
+              export_fields_option, columns_option, job_option, state_option, rejects_option}) {
             if (option->count() != 0 && option->as<std::string>().empty()) {
                 throw usage_error(option->get_name() + " is empty; leave it out, or say which");
             }
         }
         asked.fields = split(fields);
         asked.sort = split(sort);
-        if (limit_option->count() != 0) {
+        if (call->count("--limit") + explain->count("--limit") != 0) {
             if (limit == 0) {
                 throw usage_error("--limit is a number of rows, at least 1");
             }
@@ -583,11 +605,13 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
             }
             return chosen;
         }
-        if (status->parsed() || topology->parsed() || scaffold->parsed() || check->parsed()) {
+        if (status->parsed() || topology->parsed() || scaffold->parsed() || check->parsed() ||
+            explain->parsed()) {
             // of a node: no URL leads to it
             chosen.task = status->parsed()     ? task::status
                           : topology->parsed() ? task::topology
                           : check->parsed()    ? task::check
+                          : explain->parsed()  ? task::explain
                                                : task::scaffold;
             chosen.scaffold.directory = scaffold_directory;
             chosen.topology.form = definitions ? topology_form::definitions : topology_form::table;

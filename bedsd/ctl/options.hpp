@@ -26,6 +26,7 @@ enum class task {
     status,
     dead_letters, ///< `dlq`
     check,        ///< templates beside the live databases
+    explain,      ///< how a database would do an operation
     scaffold,
     schema,
     topology,

@@ -18,4 +18,9 @@ std::optional<surveyed_procedure> adapter::survey_procedure(session& /*connected
     return std::nullopt;
 }
 
+explanation adapter::explain(session& /*connected*/, const bound_operation& /*op*/,
+                             core::deadline /*until*/) {
+    throw core::error(core::errc::unsupported, std::string{engine_name()} + " explains nothing");
+}
+
 } // namespace beds::adapters

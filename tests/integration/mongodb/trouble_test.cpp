@@ -251,6 +251,74 @@ TEST_CASE("trouble: only what is asked for is read") {
                                          R"("_id" : { "$numberInt" : "1" } })"));
 }
 
+TEST_CASE("explain: the command without values, and what the server says of it") {
+    std::string plan;
+    world on{[&plan](std::string_view name, const std::string&) {
+        return name == "explain" ? scripted_reply{action::answer, plan} : scripted_reply{};
+    }};
+    const auto has = [](const std::string& text, const std::string& part) {
+        return text.find(part) != std::string::npos;
+    };
+    const auto explained = [&](operations& ops) {
+        return on.adapter->explain(*on.session, ops.group().operations.front()[0],
+                                   core::deadline::after(std::chrono::seconds{5}));
+    };
+    plan = R"({"ok": 1, "queryPlanner": {"winningPlan": {"stage": "SORT", "inputStage": {
+               "stage": "COLLSCAN"}}, "rejectedPlans": [{"stage": "IXSCAN", "indexName": "no"}]},
+               "command": {"find": "people"}})";
+    operations ops;
+    ops.find(target).where("name", "canary").sort({"n"}).limit(3);
+    const auto slow = explained(ops);
+    CHECK(has(slow.statement, R"("filter":{"nm":"?"})"));
+    CHECK(has(slow.statement, R"("sort":{"nn":1,"_id":1})"));
+    CHECK_FALSE(has(slow.statement, "canary"));
+    CHECK(slow.values == 1);
+    CHECK(has(slow.plan, "COLLSCAN"));
+    REQUIRE(slow.steps.size() == 1);
+    CHECK(slow.steps.front().object == "people");
+    CHECK(slow.steps.front().access == "COLLSCAN");
+    CHECK(slow.steps.front().index.empty());
+    REQUIRE(slow.warnings.size() == 2);
+    CHECK(has(slow.warnings[0], "every document of 'people' is read"));
+    CHECK(has(slow.warnings[1], "sorted"));
+    // What goes out is `explain`, with the values, and without what belongs to who asks.
+    const auto sent = on.server.commands();
+    CHECK(contains(sent, R"("explain" : { "find" : "people")"));
+    CHECK(contains(sent, R"("verbosity" : "queryPlanner")"));
+    CHECK(contains(sent, "canary"));
+
+    plan = R"({"ok": 1, "queryPlanner": {"winningPlan": {"stage": "UPDATE", "inputStage": {
+               "stage": "FETCH", "inputStage": {"stage": "IXSCAN", "indexName": "by_key"}}}}})";
+    operations change;
+    change.update(target, {1}).set({{"n", 2}});
+    const auto quick = explained(change);
+    CHECK(has(quick.statement, R"("q":{"_id":"?"})"));
+    REQUIRE(quick.steps.size() == 1);
+    CHECK(quick.steps.front().index == "by_key");
+    CHECK(quick.warnings.empty());
+
+    plan = R"({"ok": 0, "code": 59, "errmsg": "no such command: 'explain'"})";
+    operations remove;
+    remove.remove(target, {1});
+    const auto none = explained(remove);
+    CHECK(has(none.statement, R"("deletes":[{"q":{"_id":"?"},"limit":1}])"));
+    CHECK(none.plan.empty());
+    CHECK(has(none.no_plan, "no such command"));
+
+    operations insert;
+    insert.insert(target, {{"id", 1}, {"name", "a"}, {"n", 1}});
+    CHECK(explained(insert).no_plan == "MongoDB explains no insert");
+    // Nothing but questions was ever sent, and the session serves on.
+    for (const auto& command : on.server.commands()) {
+        INFO(command);
+        CHECK((has(command, "\"explain\"") || has(command, "\"ping\"")));
+    }
+    operations after;
+    after.find(target);
+    on.run(after);
+    CHECK(has(on.server.commands().back(), R"({ "find" : "people")"));
+}
+
 TEST_CASE("trouble: an answer in several batches") {
     world on{[](std::string_view name, const std::string&) {
         if (name == "getMore") {

@@ -112,6 +112,27 @@ TEST_CASE("a code that there is not is no choice of dead letters") {
     CHECK(parsed({"dlq", "list", "--code", "(RabbitMQ)"}).letters.code == "(RabbitMQ)");
 }
 
+TEST_CASE("explain takes an operation as call does, and a configuration") {
+    const auto got = parsed({"explain", "--config", "c", "items", "find", "a=1", "--sort=-b",
+                             "--limit", "5", "--fields", "a,b", "--where", "c=2"},
+                            {});
+    CHECK(got.task == task::explain);
+    CHECK(got.call.template_name == "items");
+    CHECK(got.call.op == "find");
+    CHECK(got.call.members == std::vector<std::string>{"a=1"});
+    CHECK(got.call.sort == std::vector<std::string>{"-b"});
+    CHECK(got.call.limit == 5U);
+    CHECK(got.call.fields == std::vector<std::string>{"a", "b"});
+    CHECK(got.call.where == std::vector<std::string>{"c=2"});
+    for (const auto& wrong : std::vector<std::vector<const char*>>{
+             {"explain", "items", "find"},
+             {"explain", "--config", "c", "items", "find", "--after", "x"},
+             {"explain", "--config", "c", "items", "find", "--limit", "0"},
+             {"explain", "--config", "c", "items", "find", "--fields", ""}}) {
+        CHECK(std::get<exit_code>(parse(wrong, {}).result) == exit_code::usage);
+    }
+}
+
 TEST_CASE("describe and the stream") {
     CHECK(parsed({"describe"}).task == task::describe);
     CHECK(parsed({"describe", "items"}).described_template == "items");

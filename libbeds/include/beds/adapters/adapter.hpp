@@ -1,6 +1,7 @@
 #pragma once
 
 #include <beds/adapters/bound.hpp>
+#include <beds/adapters/explain.hpp>
 #include <beds/adapters/survey.hpp>
 #include <beds/core/error.hpp>
 #include <beds/observe/log.hpp>
@@ -225,6 +226,11 @@ public:
     /// The same for a procedure; nothing: there is none, or none that this account sees.
     [[nodiscard]] virtual std::optional<surveyed_procedure>
     survey_procedure(session& connected, std::string_view name, core::deadline until);
+    /// What a session without inbox would send for this operation alone, and the server's plan for
+    /// it; does nothing of it. For tools. Throws core::error: `unsupported` by this engine,
+    /// `unreachable`, and `refused` for what the adapter would not send.
+    [[nodiscard]] virtual explanation explain(session& connected, const bound_operation& op,
+                                              core::deadline until);
 };
 
 } // namespace beds::adapters

@@ -18,7 +18,7 @@ struct evp_cipher_ctx_st; // OpenSSL's EVP_CIPHER_CTX
 namespace beds::wire {
 
 /// What cursors are sealed with, and for how long they are good. Made once for a role; never
-/// changes, so any number of threads may share it. See libbeds/doc/decisions/0021.
+/// changes, so any number of threads may share it. See libbeds/doc/decisions/0018.
 class cursor_keys {
 public:
     /// `key`: at least 32 bytes that nobody can guess, used as they are; one key gives each

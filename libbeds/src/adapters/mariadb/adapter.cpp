@@ -117,6 +117,15 @@ public:
                           [&](connection& from) { return mariadb::survey_procedure(from, name); });
     }
 
+    [[nodiscard]] explanation explain(session& connected, const bound_operation& op,
+                                      core::deadline until) override {
+        auto* mine = dynamic_cast<mariadb_session*>(&connected);
+        if (mine == nullptr || !mine->usable()) {
+            throw core::error(core::errc::unreachable, "the session is not connected");
+        }
+        return mine->explain(op, until);
+    }
+
 private:
     std::string connection_name_;
     std::shared_ptr<shared_parts> shared_;

@@ -193,6 +193,9 @@ ran mariadb_session::failed(const server_error& why) {
 }
 
 ran mariadb_session::execute(statement*& made) {
+    if (explaining_ != nullptr) {
+        return explain_instead();
+    }
     for (int attempt = 0;; ++attempt) {
         made = connection_.prepared(query_.text());
         if (made == nullptr) {

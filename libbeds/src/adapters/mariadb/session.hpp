@@ -53,7 +53,12 @@ public:
     /// Loads what the server has for these templates and their procedures into the catalog.
     void inspect(std::span<const templates::template_def* const> targets, core::deadline until);
 
+    /// As `adapter::explain` says; explain.cpp.
+    explanation explain(const bound_operation& op, core::deadline until);
+
 private:
+    /// In place of running the statement at hand.
+    ran explain_instead();
     void make_tables(core::deadline until);
     /// Can writes be remembered? Otherwise `trouble_` says why not, and so does the log, once for
     /// each cause.
@@ -282,6 +287,8 @@ private:
     catalog* catalog_;
     session_context context_;
     connection connection_;
+
+    explanation* explaining_ = nullptr; ///< nothing is run while there is one
 
     // of the session
     bool settings_known_ = true;                   ///< no procedure can have changed them unnoticed

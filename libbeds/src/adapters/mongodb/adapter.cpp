@@ -63,6 +63,10 @@ public:
                                   core::deadline until) override {
         return session_of(connected).survey(object, until);
     }
+    [[nodiscard]] explanation explain(session& connected, const bound_operation& op,
+                                      core::deadline until) override {
+        return session_of(connected).explain(op, until);
+    }
 
 private:
     std::shared_ptr<const service> shared_;

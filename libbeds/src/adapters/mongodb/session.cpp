@@ -189,6 +189,9 @@ mongodb_session::ending mongodb_session::execute_on(const char* database, aim wh
         control_.timed_out = true;
         return ending::not_sent;
     }
+    if (explaining_ != nullptr) {
+        return explain_instead(database);
+    }
     if (limit == time_limit::deadline) {
         append_time_limit(command_);
     }
@@ -258,13 +261,16 @@ void mongodb_session::begin_command(std::string_view verb, std::string_view coll
     command_.elements_of(what == aim::read ? shared_->read_members() : shared_->write_members());
 }
 
-void mongodb_session::append_time_limit(bson_writer& to) const {
+std::int64_t mongodb_session::milliseconds_left() const {
     const auto left = until_.is_never()
                           ? longest_command
                           : std::chrono::ceil<std::chrono::milliseconds>(until_.remaining());
     // 0 would be none.
-    to.int64("maxTimeMS",
-             std::clamp<std::int64_t>(left.count(), 1, std::numeric_limits<std::int32_t>::max()));
+    return std::clamp<std::int64_t>(left.count(), 1, std::numeric_limits<std::int32_t>::max());
+}
+
+void mongodb_session::append_time_limit(bson_writer& to) const {
+    to.int64("maxTimeMS", milliseconds_left());
 }
 
 step_result mongodb_session::give_up(run_scope& scope, operation_list rest) {

@@ -48,6 +48,8 @@ public:
     /// As `adapter::objects` and `adapter::survey` say. survey.cpp
     std::vector<std::string> objects(core::deadline until);
     surveyed survey(std::string_view object, core::deadline until);
+    /// As `adapter::explain` says. explain.cpp
+    explanation explain(const bound_operation& op, core::deadline until);
 
 private:
     using operation_list = std::span<const bound_operation* const>;
@@ -122,10 +124,13 @@ private:
     step_result run_kind(run_scope& scope, core::verb verb, operation_list ops);
     ending execute(aim what, time_limit limit = time_limit::deadline);
     ending execute_on(const char* database, aim what, time_limit limit);
+    /// In place of sending the command at hand.
+    ending explain_instead(const char* database);
     void close();
     [[nodiscard]] bool is_late() const;
     void begin_command(std::string_view verb, std::string_view collection,
                        const bound_operation& op, aim what);
+    [[nodiscard]] std::int64_t milliseconds_left() const; ///< as a server's limit: 1 at least
     void append_time_limit(bson_writer& to) const;
     /// Ends what was not run because the connection is gone: the step's result, or outcomes when
     /// something of this group may have been applied.
@@ -278,6 +283,7 @@ private:
     std::optional<core::steady_time> time_learned_;
 
     bson_writer command_;
+    explanation* explaining_ = nullptr; ///< nothing is run while there is one
     owned_bson reply_;
     server_error error_;
     core::arena row_memory_{4096};
