@@ -62,24 +62,25 @@ public:
         : out_(out), settings_(settings), asked_(asked), until_(until) {}
 
     exit_code run() {
-        const auto loaded = templates::load(beds::node::load_settings_with_connections(settings_));
-        for (const auto& each : loaded.problems) {
+        loaded_ = templates::load(beds::node::load_settings_with_connections(settings_));
+        for (const auto& each : loaded_.problems) {
             out_ << to_string(each) << '\n';
         }
-        errors_ += loaded.problems.size();
+        errors_ += loaded_.problems.size();
         for (const auto& name : asked_.templates) {
-            if (loaded.templates->find(name) == nullptr) {
+            if (loaded_.templates->find(name) == nullptr) {
                 throw usage_error("there is no template '" + name + "'" +
-                                  loaded.templates->suggest(name));
+                                  loaded_.templates->suggest(name));
             }
         }
-        for (const auto& each : loaded.templates->all()) {
+        for (const auto& each : loaded_.templates->all()) {
             if (asked_.templates.empty() ||
                 std::find(asked_.templates.begin(), asked_.templates.end(), each.name) !=
                     asked_.templates.end()) {
                 one(each);
             }
         }
+        own_of_beds();
         out_ << checked_ << (checked_ == 1 ? " template" : " templates") << " compared, " << errors_
              << (errors_ == 1 ? " error, " : " errors, ") << warnings_
              << (warnings_ == 1 ? " warning" : " warnings") << '\n';
@@ -91,9 +92,9 @@ private:
         auto known = databases_.find(connection);
         if (known == databases_.end()) {
             known = databases_
-                        .emplace(
-                            connection,
-                            connect_live(connection, settings_.rel_services.at(connection), until_))
+                        .emplace(connection,
+                                 connect_live(connection, settings_.rel_services.at(connection),
+                                              until_, looks_at::inbox))
                         .first;
         }
         return known->second;
@@ -111,69 +112,68 @@ private:
         }
         ++checked_;
         auto& in = database(wanted.connection);
-        std::vector<adapters::difference> found;
-        const auto add = [&](std::vector<adapters::difference> more) {
-            found.insert(found.end(), std::make_move_iterator(more.begin()),
-                         std::make_move_iterator(more.end()));
-        };
-        adapters::surveyed written;
-        try {
-            written = in.adapter->survey(*in.session, wanted.object, until_);
-            const auto read = wanted.read_view.empty()
-                                  ? written
-                                  : in.adapter->survey(*in.session, wanted.read_view, until_);
-            add(adapters::compare(wanted, read, written));
-        } catch (const beds::core::error& failed) {
-            if (failed.code() != beds::core::errc::unknown_name) {
-                throw;
-            }
-            add({{severity::error, written.found.object.empty() ? "template.object" : "read.view",
-                  failed.message() +
-                      beds::core::did_you_mean(written.found.object.empty() ? wanted.object
-                                                                            : wanted.read_view,
-                                               in.adapter->objects(*in.session, until_))}});
-        }
-        const auto procedure = [&](const std::string& name) {
-            return name.empty() ? std::nullopt
-                                : in.adapter->survey_procedure(*in.session, name, until_);
-        };
-        for (const auto& [key, name] : {std::pair{"write.insert", &wanted.write.insert},
-                                        std::pair{"write.update", &wanted.write.update},
-                                        std::pair{"write.delete", &wanted.write.remove}}) {
-            const auto there = procedure(*name);
-            add(adapters::compare(wanted, key, *name, there ? &*there : nullptr));
-        }
-        for (const auto& each : wanted.calls) {
-            const auto there = procedure(each.procedure);
-            add(adapters::compare(each, there ? &*there : nullptr));
-        }
-        print(wanted, found);
-        if (asked_.diff && !found.empty() && !written.found.fields.empty()) {
-            out_ << line_diff(templates::to_toml(wanted),
-                              templates::to_toml(as_named_by(wanted, written.found)));
-        }
-    }
-
-    void print(const templates::template_def& wanted,
-               const std::vector<adapters::difference>& found) {
+        const auto highest =
+            beds::node::highest_class(settings_, wanted).value_or(beds::core::op_class::bulk);
+        auto& uses = uses_[wanted.connection];
+        uses.targets.push_back(&wanted);
+        uses.highest = std::max(uses.highest, highest);
+        const auto found = in.adapter->compare(*in.session, wanted, highest, until_)
+                               .value_or(std::vector<adapters::difference>{});
         if (found.empty()) {
             out_ << wanted.name << ": as the database has it\n";
             return;
         }
         for (const auto& each : found) {
-            const bool error = each.how == severity::error;
-            ++(error ? errors_ : warnings_);
-            out_ << wanted.file.string() << (wanted.file.empty() ? wanted.name : std::string{})
-                 << ": " << each.key << ": " << (error ? "error: " : "warning: ") << each.text
-                 << '\n';
+            count(each);
+            out_ << to_string(each, wanted) << '\n';
+        }
+        if (asked_.diff) {
+            show(wanted, in);
         }
     }
+
+    void show(const templates::template_def& wanted, live_database& in) {
+        try {
+            const auto there = in.adapter->survey(*in.session, wanted.object, until_);
+            out_ << line_diff(templates::to_toml(wanted),
+                              templates::to_toml(as_named_by(wanted, there.found)));
+        } catch (const beds::core::error& failed) {
+            if (failed.code() != beds::core::errc::unknown_name) { // told already
+                throw;
+            }
+        }
+    }
+
+    /// The inbox and what else BEDS keeps in a database.
+    void own_of_beds() {
+        for (const auto& [connection, of] : uses_) {
+            auto& in = database(connection);
+            for (const auto& each :
+                 in.adapter->compare_own(*in.session, of.targets, of.highest, until_)) {
+                count(each);
+                out_ << "database " << connection << ": " << each.key << ": "
+                     << (each.how == severity::error ? "error: " : "warning: ") << each.text << "; "
+                     << each.advice << '\n';
+            }
+        }
+    }
+
+    void count(const adapters::difference& found) {
+        ++(found.how == severity::error ? errors_ : warnings_);
+    }
+
+    struct use {
+        std::vector<const templates::template_def*> targets;
+        beds::core::op_class highest = beds::core::op_class::read;
+    };
 
     std::ostream& out_;
     const beds::config::settings& settings_;
     const check_options& asked_;
     beds::core::deadline until_;
+    templates::load_result loaded_;
     std::map<std::string, live_database> databases_;
+    std::map<std::string, use> uses_; ///< by connection
     std::size_t checked_ = 0;
     std::size_t errors_ = 0;
     std::size_t warnings_ = 0;

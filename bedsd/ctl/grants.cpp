@@ -88,7 +88,8 @@ private:
 } // namespace
 
 std::vector<grant> grants_of(const templates::registry& of, const std::string& connection,
-                             const beds::config::rel_service_settings& service) {
+                             const beds::config::rel_service_settings& service,
+                             const class_of_template& highest) {
     needs objects;
     needs procedures;
     bool writes = false;
@@ -99,6 +100,7 @@ std::vector<grant> grants_of(const templates::registry& of, const std::string& c
             continue;
         }
         objects.of(in_database(target.read_object(), database), {"SELECT"}, target.name);
+        const auto most = highest ? highest(target) : beds::core::op_class::bulk;
         const auto write = [&](const std::string& procedure, const char* privilege) {
             writes = true;
             if (procedure.empty()) {
@@ -110,11 +112,13 @@ std::vector<grant> grants_of(const templates::registry& of, const std::string& c
                 procedures.of(in_database(procedure, database), {"EXECUTE"}, target.name);
             }
         };
-        write(target.write.insert, "INSERT");
-        write(target.write.update, "UPDATE");
-        write(target.write.remove, "DELETE");
+        if (most != beds::core::op_class::read) {
+            write(target.write.insert, "INSERT");
+            write(target.write.update, "UPDATE");
+            write(target.write.remove, "DELETE");
+        }
         for (const auto& each : target.calls) {
-            if (!each.procedure.empty()) {
+            if (!each.procedure.empty() && each.op_class <= most) {
                 writing_procedures |= each.op_class != beds::core::op_class::read;
                 procedures.of(in_database(each.procedure, database), {"EXECUTE"},
                               target.name + '.' + each.name);
@@ -169,7 +173,11 @@ exit_code print_grants(std::ostream& out, const beds::config::settings& settings
     }
     bool first = true;
     for (const auto& [name, service] : settings.rel_services) {
-        const auto grants = grants_of(*loaded.templates, name, service);
+        const auto grants =
+            grants_of(*loaded.templates, name, service, [&](const templates::template_def& of) {
+                // Of a database that this node does not serve, another one may ask for everything.
+                return beds::node::highest_class(settings, of).value_or(beds::core::op_class::bulk);
+            });
         if (grants.empty()) {
             continue;
         }

@@ -5,6 +5,7 @@
 #include <beds/config/settings.hpp>
 #include <beds/templates/registry.hpp>
 
+#include <functional>
 #include <iosfwd>
 #include <string>
 #include <string_view>
@@ -21,10 +22,15 @@ struct grant {
     friend bool operator==(const grant&, const grant&) = default;
 };
 
+/// The highest class of operation that is run on a template. Empty: every class.
+using class_of_template = std::function<beds::core::op_class(const beds::templates::template_def&)>;
+
 /// The least that a node needs in this MariaDB database to serve these templates with all they
-/// offer. In the order in which a DBA reads it: tables and views, procedures, BEDS's own.
+/// offer up to that class. In the order in which a DBA reads it: tables and views, procedures,
+/// BEDS's own.
 std::vector<grant> grants_of(const beds::templates::registry& of, const std::string& connection,
-                             const beds::config::rel_service_settings& service);
+                             const beds::config::rel_service_settings& service,
+                             const class_of_template& highest = {});
 
 /// `'user'@'host'`, safe to stand in a statement.
 bool is_account(std::string_view text);

@@ -85,8 +85,8 @@ namespace {
 
 #ifdef BEDS_WITH_MARIADB
 live_database connect_live(const std::string& name, beds::config::rel_service_settings service,
-                           beds::core::deadline until) {
-    service.inbox = false;
+                           beds::core::deadline until, looks_at what) {
+    service.inbox = service.inbox && what == looks_at::inbox && !service.create_tables;
     service.create_tables = false;
     const auto place = "rel_services." + name + " at " +
                        (service.socket.empty() ? service.host + ":" + std::to_string(service.port)
@@ -96,7 +96,7 @@ live_database connect_live(const std::string& name, beds::config::rel_service_se
 }
 #else
 live_database connect_live(const std::string&, beds::config::rel_service_settings,
-                           beds::core::deadline) {
+                           beds::core::deadline, looks_at) {
     lacking("MariaDB");
 }
 #endif

@@ -23,4 +23,18 @@ explanation adapter::explain(session& /*connected*/, const bound_operation& /*op
     throw core::error(core::errc::unsupported, std::string{engine_name()} + " explains nothing");
 }
 
+std::optional<std::vector<difference>> adapter::compare(session& /*connected*/,
+                                                        const templates::template_def& /*wanted*/,
+                                                        core::op_class /*highest*/,
+                                                        core::deadline /*until*/) {
+    return std::nullopt;
+}
+
+std::vector<difference>
+adapter::compare_own(session& /*connected*/,
+                     std::span<const templates::template_def* const> /*targets*/,
+                     core::op_class /*highest*/, core::deadline /*until*/) {
+    return {};
+}
+
 } // namespace beds::adapters

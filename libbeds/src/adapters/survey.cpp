@@ -149,18 +149,56 @@ std::string type_text(const core::field_type& type) {
     return core::to_string(type) + (type.max != 0 ? " of " + std::to_string(type.max) : "");
 }
 
+/// As a template writes it.
+std::string type_key(const core::field_type& type) {
+    auto made = "type = \"" + core::to_string(type) + '"';
+    if (type.kind == type_kind::enumeration) {
+        made += ", values = [";
+        for (const auto& each : type.values) {
+            made += (made.ends_with('[') ? "\"" : ", \"") + each + '"';
+        }
+        made += ']';
+    }
+    return made + (type.max != 0 ? ", max = " + std::to_string(type.max) : "");
+}
+
+/// What happens to stored values that are none of the template's type.
+std::string when_read(const core::field_type& there, const core::field_type& wanted) {
+    switch (family_of(wanted.kind)) {
+    case family::text:
+    case family::bytes:
+        return "they are read as they are";
+    case family::exact:
+        if (there.scale <= wanted.scale) {
+            return "they are read as they are";
+        }
+        [[fallthrough]];
+    default:
+        return "who reads such a row is refused";
+    }
+}
+
+std::string without_semicolon(std::string hint, std::string otherwise) {
+    return hint.starts_with("; ") ? hint.substr(2) : otherwise;
+}
+
+bool same_name(std::string_view left, std::string_view right) {
+    return templates::same_column(left, right, templates::engine::rel);
+}
+
 class side_by_side {
 public:
     side_by_side(const templates::template_def& wanted, const surveyed& read,
-                 const surveyed& written)
-        : wanted_(wanted), read_(read), written_(written) {}
+                 const surveyed& written, core::op_class highest)
+        : wanted_(wanted), read_(read), written_(written),
+          writes_(highest != core::op_class::read) {}
 
     std::vector<difference> run() {
         for (const auto& each : wanted_.fields) {
             compare_field(each);
         }
-        if (wanted_.write.insert.empty() || wanted_.write.update.empty() ||
-            wanted_.write.remove.empty()) {
+        if (writes_ && (wanted_.write.insert.empty() || wanted_.write.update.empty() ||
+                        wanted_.write.remove.empty())) {
             compare_writing();
         }
         compare_key();
@@ -169,8 +207,8 @@ public:
     }
 
 private:
-    void say(severity how, std::string key, std::string text) {
-        found_.push_back({how, std::move(key), std::move(text)});
+    void say(severity how, std::string key, std::string text, std::string advice) {
+        found_.push_back({how, std::move(key), std::move(text), std::move(advice)});
     }
 
     [[nodiscard]] bool same(std::string_view left, std::string_view right) const {
@@ -191,8 +229,9 @@ private:
             for (const auto& each : read_.unknown) {
                 if (same(each.name, field.column)) {
                     say(severity::error, key + ".type",
-                        "column '" + field.column + "' is " + each.type +
-                            ", which no type of a template holds");
+                        "the template says " + type_text(field.type) + ", column '" + field.column +
+                            "' is " + each.type + ", which no type of a template holds",
+                        "leave the field out, or read a view that makes another type of it");
                     return;
                 }
             }
@@ -201,35 +240,28 @@ private:
                 names.push_back(each.column);
             }
             say(severity::error, key + ".column",
-                "'" + read_.found.object + "' has no column '" + field.column + "'" +
-                    core::did_you_mean(field.column, names));
+                "'" + read_.found.object + "' has no column '" + field.column + "'",
+                without_semicolon(core::did_you_mean(field.column, names),
+                                  "name a column that is there, add it, or leave the field out"));
             return;
         }
         if (!may_be_stored_as(family_of(field.type.kind), family_of(there->type.kind))) {
             say(severity::error, key + ".type",
                 "the template says " + type_text(field.type) + ", column '" + there->column +
-                    "' is " + type_text(there->type));
+                    "' is " + type_text(there->type),
+                "say " + type_key(there->type) + ", or change the column");
             return;
         }
-        if (!fits(there->type, field.type)) {
-            say(severity::warning, key + ".type",
-                "column '" + there->column + "' (" + type_text(there->type) +
-                    ") may hold values that are no " + type_text(field.type) +
-                    "; who reads such a row is refused");
-        }
-        if (!fits(field.type, there->type)) {
-            say(severity::warning, key + ".type",
-                "column '" + there->column + "' (" + type_text(there->type) +
-                    ") cannot hold every " + type_text(field.type) +
-                    "; the database refuses the others");
-        }
+        compare_bounds(field, *there);
         if (field.nullable && !there->nullable) {
             say(severity::warning, key + ".nullable",
                 "column '" + there->column +
-                    "' is never NULL: who writes null is refused by the database");
+                    "' is never NULL: who writes null is refused by the database",
+                "say nullable = false");
         } else if (!field.nullable && there->nullable && !field.in_key) {
             say(severity::warning, key + ".nullable",
-                "column '" + there->column + "' may be NULL, and null is read where it is");
+                "column '" + there->column + "' may be NULL, and null is read where it is",
+                "say nullable = true, or make the column NOT NULL");
         }
         const auto binary = field.collation.empty() || field.collation.ends_with("_bin");
         if (field.type.kind == type_kind::string &&
@@ -240,8 +272,43 @@ private:
                     (there->collation.empty() ? std::string{"binary"}
                                               : "by '" + there->collation + "'") +
                     ", the template says " +
-                    (field.collation.empty() ? std::string{"binary"}
-                                             : "'" + field.collation + "'"));
+                    (field.collation.empty() ? std::string{"binary"} : "'" + field.collation + "'"),
+                there->collation.empty() ? "leave `collation` out"
+                                         : "say collation = \"" + there->collation + '"');
+        }
+    }
+
+    void compare_bounds(const templates::field& field, const templates::field& there) {
+        const auto key = "fields." + field.name + ".type";
+        const auto column = "column '" + there.column + "' (" + type_text(there.type) + ")";
+        if (!fits(there.type, field.type)) {
+            say(severity::warning, key,
+                column + " may hold values that are no " + type_text(field.type) + "; " +
+                    when_read(there.type, field.type),
+                "say " + type_key(there.type));
+        }
+        if (!writes_ || field.write_protected || field.source == templates::generated::database) {
+            return; // nobody writes it
+        }
+        if (!fits(field.type, there.type)) {
+            say(severity::warning, key,
+                column + " cannot hold every " + type_text(field.type) +
+                    "; the database refuses the others",
+                "say " + type_key(there.type) + ", or change the column");
+        }
+        for (const auto& each : read_.narrow) {
+            const auto wanted = bounds_of(field.type.kind);
+            const bool whole = family_of(field.type.kind) == family::whole;
+            if (!same(each.name, there.column) ||
+                family_of(field.type.kind) != family_of(there.type.kind) ||
+                field.source == templates::generated::now ||
+                (each.bits != 0 && (!whole || wanted.bits <= each.bits))) {
+                continue;
+            }
+            say(severity::warning, key,
+                "column '" + there.column + "' is " + each.type + ", which keeps " + each.keeps +
+                    " of what the template's " + type_text(field.type) + " may be",
+                "make it " + each.enough + ", if that matters");
         }
     }
 
@@ -249,7 +316,9 @@ private:
         if (!written_.transactional) {
             say(severity::error, "template.object",
                 "what is written to '" + written_.found.object +
-                    "' cannot be undone; writes are refused until it is InnoDB");
+                    "' cannot be undone; writes are refused until it is InnoDB",
+                "ALTER TABLE " + written_.found.object +
+                    " ENGINE = InnoDB, or give the role no write instances");
         }
         if (!wanted_.write.insert.empty()) {
             return;
@@ -263,7 +332,8 @@ private:
             say(severity::warning, "fields",
                 "column '" + name + "' of '" + written_.found.object +
                     "' is not NULL, has no default and no field: every insert is refused by the "
-                    "database");
+                    "database",
+                "make a field of it, or give the column a default");
         };
         for (const auto& each : written_.found.fields) {
             if (each.required && !given(each.column)) {
@@ -283,18 +353,21 @@ private:
             const bool counts = there->source == templates::generated::database;
             if (each.source == templates::generated::database && !counts) {
                 say(severity::error, "fields." + each.name + ".generated",
-                    "column '" + there->column + "' is no AUTO_INCREMENT");
+                    "column '" + there->column + "' is no AUTO_INCREMENT",
+                    "make it one, or let the client give the value");
             } else if (each.source == templates::generated::no && there->required &&
                        !each.required && !each.default_text) {
                 say(severity::warning, "fields." + each.name + ".required",
                     "column '" + there->column +
                         "' is not NULL and has no default: an insert without it is refused by "
-                        "the database");
+                        "the database",
+                    "say required = true, or give a default");
             }
             if (there->write_protected && !each.write_protected) {
                 say(severity::warning, "protect.protected",
                     "column '" + there->column + "' is the database's own: protect field '" +
-                        each.name + "'");
+                        each.name + "'",
+                    "add \"" + each.name + "\" to `protected`");
             }
         }
     }
@@ -346,7 +419,8 @@ private:
         if (!told_apart) {
             say(severity::error, "template.key",
                 "no primary key and no unique index of '" + written_.found.object +
-                    "' tells rows apart by " + listed(wanted));
+                    "' tells rows apart by " + listed(wanted),
+                "make a unique index over it, or name the fields of one");
         }
     }
 
@@ -367,13 +441,23 @@ private:
                 }
             }
             const auto key = "index[" + std::to_string(i) + "]";
-            if (!there) {
+            const bool begun =
+                std::any_of(written_.beginnings.begin(), written_.beginnings.end(),
+                            [&](const auto& columns) { return begins_with(columns, wanted); });
+            if (!there && begun && !index.unique) {
+                say(severity::warning, key,
+                    "the index of '" + written_.found.object + "' over " + listed(wanted) +
+                        " holds beginnings only: conditions use it, `sort` does not",
+                    "index the whole columns, if that matters");
+            } else if (!there) {
                 say(severity::error, key,
                     "'" + written_.found.object + "' has no index that begins with " +
-                        listed(wanted) + ": finds would read all of it");
+                        listed(wanted) + ": finds would read all of it",
+                    "CREATE INDEX … (" + listed(wanted) + "), or leave it out");
             } else if (index.unique && !unique) {
                 say(severity::error, key + ".unique",
-                    "no unique index of '" + written_.found.object + "' is over " + listed(wanted));
+                    "no unique index of '" + written_.found.object + "' is over " + listed(wanted),
+                    "make the index unique, or leave `unique` out");
             }
         }
     }
@@ -388,98 +472,359 @@ private:
     const templates::template_def& wanted_;
     const surveyed& read_;
     const surveyed& written_;
+    bool writes_;
     std::vector<difference> found_;
 };
 
 difference no_procedure(const std::string& key, const std::string& name) {
-    return {severity::error, key, "there is no procedure '" + name + "' that this account may see"};
+    return {severity::error, key, "there is no procedure '" + name + "' that this account may see",
+            "create it, or grant EXECUTE on it"};
 }
 
 std::string counted(std::size_t number, const char* what) {
     return std::to_string(number) + ' ' + what + (number == 1 ? "" : "s");
 }
 
+/// A parameter's name as templates see it.
+std::string_view plain_name(std::string_view name) {
+    return name.size() > 2 && same_name(name.substr(0, 2), "p_") ? name.substr(2) : name;
+}
+
+using parameter = surveyed_procedure::parameter;
+
+/// What a procedure takes, against what it is given. Nothing: it fits.
+std::optional<difference> given_to(const parameter& to, const core::field_type& type,
+                                   const std::string& key, const std::string& what) {
+    const auto difference_of = [&](const char* how) {
+        return difference{severity::warning, key,
+                          what + " is " + type_text(type) + ", parameter '" + to.name + "' is " +
+                              to.server_type + ": " + how,
+                          to.type ? "say " + core::to_string(*to.type) + ", or change the parameter"
+                                  : "change the parameter"};
+    };
+    if (!to.type) {
+        return std::nullopt; // SET, YEAR and the like: the database takes texts and numbers
+    }
+    const auto from = family_of(type.kind);
+    const auto into = family_of(to.type->kind);
+    const bool wider = from == family::whole && (into == family::exact);
+    if (!wider && !may_be_stored_as(from, into)) {
+        return difference_of("the database converts what it can");
+    }
+    const bool unbounded = (from == family::text || from == family::bytes) && type.max == 0;
+    if (!unbounded && !fits(type, *to.type)) {
+        return difference_of("it cannot hold every one");
+    }
+    return std::nullopt;
+}
+
+difference commits_itself(const std::string& key, const std::string& name) {
+    return {severity::warning, key,
+            "procedure '" + name +
+                "' commits by itself, or its text cannot be read: it runs alone and is "
+                "at_least_once",
+            "take COMMIT and what implies it out, or GRANT SELECT ON mysql.proc"};
+}
+
+class side_by_side_call {
+public:
+    side_by_side_call(const templates::call& wanted, const surveyed_procedure& there)
+        : wanted_(wanted), there_(there), key_("calls." + wanted.name) {
+        for (const auto& each : there.parameters) {
+            if (each.in && each.out) {
+                both_.push_back(&each);
+            } else {
+                (each.in ? in_ : out_).push_back(&each);
+            }
+        }
+        for (std::size_t i = 0; i + 1 < there.parameters.size() && both_.empty(); ++i) {
+            if (!there.parameters[i].in && there.parameters[i + 1].in) {
+                misplaced_ = &there.parameters[i];
+            }
+        }
+    }
+
+    std::vector<difference> run() {
+        const bool reads = wanted_.op_class == core::op_class::read;
+        if (reads && !there_.writes.empty()) {
+            say(severity::error, ".class",
+                "procedure '" + wanted_.procedure + "' writes (" + there_.writes +
+                    "): its calls are refused",
+                "say class = \"write\"");
+        } else if (reads && there_.may_write) {
+            say(severity::warning, ".class",
+                "nothing shows that procedure '" + wanted_.procedure +
+                    "' only reads: it runs alone, and its failures are unknown",
+                "let BEDS see its text, or declare it READS SQL DATA");
+        }
+        if (there_.commits && !reads) {
+            found_.push_back(commits_itself(key_ + ".procedure", wanted_.procedure));
+        }
+        if (!both_.empty()) {
+            std::string names;
+            for (const auto* each : both_) {
+                names += (names.empty() ? "'" : ", '") + each->name + "'";
+            }
+            say(severity::error, ".procedure",
+                "procedure '" + wanted_.procedure + "' has " + names +
+                    " as INOUT, which no call of a template can give",
+                "make it two parameters, IN and OUT");
+            return std::move(found_); // what else differs comes from it
+        }
+        const bool takes = count(".args", "argument", in_.size(), wanted_.args.size(), "takes");
+        const bool gives = count(".out", "out parameter", out_.size(), wanted_.out.size(), "has");
+        if (misplaced_ != nullptr) {
+            say(severity::error, ".procedure",
+                "procedure '" + wanted_.procedure + "' has the OUT parameter '" + misplaced_->name +
+                    "' before one that is IN, and calls give all arguments first",
+                "put its OUT parameters last");
+            return std::move(found_);
+        }
+        if (takes) {
+            order(".args", wanted_.args, in_);
+            for (std::size_t i = 0; i < in_.size(); ++i) {
+                if (auto wrong = given_to(*in_[i], wanted_.args[i].type, place(".args", i),
+                                          "argument '" + wanted_.args[i].name + "'")) {
+                    found_.push_back(std::move(*wrong));
+                }
+            }
+        }
+        if (gives) {
+            order(".out", wanted_.out, out_);
+            for (std::size_t i = 0; i < out_.size(); ++i) {
+                taken_from(i);
+            }
+        }
+        return std::move(found_);
+    }
+
+private:
+    void say(severity how, const std::string& below, std::string text, std::string advice) {
+        found_.push_back({how, key_ + below, std::move(text), std::move(advice)});
+    }
+    [[nodiscard]] std::string place(const char* list, std::size_t i) const {
+        return key_ + list + '[' + std::to_string(i) + ']';
+    }
+
+    bool count(const char* list, const char* what, std::size_t there, std::size_t wanted,
+               const char* does) {
+        if (there == wanted) {
+            return true;
+        }
+        say(severity::error, list,
+            "the template " + std::string{*list == '.' && list[1] == 'a' ? "gives " : "names "} +
+                counted(wanted, what) + ", procedure '" + wanted_.procedure + "' " + does + ' ' +
+                std::to_string(there),
+            "name them all, in the procedure's order");
+        return false;
+    }
+
+    /// They are given by position: two that changed places are a wrong amount on a wrong account.
+    void order(const char* list, const std::vector<templates::argument>& wanted,
+               const std::vector<const parameter*>& there) {
+        for (std::size_t i = 0; i < wanted.size(); ++i) {
+            if (same_name(wanted[i].name, plain_name(there[i]->name))) {
+                continue;
+            }
+            const auto at = std::find_if(there.begin(), there.end(), [&](const auto* each) {
+                return same_name(wanted[i].name, plain_name(each->name));
+            });
+            if (at != there.end()) {
+                std::string names;
+                for (const auto* each : there) {
+                    names += (names.empty() ? "" : ", ") + each->name;
+                }
+                found_.push_back({severity::error, place(list, i),
+                                  "'" + wanted[i].name + "' is given to parameter '" +
+                                      there[i]->name + "' of procedure '" + wanted_.procedure +
+                                      "', which has another one of that name",
+                                  "write them in the procedure's order: " + names});
+                return;
+            }
+        }
+    }
+
+    void taken_from(std::size_t i) {
+        const auto& from = *out_[i];
+        const auto& wanted = wanted_.out[i];
+        if (from.type &&
+            may_be_stored_as(family_of(wanted.type.kind), family_of(from.type->kind)) &&
+            ((wanted.type.max == 0 && family_of(wanted.type.kind) == family::text) ||
+             fits(*from.type, wanted.type))) {
+            return;
+        }
+        const bool text = family_of(wanted.type.kind) == family::text;
+        if (text) {
+            return; // everything can be read as text
+        }
+        const bool wrong =
+            from.type && !may_be_stored_as(family_of(wanted.type.kind), family_of(from.type->kind));
+        found_.push_back({wrong ? severity::error : severity::warning, place(".out", i),
+                          "'" + wanted.name + "' is " + type_text(wanted.type) + ", parameter '" +
+                              from.name + "' is " + from.server_type +
+                              ": what does not fit ends as INTERNAL",
+                          from.type ? "say " + core::to_string(*from.type) : "say string"});
+    }
+
+    const templates::call& wanted_;
+    const surveyed_procedure& there_;
+    std::string key_;
+    std::vector<const parameter*> in_;
+    std::vector<const parameter*> out_;
+    std::vector<const parameter*> both_;
+    const parameter* misplaced_ = nullptr;
+    std::vector<difference> found_;
+};
+
+class side_by_side_write {
+public:
+    side_by_side_write(const templates::template_def& wanted, core::verb op, const std::string& key,
+                       const std::string& name, const surveyed_procedure& there)
+        : wanted_(wanted), op_(op), key_(key), name_(name), there_(there) {}
+
+    std::vector<difference> run() {
+        for (const auto& each : there_.parameters) {
+            one(each);
+        }
+        for (const auto& each : wanted_.fields) {
+            missing(each);
+        }
+        if (!dropped_.empty()) {
+            found_.push_back({severity::warning, key_,
+                              "procedure '" + name_ + "' has no parameter for " + dropped_ +
+                                  ": who gives a value is refused (UNSUPPORTED)",
+                              "add the parameters, or protect the fields"});
+        }
+        if (there_.commits) {
+            found_.push_back(commits_itself(key_, name_));
+        }
+        return std::move(found_);
+    }
+
+private:
+    [[nodiscard]] const templates::field* field_named(std::string_view name) const {
+        const auto at = std::find_if(wanted_.fields.begin(), wanted_.fields.end(),
+                                     [&](const auto& each) { return same_name(each.name, name); });
+        return at == wanted_.fields.end() ? nullptr : &*at;
+    }
+    [[nodiscard]] bool takes(const templates::field& field) const {
+        return std::any_of(
+            there_.parameters.begin(), there_.parameters.end(),
+            [&](const auto& each) { return same_name(plain_name(each.name), field.name); });
+    }
+
+    void one(const parameter& each) {
+        const auto name = plain_name(each.name);
+        const auto* field = field_named(name);
+        const bool update = op_ == core::verb::update;
+        for (const std::string_view prefix : {"inc_", "if_"}) {
+            if (field == nullptr && update && name.size() > prefix.size() &&
+                same_name(name.substr(0, prefix.size()), prefix)) {
+                field = field_named(name.substr(prefix.size()));
+            }
+        }
+        if (field == nullptr) {
+            if (each.in && !(update && same_name(name, "set"))) {
+                found_.push_back(
+                    {severity::error, key_,
+                     "parameter '" + each.name + "' of procedure '" + name_ +
+                         "' is no field of the template",
+                     without_semicolon(wanted_.suggest_field(name),
+                                       "give it the name of a field, with or without p_")});
+            }
+            return;
+        }
+        if (each.in) {
+            if (auto wrong = given_to(each, field->type, key_, "field '" + field->name + "'")) {
+                found_.push_back(std::move(*wrong));
+            }
+        }
+    }
+
+    void missing(const templates::field& field) {
+        if (takes(field)) {
+            return;
+        }
+        const auto refused = [&](const char* why) {
+            found_.push_back({severity::error, key_,
+                              "procedure '" + name_ + "' has no parameter for field '" +
+                                  field.name + "', " + why,
+                              "add the parameter p_" + field.name});
+        };
+        if (op_ != core::verb::insert) {
+            if (field.in_key) {
+                refused("which says which row is meant");
+            } else if (op_ == core::verb::update && !field.write_protected) {
+                drop(field);
+            }
+            return;
+        }
+        if (field.source == templates::generated::database) {
+            return;
+        }
+        if (field.required) {
+            refused("which every insert gives: every insert is refused");
+        } else if (field.default_text || field.source != templates::generated::no) {
+            refused("which has a default that BEDS gives: every insert is refused");
+        } else if (!field.write_protected) {
+            drop(field);
+        }
+    }
+
+    void drop(const templates::field& field) {
+        dropped_ += (dropped_.empty() ? "'" : ", '") + field.name + "'";
+    }
+
+    const templates::template_def& wanted_;
+    core::verb op_;
+    const std::string& key_;
+    const std::string& name_;
+    const surveyed_procedure& there_;
+    std::string dropped_;
+    std::vector<difference> found_;
+};
+
 } // namespace
 
+std::string to_string(const difference& found, const templates::template_def& of) {
+    const auto line = of.line_of(found.key);
+    return (of.file.empty() ? of.name : of.file.string()) +
+           (line == 0 ? "" : ':' + std::to_string(line)) + ": " + found.key + ": " +
+           (found.how == severity::error ? "error: " : "warning: ") + found.text +
+           (found.advice.empty() ? "" : "; " + found.advice);
+}
+
 std::vector<difference> compare(const templates::call& wanted, const surveyed_procedure* there) {
-    const auto key = "calls." + wanted.name;
     if (wanted.procedure.empty()) {
         return {}; // a pipeline
     }
     if (there == nullptr) {
-        return {no_procedure(key + ".procedure", wanted.procedure)};
+        return {no_procedure("calls." + wanted.name + ".procedure", wanted.procedure)};
     }
-    std::vector<difference> found;
-    const auto& parameters = there->parameters;
-    const auto takes = static_cast<std::size_t>(std::count_if(
-        parameters.begin(), parameters.end(), [](const auto& each) { return each.in; }));
-    const auto gives = static_cast<std::size_t>(std::count_if(
-        parameters.begin(), parameters.end(), [](const auto& each) { return each.out; }));
-    if (takes != wanted.args.size()) {
-        found.push_back({severity::error, key + ".args",
-                         "the template gives " + counted(wanted.args.size(), "argument") +
-                             ", procedure '" + wanted.procedure + "' takes " +
-                             std::to_string(takes)});
-    }
-    if (gives != wanted.out.size()) {
-        found.push_back({severity::error, key + ".out",
-                         "the template names " + counted(wanted.out.size(), "out parameter") +
-                             ", procedure '" + wanted.procedure + "' has " +
-                             std::to_string(gives)});
-    }
-    const bool reads = wanted.op_class == core::op_class::read;
-    if (reads && !there->writes.empty()) {
-        found.push_back({severity::error, key + ".class",
-                         "procedure '" + wanted.procedure + "' writes (" + there->writes +
-                             "): its calls are refused; say class = \"write\""});
-    } else if (reads && there->may_write) {
-        found.push_back({severity::warning, key + ".class",
-                         "nothing shows that procedure '" + wanted.procedure +
-                             "' only reads: it runs alone, and its failures are unknown; let BEDS "
-                             "see its text, or declare it READS SQL DATA"});
-    }
-    if (there->commits && !reads) {
-        found.push_back({severity::warning, key + ".procedure",
-                         "procedure '" + wanted.procedure +
-                             "' commits by itself, or its text cannot be read: it runs alone and "
-                             "is at_least_once"});
-    }
-    return found;
+    return side_by_side_call{wanted, *there}.run();
 }
 
-std::vector<difference> compare(const templates::template_def& wanted, const std::string& key,
-                                const std::string& name, const surveyed_procedure* there) {
+std::vector<difference> compare(const templates::template_def& wanted, core::verb op,
+                                const surveyed_procedure* there) {
+    const auto& by = wanted.write;
+    const auto& name = op == core::verb::insert   ? by.insert
+                       : op == core::verb::update ? by.update
+                                                  : by.remove;
+    const auto key = op == core::verb::insert   ? std::string{"write.insert"}
+                     : op == core::verb::update ? std::string{"write.update"}
+                                                : std::string{"write.delete"};
     if (name.empty()) {
         return {};
     }
     if (there == nullptr) {
         return {no_procedure(key, name)};
     }
-    std::vector<difference> found;
-    for (const auto& each : there->parameters) {
-        auto bare = each.name;
-        if (bare.starts_with("p_")) {
-            bare.erase(0, 2);
-        }
-        if (!wanted.find_field(bare) && !wanted.find_field(each.name) && bare != "set" &&
-            bare != "affected") {
-            found.push_back({severity::error, key,
-                             "parameter '" + each.name + "' of procedure '" + name +
-                                 "' is no field of the template" + wanted.suggest_field(bare)});
-        }
-    }
-    if (there->commits) {
-        found.push_back({severity::warning, key,
-                         "procedure '" + name +
-                             "' commits by itself, or its text cannot be read: it runs alone and "
-                             "is at_least_once"});
-    }
-    return found;
+    return side_by_side_write{wanted, op, key, name, *there}.run();
 }
 
 std::vector<difference> compare(const templates::template_def& wanted, const surveyed& read,
-                                const surveyed& written) {
-    return side_by_side{wanted, read, written}.run();
+                                const surveyed& written, core::op_class highest) {
+    return side_by_side{wanted, read, written, highest}.run();
 }
 
 } // namespace beds::adapters

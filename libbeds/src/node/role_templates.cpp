@@ -40,6 +40,24 @@ std::shared_ptr<const templates::registry> templates_of(const templates::registr
     return std::make_shared<const templates::registry>(std::move(own));
 }
 
+std::optional<core::op_class> highest_class(const config::settings& from,
+                                            const templates::template_def& of) {
+    const auto role = from.broker_services.find(of.service);
+    if (role == from.broker_services.end() || !role->second.is_local) {
+        return std::nullopt;
+    }
+    const auto& instances = role->second.instances;
+    const auto brokers = instances.find(of.connection);
+    if (brokers == instances.end()) {
+        return std::nullopt;
+    }
+    const auto& count = brokers->second;
+    return count.bulk > 0    ? std::optional{core::op_class::bulk}
+           : count.write > 0 ? std::optional{core::op_class::write}
+           : count.read > 0  ? std::optional{core::op_class::read}
+                             : std::nullopt;
+}
+
 std::string joined(const std::vector<templates::problem>& problems, std::string_view between) {
     std::string text;
     for (const auto& one : problems) {

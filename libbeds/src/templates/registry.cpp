@@ -69,6 +69,20 @@ std::vector<std::filesystem::path> template_files(const std::filesystem::path& d
     return files;
 }
 
+void note_lines(const node& at_node, const std::string& path,
+                std::map<std::string, std::uint32_t, std::less<>>& to) {
+    for (const auto& each : at_node.members) {
+        const auto key = join(path, each.name);
+        to.emplace(key, each.line);
+        note_lines(each.value, key, to);
+    }
+    for (std::size_t i = 0; i < at_node.items.size(); ++i) {
+        const auto key = at(path, i);
+        to.emplace(key, at_node.items[i].line);
+        note_lines(at_node.items[i], key, to);
+    }
+}
+
 struct located_result {
     parse_result result;
     std::uint32_t name_line = 0; ///< of `template.name`, for what is wrong between files
@@ -94,6 +108,9 @@ located_result parse_located(std::string_view toml, const load_settings& setting
         return found;
     }
     made.file = file;
+    auto lines = std::make_shared<std::map<std::string, std::uint32_t, std::less<>>>();
+    note_lines(root, {}, *lines);
+    made.lines = std::move(lines);
     parsed = std::move(made);
     found.name_line = root.find("template")->find("name")->line;
     return found;

@@ -52,4 +52,19 @@ core::op_class template_def::class_of(core::verb op, const call* called) const {
     return core::op_class::write;
 }
 
+std::uint32_t template_def::line_of(std::string_view of) const {
+    if (lines == nullptr) {
+        return 0;
+    }
+    while (!of.empty()) {
+        if (const auto found = lines->find(of); found != lines->end()) {
+            return found->second;
+        }
+        const auto shorter = of.find_last_of(".[");
+        of = of.substr(0, shorter == std::string_view::npos ? 0 : shorter);
+    }
+    const auto about = lines->find("template");
+    return about == lines->end() ? 0 : about->second;
+}
+
 } // namespace beds::templates

@@ -163,7 +163,7 @@ TEST_CASE("check compares templates with the live tables, and says what to do") 
     const auto orders = here.files.read("templates/orders.toml");
     for (const auto& each : std::initializer_list<change>{
              {"ALTER TABLE ms_orders DROP COLUMN papers_ord", "", "",
-              "orders.toml: fields.papers.column: error: 'ms_orders' has no column 'papers_ord'",
+              "orders.toml:18: fields.papers.column: error: 'ms_orders' has no column 'papers_ord'",
               1},
              {"ALTER TABLE ms_orders ADD COLUMN papers_ord INT", "", "",
               "fields.papers.type: error: the template says json, column 'papers_ord' is int32", 1},
@@ -311,4 +311,25 @@ TEST_CASE("what cannot be reached is named, with what its server said and what t
         CHECK(contains(got.err, "broker_services.app_server of "));
         CHECK(contains(got.err, "is RabbitMQ running, and are host and port right?"));
     }
+}
+
+TEST_CASE("schema --grants gives no right to write to a service that has no brokers for it") {
+    const shop here;
+    const auto into = here.files.path("templates").string();
+    REQUIRE(here.scaffold({"ms_orders", "--directory", into}).code == 0);
+    const auto grants = [&] {
+        const auto said = here.ask({"schema", "--grants", "--config", here.config});
+        REQUIRE(said.code == 0);
+        return said.out;
+    };
+    CHECK(contains(grants(), "GRANT SELECT, INSERT, UPDATE, DELETE ON "));
+    auto config = here.files.read("beds.toml");
+    const std::string both = "{ read = 1, write = 1 }";
+    config.replace(config.find(both), both.size(), "{ read = 1, write = 0 }");
+    here.files.write("beds.toml", config);
+    const auto reading = grants();
+    INFO(reading);
+    CHECK(contains(reading, "GRANT SELECT ON "));
+    CHECK_FALSE(contains(reading, "INSERT"));
+    CHECK_FALSE(contains(reading, "beds_inbox"));
 }

@@ -167,6 +167,25 @@ TEST_CASE("a node with the rights that are printed serves everything, and misses
     CHECK(privileges == 2 * 4 + 2 + 3 + 1 + 1);
 }
 
+TEST_CASE("who only reads is given no right to write, and no inbox") {
+    std::vector<templates::template_def> all;
+    for (const auto& text : counter_templates()) {
+        all.push_back(*templates::parse(text).parsed);
+    }
+    config::rel_service_settings service;
+    service.database = "shop";
+    const auto grants =
+        bedsctl::grants_of(templates::registry{std::move(all)}, "rel", service,
+                           [](const templates::template_def&) { return core::op_class::read; });
+    REQUIRE(grants.size() == 2);
+    for (const auto& each : grants) {
+        INFO(each.on);
+        CHECK(each.privileges == "SELECT");
+    }
+    CHECK(grants[0].on == "`shop`.`counters`");
+    CHECK(grants[1].on == "`shop`.`marks`");
+}
+
 TEST_CASE("what is no account does not get into a statement") {
     CHECK(bedsctl::is_account("'beds'@'10.0.0.%'"));
     CHECK(bedsctl::is_account("''@'localhost'"));

@@ -168,6 +168,8 @@ struct capabilities {
     bool pipelines = false;
     /// `begin` looks ids up and `seal` stores replies. Without it writes are `at_least_once`.
     bool inbox = false;
+    /// `compare` has something to compare a template with.
+    bool comparison = false;
 };
 
 struct session_context {
@@ -231,6 +233,18 @@ public:
     /// `unreachable`, and `refused` for what the adapter would not send.
     [[nodiscard]] virtual explanation explain(session& connected, const bound_operation& op,
                                               core::deadline until);
+
+    /// Compares a template with what the live database holds and lets this account do, as far as
+    /// operations up to the class `highest` need it. Changes nothing there. Nothing: this engine
+    /// has nothing to compare with. Throws core::error: as `objects`.
+    [[nodiscard]] virtual std::optional<std::vector<difference>>
+    compare(session& connected, const templates::template_def& wanted, core::op_class highest,
+            core::deadline until);
+    /// The same for what BEDS itself keeps there for these templates: the inbox. The keys of its
+    /// differences are names of tables and procedures.
+    [[nodiscard]] virtual std::vector<difference>
+    compare_own(session& connected, std::span<const templates::template_def* const> targets,
+                core::op_class highest, core::deadline until);
 };
 
 } // namespace beds::adapters

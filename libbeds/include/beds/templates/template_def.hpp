@@ -116,6 +116,9 @@ struct template_def {
         write_errors; ///< `[write.errors]`: SQLSTATE → reason
     templates::limits limits;
     std::filesystem::path file;
+    /// Where each key of the file stands, for example `fields.balance.type`: 1-based. Shared by
+    /// copies. Null for what was not read from a text.
+    std::shared_ptr<const std::map<std::string, std::uint32_t, std::less<>>> lines;
 
     core::row_layout all_fields; ///< every field in file order: a row without `fields`
     core::row_layout key_layout;
@@ -127,6 +130,8 @@ struct template_def {
     [[nodiscard]] const call* find_call(std::string_view call_name) const;
     /// "; did you mean 'x'?" for a field name that is not there, or "".
     [[nodiscard]] std::string suggest_field(std::string_view field_name) const;
+    /// The line of a key, or of what it stands in when the file does not have it; 0: not known.
+    [[nodiscard]] std::uint32_t line_of(std::string_view key_of_file) const;
     /// On which class of queue the operation belongs; `called` for `call` only.
     [[nodiscard]] core::op_class class_of(core::verb op, const call* called = nullptr) const;
 };

@@ -1,3 +1,4 @@
+#include "adapters/mariadb/compare.hpp"
 #include "adapters/mariadb/session.hpp"
 #include "adapters/mariadb/survey.hpp"
 
@@ -34,7 +35,8 @@ public:
         return {.transactions = true,
                 .procedures = true,
                 .pipelines = false,
-                .inbox = shared_->settings->inbox};
+                .inbox = shared_->settings->inbox,
+                .comparison = true};
     }
     [[nodiscard]] std::unique_ptr<session> open_session(session_context context) override {
         return std::make_unique<mariadb_session>(shared_, std::move(context));
@@ -124,6 +126,22 @@ public:
             throw core::error(core::errc::unreachable, "the session is not connected");
         }
         return mine->explain(op, until);
+    }
+    [[nodiscard]] std::optional<std::vector<difference>>
+    compare(session& connected, const templates::template_def& wanted, core::op_class highest,
+            core::deadline until) override {
+        return ask_server(connected, until, [&](connection& with) {
+            return compare_template(with, wanted, highest);
+        });
+    }
+    [[nodiscard]] std::vector<difference>
+    compare_own(session& connected, std::span<const templates::template_def* const> targets,
+                core::op_class highest, core::deadline until) override {
+        if (!shared_->settings->inbox || highest == core::op_class::read) {
+            return {};
+        }
+        return ask_server(connected, until,
+                          [&](connection& with) { return mariadb::compare_own(with, targets); });
     }
 
 private:

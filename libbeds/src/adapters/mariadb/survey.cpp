@@ -197,6 +197,42 @@ bool take_default(const std::string& expression, templates::field& to) {
     }
 }
 
+/// What the column does not keep of what its type in a template may be.
+std::optional<surveyed::narrow_column> narrow_for(const column_report& column) {
+    surveyed::narrow_column made;
+    made.name = column.name;
+    made.type = column.column_type;
+    const auto& name = column.data_type;
+    if (name == "float") {
+        made.keeps = "about 7 digits";
+        made.enough = "DOUBLE";
+        return made;
+    }
+    if (name == "mediumint") {
+        made.keeps = "24 bits";
+        made.bits = 24;
+        made.enough = "INT";
+        return made;
+    }
+    if (name == "datetime" || name == "timestamp" || name == "time") {
+        const auto fraction = column.column_type.find('(');
+        const auto digits = fraction == std::string::npos
+                                ? std::string{"0"}
+                                : column.column_type.substr(fraction + 1, 1);
+        if (digits != "6") {
+            made.keeps = digits == "0" ? "whole seconds" : digits + " digits of a second";
+            made.enough = name == "time" ? "TIME(6)" : "DATETIME(6)";
+        }
+        if (name == "timestamp") {
+            made.keeps += (made.keeps.empty() ? "" : " and ") +
+                          std::string{"the years 1970 to 2038 (some servers: 2106)"};
+            made.enough = "DATETIME(6)";
+        }
+        return made.keeps.empty() ? std::nullopt : std::optional{made};
+    }
+    return std::nullopt;
+}
+
 bool is_binary(std::string_view collation) {
     return collation.empty() || collation == "binary" || collation.ends_with("_bin");
 }
@@ -204,7 +240,9 @@ bool is_binary(std::string_view collation) {
 struct index_report {
     std::vector<std::string> columns;
     bool unique = false;
-    std::string wrong; ///< why no template can name it
+    bool beginnings = false; ///< of some columns
+    bool used = true;        ///< by the server
+    std::string wrong;       ///< why no template can name it
 };
 
 class surveyor {
@@ -216,6 +254,7 @@ public:
         made_.found.store = templates::engine::rel;
         made_.found.object = object_;
         table();
+        engines_behind();
         checks();
         columns();
         templates::name_fields(made_.found);
@@ -257,6 +296,17 @@ private:
         if (!there) {
             throw core::error(core::errc::unknown_name, "there is no table or view '" + object_ +
                                                             "' that this account may see");
+        }
+    }
+
+    /// Of a view: all that it is over.
+    void engines_behind() {
+        const auto unsafe = load_unsafe(from_, object_);
+        if (made_.is_view && unsafe && !unsafe->empty()) {
+            made_.transactional = false;
+            say("Behind it is " + *unsafe +
+                ", which cannot undo what it wrote: read it, or make "
+                "that table InnoDB.");
         }
     }
 
@@ -336,27 +386,51 @@ private:
                  !column.nullable && !column.by_default && !contains(column.extra, "generated")});
             return;
         }
+        if (auto narrow = narrow_for(column)) {
+            made_.narrow.push_back(std::move(*narrow));
+        }
         made_.found.fields.push_back(std::move(*made));
         remarks_.push_back(std::move(remark));
     }
 
     void indexes() {
         std::map<std::string, index_report> found;
+        // Indexes that the server keeps up and does not use: IGNORED, or in MySQL's words
+        // INVISIBLE.
+        constexpr unsigned long mariadb_that_ignores = 100600;
+        constexpr unsigned long mysql_that_hides = 80000;
+        const auto& server = from_.facts();
+        const std::string unused =
+            server.is_mariadb ? (server.version >= mariadb_that_ignores ? "ignored" : "'NO'")
+            : server.version >= mysql_that_hides
+                ? "CASE WHEN is_visible = 'YES' THEN 'NO' ELSE 'YES' END"
+                : "'NO'";
         ask_all("/* beds survey.indexes */ SELECT index_name, column_name, CAST(non_unique AS "
-                "CHAR), CAST(sub_part AS CHAR), index_type FROM information_schema.statistics "
-                "WHERE table_schema = COALESCE(?, DATABASE()) AND table_name = ? ORDER BY "
-                "index_name, seq_in_index",
+                "CHAR), CAST(sub_part AS CHAR), index_type, " +
+                    unused +
+                    " FROM information_schema.statistics "
+                    "WHERE table_schema = COALESCE(?, DATABASE()) AND table_name = ? ORDER BY "
+                    "index_name, seq_in_index",
                 [&](std::span<const raw_cell> cells) {
                     auto& index = found[text_of(cells[0])];
                     index.columns.push_back(text_of(cells[1]));
                     index.unique = text_of(cells[2]) == "0";
                     if (cells[3].data != nullptr) {
                         index.wrong = "it holds the beginnings of its columns only";
+                        index.beginnings = true;
                     } else if (const auto type = text_of(cells[4]);
                                type != "BTREE" && type != "HASH") {
                         index.wrong = "it is of the kind " + type;
+                    } else if (text_of(cells[5]) == "YES") {
+                        index.wrong = "the server does not use it (IGNORED)";
                     }
+                    index.used = text_of(cells[5]) != "YES";
                 });
+        for (const auto& [name, index] : found) {
+            if (index.beginnings && index.used) {
+                made_.beginnings.push_back(index.columns);
+            }
+        }
         choose_key(found);
         for (const auto& [name, index] : found) {
             add(name, index);
@@ -528,8 +602,32 @@ std::optional<surveyed_procedure> survey_procedure(connection& from, std::string
     made.commits = shape->runs_alone;
     made.may_write = shape->writes != writing::none;
     made.writes = shape->writes_by;
-    for (const auto& each : shape->parameters) {
-        made.parameters.push_back({each.name, each.in, each.out});
+    const bool parameters = ask(
+        from,
+        "/* beds survey.parameters */ SELECT parameter_name, parameter_mode, data_type, "
+        "dtd_identifier, CAST(character_maximum_length AS CHAR), CAST(numeric_precision AS CHAR), "
+        "CAST(numeric_scale AS CHAR), collation_name FROM information_schema.parameters WHERE "
+        "specific_schema = COALESCE(?, DATABASE()) AND specific_name = ? AND routine_type = "
+        "'PROCEDURE' ORDER BY ordinal_position",
+        split(name), [&](std::span<const raw_cell> cells) {
+            surveyed_procedure::parameter one;
+            const auto mode = text_of(cells[1]);
+            one.name = text_of(cells[0]);
+            one.in = mode != "OUT";
+            one.out = mode != "IN";
+            column_report as_column;
+            as_column.data_type = lower(text_of(cells[2]));
+            as_column.column_type = lower(text_of(cells[3]));
+            as_column.characters = text_of(cells[4]);
+            as_column.precision = text_of(cells[5]);
+            as_column.scale = text_of(cells[6]);
+            as_column.collation = text_of(cells[7]);
+            one.server_type = as_column.column_type;
+            one.type = type_for(as_column);
+            made.parameters.push_back(std::move(one));
+        });
+    if (!parameters) {
+        fail(from);
     }
     return made;
 }
