@@ -702,9 +702,9 @@ private:
             --one.of->under_way;
             take_reply(one);
             if (one.of->under_way == 0 && !one.of->settled()) {
-                const auto doubling = std::min(one.of->attempts, 6U);
-                const auto longest =
-                    std::min<std::chrono::milliseconds>(200ms * (1U << doubling), 10s);
+                const auto doubled =
+                    asked_.first_pause * (1U << std::min(one.of->attempts - 1, 6U));
+                const auto longest = std::min<std::chrono::milliseconds>(doubled, 10s);
                 const auto jitter = longest / 2 + longest / 2 * (random_number() % 100) / 100;
                 one.of->due = clock::now() +
                               std::max<std::chrono::milliseconds>(

@@ -31,6 +31,7 @@ struct import_options {
     std::optional<std::uint64_t> max_rejects = {};
     std::chrono::milliseconds timeout{30'000};      ///< of a message
     std::chrono::milliseconds patience{5 * 60'000}; ///< without any answer for good
+    std::chrono::milliseconds first_pause{400};     ///< before a row is sent again; then doubled
     std::chrono::seconds inbox_window{24 * 3'600};  ///< so long rows are known again
     bool dry_run = false;
     bool restart = false;

@@ -333,6 +333,14 @@ TEST_CASE("import: what is refused goes to a file that is mended and imported") 
     CHECK(over.code == 2);
     CHECK(files.read("few.rejects.csv") == "somebody's work\n");
 
+    // Nested so deep that no message can hold it: it alone is refused.
+    files.write("deep.ndjson", "{\"id\":1}\n{\"id\":2,\"tree\":" + std::string(97, '[') +
+                                   std::string(97, ']') + "}\n{\"id\":3}\n");
+    const auto deep = node.ask({"import", "everything", files.path("deep.ndjson").string()});
+    INFO(deep.err);
+    CHECK(deep.code == 1);
+    CHECK(contains(deep.err, "read 3, applied 2, rejected 1"));
+
     // What cannot be meant is told before anything is sent.
     files.write("wrong.csv", "id,nmae\n41,x\n");
     const auto wrong = node.ask({"import", "people", files.path("wrong.csv").string()});
