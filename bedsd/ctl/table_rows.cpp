@@ -13,7 +13,6 @@ namespace {
 using beds::client::value;
 using beds::core::datum;
 using beds::core::type_kind;
-using beds::templates::generated;
 using beds::templates::template_def;
 
 bool is_note(std::string_view name) {
@@ -143,8 +142,9 @@ std::string table_rows::complaint(const std::vector<std::string>& columns,
                    "; --ignore leaves a column out, --columns names those of a file without header";
         }
         if (field->write_protected) {
-            return "field '" + column +
-                   "' is not given by clients; leave the column out with --ignore " + column;
+            return std::string{"field '"}.append(column).append(
+                       "' is not given by clients; leave the column out with --ignore ") +
+                   column;
         }
         if (std::find(columns.begin(), columns.begin() + static_cast<std::ptrdiff_t>(i), column) !=
             columns.begin() + static_cast<std::ptrdiff_t>(i)) {
