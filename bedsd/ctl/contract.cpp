@@ -2,6 +2,7 @@
 
 #include <boost/json.hpp>
 
+#include <algorithm>
 #include <charconv>
 #include <cstdint>
 #include <limits>
@@ -44,11 +45,41 @@ json::array templates_of(std::string_view catalog) {
     return parsed.get_object().at("templates").get_array();
 }
 
+std::string repeated(const std::string& what, std::size_t least, std::size_t most) {
+    return most == 0 ? std::string{}
+                     : what + '{' + std::to_string(least) + ',' + std::to_string(most) + '}';
+}
+
+/// A pattern for the whole numbers from `least_digit` (0 or 1) to this one, as a node reads them:
+/// without zeros in front.
+std::string up_to(const std::string& most, char least_digit) {
+    std::string made = least_digit == '0' ? "0|" : "";
+    if (most.size() > 1) {
+        made += "[1-9]" + repeated("[0-9]", 0, most.size() - 2) + '|';
+    }
+    // Of as many digits: those that fall below in their i-th digit, and the number itself.
+    for (std::size_t i = 0; i < most.size(); ++i) {
+        const char lowest = i == 0 ? '1' : '0';
+        if (most[i] > lowest) {
+            made += most.substr(0, i) + '[' + lowest + '-' + static_cast<char>(most[i] - 1) + ']';
+            if (i + 1 < most.size()) {
+                made += "[0-9]{" + std::to_string(most.size() - i - 1) + '}';
+            }
+            made += '|';
+        }
+    }
+    return "(?:" + made + most + ')';
+}
+
 /// Digits, or a number: both are exact where a reader's JSON is.
 json::object whole(std::int64_t least, std::uint64_t most) {
+    auto digits = up_to(std::to_string(most), '0');
+    if (least < 0) {
+        digits = "(?:" + digits + "|-" + up_to(std::to_string(least).substr(1), '1') + ')';
+    }
     return {{"oneOf",
              json::array{json::object{{"type", "integer"}, {"minimum", least}, {"maximum", most}},
-                         json::object{{"type", "string"}, {"pattern", "^-?[0-9]+$"}}}}};
+                         json::object{{"type", "string"}, {"pattern", '^' + digits + '$'}}}}};
 }
 
 json::object signed_whole(int bits) {
@@ -60,8 +91,78 @@ json::object unsigned_whole(int bits) {
     return whole(0, std::numeric_limits<std::uint64_t>::max() >> (64 - bits));
 }
 
-json::object schema_of_type(const json::object& field) {
+// A day that the calendar has, of the years 1 to 9999.
+constexpr const char* day =
+    "(?!0000)(?:[0-9]{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|["
+    "12][0-9]|30)|02-(?:0[1-9]|1[0-9]|2[0-8]))|(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:["
+    "02468][048]|[13579][26])00)-02-29)";
+constexpr const char* time_of_day = "(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\\.[0-9]{1,6})?";
+constexpr const char* offset = "(?:[Zz]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])";
+
+json::object text_like(const std::string& pattern) {
+    return {{"type", "string"}, {"pattern", '^' + pattern + '$'}};
+}
+
+/// Digits before and after the point. Of a JSON number a schema sees the size, and not how many
+/// digits stand behind the point.
+json::object decimal(const std::string& type) {
+    std::size_t precision = 0;
+    std::size_t scale = 0;
+    const auto comma = type.find(',');
+    const auto open = type.find('(');
+    if (open == std::string::npos || comma == std::string::npos) {
+        not_a_catalog();
+    }
+    std::from_chars(type.data() + open + 1, type.data() + comma, precision);
+    std::from_chars(type.data() + comma + 1, type.data() + type.size(), scale);
+    const auto before = precision - std::min(scale, precision);
+    std::string text = "-?(?:0";
+    if (before > 0) {
+        text += "|[1-9]" + repeated("[0-9]", 0, before - 1);
+    }
+    text += ")(?:\\.";
+    text += (scale > 0 ? repeated("[0-9]", 1, scale) + "0*" : std::string{"0+"}) + ")?";
+    json::object number{{"type", "number"}};
+    constexpr std::size_t exact_in_int64 = 18;
+    if (before <= exact_in_int64) {
+        std::int64_t bound = 1;
+        for (std::size_t i = 0; i < before; ++i) {
+            bound *= 10;
+        }
+        number["exclusiveMinimum"] = -bound;
+        number["exclusiveMaximum"] = bound;
+    }
+    if (scale == 0) {
+        number["multipleOf"] = 1;
+    }
+    return {{"oneOf", json::array{text_like(text), std::move(number)}}};
+}
+
+/// With padding; what the padding cuts off is zero, as a node wants it.
+json::object base64(const json::value* most) {
+    auto made = text_like("(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}"
+                          "[AEIMQUYcgkosw048]=)?");
+    made["contentEncoding"] = "base64";
+    if (most != nullptr && most->is_number()) {
+        const auto bytes = most->to_number<std::uint64_t>();
+        const auto length = (bytes + 2) / 3 * 4;
+        made["maxLength"] = length;
+        if (bytes % 3 != 0) { // the longest ones hold no more only if they are padded so
+            made["not"] = json::object{{"minLength", length},
+                                       {"pattern", bytes % 3 == 2 ? "[^=]$" : "[^=].$"}};
+        }
+    }
+    return made;
+}
+
+enum class how {
+    given, ///< by a client: a node takes nothing else
+    read   ///< from a database, which may hold what no client gave
+};
+
+json::object schema_of_type(const json::object& field, how what = how::given) {
     const auto type = text_at(field, "type");
+    const bool given = what == how::given;
     const auto* most = field.if_contains("max");
     const auto width = [&](std::size_t digits_at) {
         int bits = 0;
@@ -78,24 +179,31 @@ json::object schema_of_type(const json::object& field) {
     } else if (type == "double") {
         made["type"] = "number";
     } else if (type.starts_with("decimal")) {
-        made = {{"oneOf", json::array{json::object{{"type", "string"},
-                                                   {"pattern", "^-?[0-9]+(\\.[0-9]+)?$"}},
-                                      json::object{{"type", "number"}}}}};
+        made = given ? decimal(type) : text_like("-?[0-9]+(?:\\.[0-9]+)?");
     } else if (type == "enum") {
-        made["enum"] = list_at(field, "values");
+        if (given) {
+            made["enum"] = list_at(field, "values");
+        } else {
+            made["type"] = "string";
+        }
     } else if (type == "uuid") {
-        made = {{"type", "string"}, {"format", "uuid"}};
+        made = text_like("[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}");
+        made["format"] = "uuid";
     } else if (type == "bytes") {
-        made = {{"type", "string"}, {"contentEncoding", "base64"}};
+        made = base64(given ? most : nullptr);
     } else if (type == "date") {
-        made = {{"type", "string"}, {"format", "date"}};
+        made = given ? text_like(day) : json::object{{"type", "string"}};
+        made["format"] = "date";
     } else if (type == "time") {
-        made = {{"type", "string"}};
+        made =
+            text_like(given ? time_of_day : "-?[0-9]{2,3}:[0-5][0-9]:[0-5][0-9](?:\\.[0-9]{1,6})?");
     } else if (type == "datetime") {
-        made = {{"type", "string"}, {"format", "date-time"}};
+        made = given ? text_like(std::string{day} + "[Tt]" + time_of_day + offset)
+                     : json::object{{"type", "string"}};
+        made["format"] = "date-time";
     } else if (type == "string") {
         made = {{"type", "string"}};
-        if (most != nullptr) {
+        if (most != nullptr && given) {
             made["maxLength"] = *most;
         }
     }
@@ -166,7 +274,7 @@ private:
     [[nodiscard]] json::object row() const {
         json::object properties;
         for (const auto& each : fields_) {
-            auto type = schema_of_type(each);
+            auto type = schema_of_type(each, how::read);
             properties[text_at(each, "name")] =
                 flag_at(each, "nullable") ? or_null(std::move(type)) : json::value(std::move(type));
         }

@@ -2,6 +2,10 @@
 #include "support/catch.hpp"
 #include "support/folder.hpp"
 
+#include <beds/core/arena.hpp>
+#include <beds/core/json.hpp>
+#include <beds/core/value.hpp>
+
 #include <boost/json.hpp>
 
 #include <cstdlib>
@@ -97,6 +101,97 @@ TEST_CASE("the JSON Schema of a catalog takes what a node takes, and nothing els
                      R"({"v":1,"template":"places","op":"insert","data":{"land":"MX","town":"O"}})",
                  }) == "nnnnnnnnnnnnnnnn");
     CHECK(schema.find("guarantee: at_least_once") != std::string::npos);
+}
+
+TEST_CASE("of values, the JSON Schema takes and refuses what the node takes and refuses") {
+    struct type_samples {
+        const char* type; ///< as `describe` says it
+        std::uint32_t max;
+        std::vector<const char*> samples; ///< JSON
+    };
+    const std::vector<type_samples> all{
+        {"date",
+         0,
+         {R"("2026-01-31")", R"("2026-02-29")", R"("2024-02-29")", R"("1900-02-29")",
+          R"("2000-02-29")", R"("0000-01-01")", R"("0001-01-01")", R"("9999-12-31")",
+          R"("2026-04-31")", R"("2026-13-01")", R"("2026-1-1")", R"("2026-01-31T00:00:00Z")",
+          R"("")", "20260131", "null", R"("2026-01-00")", R"("2400-02-29")", R"("2100-02-29")"}},
+        {"time",
+         0,
+         {R"("23:59:59")", R"("24:00:00")", R"("23:59:60")", R"("00:00:00.000001")",
+          R"("00:00:00.0000001")", R"("00:00:00.")", R"("1:00:00")", R"("-01:00:00")", R"("12:00")",
+          R"("12:00:00Z")"}},
+        {"datetime",
+         0,
+         {R"("2026-01-31T23:59:59Z")", R"("2026-01-31t23:59:59z")", R"("2026-01-31 23:59:59Z")",
+          R"("2026-01-31T23:59:59.5+02:00")", R"("2026-01-31T23:59:59.5+24:00")",
+          R"("2026-01-31T23:59:59")", R"("2026-02-30T00:00:00Z")", R"("2026-01-31T23:59:59-0300")",
+          R"("2026-01-31T23:59:59.1234567Z")", R"("2026-01-31")"}},
+        {"bytes",
+         0,
+         {R"("")", R"("AAAA")", R"("AAA=")", R"("AA==")", R"("A===")", R"("AAA")", R"("AAB=")",
+          R"("AB==")", R"("AQ==")", R"("AAE=")", R"("AA=A")", R"("A-_A")", R"("AAAAAA==")",
+          R"("=AAA")"}},
+        {"bytes", 3, {R"("AAAA")", R"("AAA=")", R"("AAAAAA==")"}},
+        {"bytes", 4, {R"("AAAAAA==")", R"("AAAAAAA=")", R"("AAAAAAAA")", R"("AAA=")"}},
+        {"bytes", 5, {R"("AAAAAA==")", R"("AAAAAAA=")", R"("AAAAAAAA")", R"("AAAA")"}},
+        {"decimal(5,2)",
+         0,
+         {R"("0")", R"("-0")", R"("123.45")", R"("1234.5")", R"("123.450")", R"("123.456")",
+          R"("00.1")", R"(".5")", R"("5.")", R"("1e2")", R"("+1")", "999", "1000", "-999.99",
+          "-1000", R"("999.9900000")", R"("")", "true"}},
+        {"decimal(2,2)", 0, {R"("0.99")", R"("1.00")", R"("0")", R"("-0.01")", "1"}},
+        {"decimal(20,0)",
+         0,
+         {R"("12345678901234567890")", R"("123456789012345678901")", R"("1.0")", R"("1.1")", "1"}},
+        {"int8",
+         0,
+         {"127", "128", "-128", "-129", R"("127")", R"("128")", R"("-128")", R"("-129")", R"("-0")",
+          R"("0")", R"("007")", R"("99")", R"("100")", R"("1000")", R"("1.0")"}},
+        {"uint8", 0, {R"("255")", R"("256")", R"("-1")", R"("199")", R"("249")", R"("300")"}},
+        {"int64",
+         0,
+         {R"("9223372036854775807")", R"("9223372036854775808")", R"("-9223372036854775808")",
+          R"("-9223372036854775809")", R"("8999999999999999999")", "9223372036854775807"}},
+        {"uint64", 0, {R"("18446744073709551615")", R"("18446744073709551616")", "0"}},
+        {"uuid",
+         0,
+         {R"("123e4567-e89b-12d3-a456-426614174000")", R"("123E4567-E89B-12D3-A456-426614174000")",
+          R"("123e4567e89b12d3a456426614174000")", R"("{123e4567-e89b-12d3-a456-426614174000}")"}},
+        {"string", 3, {R"("abc")", R"("abcd")", R"("äöü")", "1"}},
+        {"bool", 0, {"true", "1", R"("true")"}},
+    };
+    for (const auto& [type, max, samples] : all) {
+        auto wanted = beds::core::parse_field_type(type);
+        REQUIRE(wanted);
+        wanted->max = max;
+        const auto described = std::string{R"({"templates":[{"name":"t","key":["id"],"fields":[)"} +
+                               R"({"name":"id","type":"int64","key":true,"indexed":true},)" +
+                               R"({"name":"f","type":")" + type + '"' +
+                               (max == 0 ? "" : ",\"max\":" + std::to_string(max)) +
+                               R"(}],"operations":[{"op":"insert","class":"write"}]}]})";
+        std::vector<std::string> requests;
+        std::string taken;
+        for (const auto* sample : samples) {
+            requests.push_back(
+                std::string{R"({"v":1,"template":"t","op":"insert","data":{"id":1,"f":)"} + sample +
+                "}}");
+            beds::core::arena memory{1024};
+            beds::core::datum read;
+            REQUIRE_FALSE(beds::core::parse_json(sample, memory, read));
+            beds::core::value value;
+            const bool fits = !beds::core::convert(read, *wanted, memory, value) &&
+                              read.type != beds::core::datum::kind::null;
+            taken += fits ? 'y' : 'n';
+        }
+        const auto by_schema = judged(json_schema_of(described), requests);
+        for (std::size_t i = 0; i < samples.size(); ++i) {
+            INFO(type << ' ' << max << ' ' << samples[i]);
+            CHECK(by_schema.substr(i, 1) == taken.substr(i, 1));
+        }
+        CHECK(taken.find('y') != std::string::npos);
+        CHECK(taken.find('n') != std::string::npos);
+    }
 }
 
 TEST_CASE("the AsyncAPI document refers to what it holds, and to nothing else") {
