@@ -80,11 +80,42 @@ TEST_CASE("survey: a collection becomes a template of what its documents hold") 
              "at      = { type = \"datetime\" } # a BSON date",
              "ref     = { type = \"string\", max = 24 } # an ObjectId",
              "nothing = { type = \"document\" } # null in all that was looked at",
-             "# Left out: member mixed: it holds values of several types.\n",
+             "# Left out: member mixed: it holds values of several types: strings, whole "
+             "numbers.\n",
              "# Left out: member first name: no field can have its name.\n",
              "# Left out: index by_city: it is over what is no field.\n",
              "[[index]]\nfields = [\"name\"]\nunique = true\n",
              "[[index]]\nfields = [\"age\", \"name\"]\n",
+         }) {
+        INFO(part);
+        CHECK(text.find(part) != std::string::npos);
+    }
+    CHECK(text.find("# problem") == std::string::npos);
+}
+
+TEST_CASE("survey: what is beside a field says what BEDS does with it") {
+    surveying here;
+    here.data.run(R"({"insert": "visits", "documents": [
+        {"code": "a", "until": {"$date": "2026-01-31T12:00:00Z"}, "seen": {"$date": "2026-01-31T12:00:00Z"},
+         "ratio": {"$numberDouble": "NaN"}, "like": {"$regularExpression": {"pattern": "^a", "options": ""}}},
+        {"code": "b", "until": {"$date": "2026-02-28T12:00:00Z"}, "seen": {"$date": "2026-01-31T12:00:00Z"},
+         "ratio": 0.5}]})");
+    here.data.run(R"({"createIndexes": "visits", "indexes": [
+        {"key": {"code": 1}, "name": "by_code", "unique": true},
+        {"key": {"until": 1}, "name": "ends", "expireAfterSeconds": 3600}]})");
+    const auto text = here.text("visits");
+    INFO(text);
+    for (const auto* part : {
+             "until = { type = \"datetime\" } # a BSON date, as the TTL index needs it: it is read "
+             "and "
+             "written in milliseconds\n",
+             "seen  = { type = \"datetime\" } # a BSON date: it is read as it is and written in "
+             "microseconds, and no condition finds it\n",
+             "# NaN or infinite in 1 of them: who reads one is refused\n",
+             "# Left out: member like: it holds regular expressions, which no type of a template "
+             "holds.\n",
+             "protected = [\"id\"]\n",
+             "expire_after = \"1h\"",
          }) {
         INFO(part);
         CHECK(text.find(part) != std::string::npos);

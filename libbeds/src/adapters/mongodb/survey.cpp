@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cmath>
 #include <functional>
 #include <map>
 #include <set>
@@ -21,9 +22,10 @@ struct member_report {
     std::set<bson_type_t> types;
     std::size_t seen = 0; ///< with a value that is not null
     std::size_t longest = 0;
-    bool uuids_only = true;  ///< of binaries
-    std::uint32_t scale = 0; ///< of decimals, most digits behind the point
-    std::size_t order = 0;   ///< in which it was met first
+    bool uuids_only = true;    ///< of binaries
+    std::size_t no_number = 0; ///< NaN or infinite
+    std::uint32_t scale = 0;   ///< of decimals, most digits behind the point
+    std::size_t order = 0;     ///< in which it was met first
 };
 
 bool can_be_stored_name(std::string_view name) {
@@ -47,6 +49,14 @@ std::uint32_t digits_behind_point(const bson_iter_t& at) {
                                                 : 0);
 }
 
+bool is_finite_decimal(const bson_iter_t& at) {
+    bson_decimal128_t value;
+    bson_iter_decimal128(&at, &value);
+    char text[BSON_DECIMAL128_STRING];
+    bson_decimal128_to_string(&value, text);
+    return std::string_view{text}.find_first_of("Nn") == std::string_view::npos; // NaN, Infinity
+}
+
 void note(member_report& to, const bson_iter_t& at) {
     const auto type = bson_iter_type(&at);
     if (type == BSON_TYPE_NULL || type == BSON_TYPE_UNDEFINED) {
@@ -67,8 +77,67 @@ void note(member_report& to, const bson_iter_t& at) {
         to.longest = std::max<std::size_t>(to.longest, size);
     } else if (type == BSON_TYPE_DECIMAL128) {
         to.scale = std::max(to.scale, digits_behind_point(at));
+        to.no_number += is_finite_decimal(at) ? 0U : 1U;
+    } else if (type == BSON_TYPE_DOUBLE) {
+        to.no_number += std::isfinite(bson_iter_double(&at)) ? 0U : 1U;
     }
 }
+
+std::string_view name_of(bson_type_t type) {
+    switch (type) {
+    case BSON_TYPE_DOUBLE:
+        return "doubles";
+    case BSON_TYPE_UTF8:
+        return "strings";
+    case BSON_TYPE_DOCUMENT:
+        return "documents";
+    case BSON_TYPE_ARRAY:
+        return "arrays";
+    case BSON_TYPE_BINARY:
+        return "binaries";
+    case BSON_TYPE_OID:
+        return "ObjectIds";
+    case BSON_TYPE_BOOL:
+        return "truth values";
+    case BSON_TYPE_DATE_TIME:
+        return "dates";
+    case BSON_TYPE_REGEX:
+        return "regular expressions";
+    case BSON_TYPE_CODE:
+    case BSON_TYPE_CODEWSCOPE:
+        return "code";
+    case BSON_TYPE_INT32:
+    case BSON_TYPE_INT64:
+        return "whole numbers";
+    case BSON_TYPE_TIMESTAMP:
+        return "timestamps of replication";
+    case BSON_TYPE_DECIMAL128:
+        return "decimals";
+    default:
+        return "values of a rare kind";
+    }
+}
+
+/// Why no field was made of it.
+std::string why_left_out(const member_report& seen) {
+    std::vector<std::string_view> names;
+    for (const auto type : seen.types) {
+        if (std::find(names.begin(), names.end(), name_of(type)) == names.end()) {
+            names.push_back(name_of(type));
+        }
+    }
+    std::string list;
+    for (const auto& name : names) {
+        list += (list.empty() ? "" : ", ") + std::string{name};
+    }
+    return names.size() == 1 ? "it holds " + list + ", which no type of a template holds"
+                             : "it holds values of several types: " + list;
+}
+
+constexpr std::string_view plain_date = "a BSON date: it is read as it is and written in "
+                                        "microseconds, and no condition finds it";
+constexpr std::string_view date_that_expires =
+    "a BSON date, as the TTL index needs it: it is read and written in milliseconds";
 
 /// The narrowest type of a template that holds all that was seen.
 std::optional<core::field_type> type_for(const member_report& seen, std::string& remark) {
@@ -98,13 +167,13 @@ std::optional<core::field_type> type_for(const member_report& seen, std::string&
     } else if (only({BSON_TYPE_OID})) {
         made.kind = type_kind::string;
         made.max = 24;
-        remark = "an ObjectId: it is read as 24 digits, and no condition finds it";
+        remark = "an ObjectId: it is read as 24 digits, no condition finds it, and clients do not "
+                 "write it, because it would become text";
     } else if (only({BSON_TYPE_BINARY})) {
         made.kind = seen.uuids_only ? type_kind::uuid : type_kind::bytes;
     } else if (only({BSON_TYPE_DATE_TIME})) {
         made.kind = type_kind::datetime;
-        remark = "a BSON date: it is read as it is and written in microseconds, and no condition "
-                 "finds it";
+        remark = plain_date;
     } else if (only({BSON_TYPE_DOCUMENT, BSON_TYPE_ARRAY})) {
         made.kind = type_kind::document;
     } else {
@@ -199,14 +268,21 @@ surveyed mongodb_session::survey(std::string_view object, core::deadline until) 
                               : std::nullopt;
         if (!type) {
             head.push_back("Left out: member " + name + ": " +
-                           (can_be_stored_name(name) ? "it holds values of several types"
-                                                     : "no field can have its name") +
+                           (!can_be_stored_name(name) ? "no field can have its name"
+                            : made.found.fields.size() >= most_fields
+                                ? "a template holds no more fields"
+                                : why_left_out(seen)) +
                            '.');
             continue;
         }
         auto& field = made.found.fields.emplace_back();
         field.column = name;
         field.type = *type;
+        field.write_protected = seen.types.contains(BSON_TYPE_OID);
+        if (seen.no_number != 0) {
+            remark += (remark.empty() ? "" : "; ") + std::string{"NaN or infinite in "} +
+                      std::to_string(seen.no_number) + " of them: who reads one is refused";
+        }
         if (seen.seen != 0 && seen.seen < documents) {
             remark += (remark.empty() ? "" : "; ") + std::string{"in "} +
                       std::to_string(seen.seen) + " of them";
@@ -340,6 +416,10 @@ void mongodb_session::survey_indexes(
         index.unique = at->unique;
         if (ids.size() == 1 && made.found.fields[ids.front()].type.kind == type_kind::datetime) {
             index.expire_after = at->expire_after;
+            auto& remark = made.beside.of_fields[made.found.fields[ids.front()].name];
+            if (at->expire_after && remark.starts_with(plain_date)) {
+                remark.replace(0, plain_date.size(), date_that_expires);
+            }
         }
         for (const auto id : ids) {
             made.found.fields[id].indexed = true;
