@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <functional>
+#include <map>
 #include <memory>
 #include <random>
 #include <stdexcept>
@@ -317,6 +318,78 @@ inline std::vector<random_message> random_batch(std::mt19937_64& random,
     return batch;
 }
 
+/// A writer of replies that remembers what the cursors hold: no two of them look the same.
+class cursor_noting_sink final : public core::result_sink {
+public:
+    explicit cursor_noting_sink(wire::reply_writer& writer) : writer_(&writer) {}
+
+    void start(std::size_t operations) {
+        writer_->start(operations);
+        notes_.clear();
+    }
+    /// The reply with tag and position in place of the cursor.
+    [[nodiscard]] std::string readable(core::op_index op, std::string reply) const {
+        constexpr std::string_view member = R"("next":")";
+        if (const auto at = reply.find(member); at != std::string::npos) {
+            const auto begin = at + member.size();
+            const auto noted = notes_.find(op);
+            reply.replace(begin, reply.find('"', begin) - begin,
+                          noted == notes_.end() ? "nobody said so" : noted->second);
+        }
+        return reply;
+    }
+
+    void reset(core::op_index op) override {
+        notes_.erase(op);
+        writer_->reset(op);
+    }
+    void next(core::op_index op, std::uint64_t tag,
+              std::span<const core::value> position) override {
+        auto& note = notes_[op] = std::to_string(tag);
+        for (const auto& part : position) {
+            note += ' ' + std::to_string(static_cast<int>(part.type)) + ':';
+            note += part.text.empty() && !part.is_null() ? std::to_string(part.integer)
+                                                         : std::string{part.text};
+        }
+        writer_->next(op, tag, position);
+    }
+    void begin_row(core::op_index op, const core::row_layout& layout) override {
+        writer_->begin_row(op, layout);
+    }
+    void cell(const core::value& given) override { writer_->cell(given); }
+    void end_row() override { writer_->end_row(); }
+    void share_rows(core::op_index from, core::op_index to) override {
+        writer_->share_rows(from, to);
+    }
+    void no_rows(core::op_index op) override { writer_->no_rows(op); }
+    void total(core::op_index op, std::uint64_t total) override { writer_->total(op, total); }
+    void exists(core::op_index op, bool exists) override { writer_->exists(op, exists); }
+    void count(core::op_index op, std::uint64_t count) override { writer_->count(op, count); }
+    void key(core::op_index op, const core::row_layout& layout,
+             std::span<const core::value> key) override {
+        writer_->key(op, layout, key);
+    }
+    void begin_set(core::op_index op, std::string_view name) override {
+        writer_->begin_set(op, name);
+    }
+    void out(core::op_index op, const core::row_layout& layout,
+             std::span<const core::value> values) override {
+        writer_->out(op, layout, values);
+    }
+    std::string_view encode(core::op_index op, const core::outcome& result,
+                            core::arena& memory) override {
+        return writer_->encode(op, result, memory);
+    }
+    void stored(core::op_index op, std::string_view reply) override { writer_->stored(op, reply); }
+    void raw(core::op_index op, std::string_view json_members) override {
+        writer_->raw(op, json_members);
+    }
+
+private:
+    wire::reply_writer* writer_;
+    std::map<core::op_index, std::string> notes_;
+};
+
 /// Runs messages as one batch; returns the result of each operation, as it would be on the wire.
 class batch_runner {
 public:
@@ -349,15 +422,15 @@ public:
             message.request.message_id = from.id;
             message.request.principal = "tester";
         }
-        writer_.start(factory::factory::count(messages));
-        work_.run(messages, writer_, memory_, counters_);
+        sink_.start(factory::factory::count(messages));
+        work_.run(messages, sink_, memory_, counters_);
         std::vector<std::string> results;
         for (const auto& message : messages) {
             for (std::size_t i = 0; i < message.results.size(); ++i) {
-                auto& text = results.emplace_back();
-                writer_.append_reply(text, {}, false,
-                                     message.first + static_cast<core::op_index>(i),
-                                     message.results.subspan(i, 1));
+                const auto op = message.first + static_cast<core::op_index>(i);
+                std::string text;
+                writer_.append_reply(text, {}, false, op, message.results.subspan(i, 1));
+                results.push_back(sink_.readable(op, std::move(text)));
             }
         }
         return results;
@@ -397,6 +470,7 @@ private:
     factory::factory work_;
     wire::request_decoder decoder_;
     wire::reply_writer writer_;
+    cursor_noting_sink sink_{writer_};
     core::arena memory_;
     observe::live_counters counters_;
 };

@@ -34,7 +34,7 @@ public:
     static constexpr std::size_t least_key = 32;
     /// A random key that dies with the process: for whoever gives none.
     static std::shared_ptr<const cursor_keys> of_this_process();
-    /// Makes a key of a password, slowly (a few hundred milliseconds): who holds a cursor should
+    /// Makes a key of a password, slowly (about 200 ms): who holds a cursor should
     /// not get to the password by trying. Equal inputs give equal keys.
     static core::secret stretch(const core::secret& password, std::string_view salt);
 
