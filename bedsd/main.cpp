@@ -1,14 +1,14 @@
 // bedsd: reads the configuration, builds a node, waits for a signal, stops the node.
 
+#include "configuration.hpp"
 #include "log.hpp"
 #include "options.hpp"
+#include "stop.hpp"
 #include "watch.hpp"
 
 #if BEDS_WITH_ADMIN
 #include <beds/admin/server.hpp>
 #endif
-#include <beds/config/load.hpp>
-#include <beds/core/deadline.hpp>
 #include <beds/core/error.hpp>
 #include <beds/node/node.hpp>
 #if BEDS_WITH_MARIADB
@@ -18,9 +18,6 @@
 #include <beds/adapters/mongodb.hpp>
 #endif
 
-#include <chrono>
-#include <cstdint>
-#include <cstdlib>
 #include <exception>
 #include <functional>
 #include <iostream>
@@ -29,8 +26,6 @@
 
 namespace {
 
-using beds::core::deadline;
-using beds::observe::level;
 using bedsd::exit_code;
 
 void register_engines([[maybe_unused]] beds::node::node& node) {
@@ -55,49 +50,6 @@ exit_code check_only(const beds::config::settings& settings) {
         std::cout << to_string(step) << '\n';
     }
     return exit_code::ok;
-}
-
-std::uint64_t finished(const beds::node::node& node) {
-    std::uint64_t operations = 0;
-    for (const auto& one : node.status().brokers) {
-        operations += one.operations;
-    }
-    return operations;
-}
-
-/// How an orderly stop went.
-std::string how_it_ended(std::chrono::steady_clock::time_point since, std::uint64_t before,
-                         std::uint64_t now) {
-    const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(
-        std::chrono::steady_clock::now() - since);
-    return "after " + std::to_string(took.count()) + " ms; finished " +
-           std::to_string(now - before) + " operation(s) meanwhile, " + std::to_string(now) +
-           " since the start";
-}
-
-beds::config::load_result load(const bedsd::options& options) {
-    return beds::config::load(
-        {.base = options.config, .overlay = options.overlay, .overrides = options.overrides});
-}
-
-/// A reload is one of templates alone. Who expects more of it shall know.
-void compare_configuration(const bedsd::options& options, const beds::config::settings& running,
-                           const beds::observe::log_sink& log) {
-    const auto warn = [&](const std::string& text) {
-        log.write(level::warning, "BEDSD_CONFIGURATION", "bedsd", text);
-    };
-    try {
-        const auto now = load(options);
-        if (!now.ok()) {
-            warn("a reload does not read the configuration, and a restart would refuse it: " +
-                 to_string(now.problems));
-        } else if (!(now.settings == running)) {
-            warn("the configuration says something else than at the start: that takes a restart "
-                 "(bedsd --print-config shows what it says now)");
-        }
-    } catch (const std::exception& failed) { // the node serves by what it has read
-        warn(failed.what());
-    }
 }
 
 /// From start to orderly stop.
@@ -128,25 +80,12 @@ exit_code serve(beds::node::node& node, const beds::config::admin_settings& admi
     const auto result = bedsd::watch(node, admin, log, signals, notifier, look_at_configuration);
     notifier.stopping();
     notifier.status("stopping");
-    log.write(level::info, "BEDSD_STOP", "bedsd", "finishing what is at hand");
-    bedsd::signal_queue::end_at_the_next();
-    const auto began = std::chrono::steady_clock::now();
-    const auto before = finished(node);
-    const bool all = node.stop(deadline::after(admin.drain_timeout));
-    const auto how = how_it_ended(began, before, finished(node));
-    if (!all) {
-        log.write(level::warning, "BEDSD_DRAIN_TIMEOUT", "bedsd",
-                  "admin.drain_timeout is over; unfinished requests are delivered again; ended " +
-                      how);
-        // The end of the node would wait for what the databases still do for it.
-        std::_Exit(static_cast<int>(exit_code::failure));
-    }
-    log.write(level::info, "BEDSD_ENDED", "bedsd", "ended " + how);
+    bedsd::stop_in_order(node, admin.drain_timeout, log);
     return result;
 }
 
 exit_code run(const bedsd::options& options) {
-    const auto loaded = load(options);
+    const auto loaded = bedsd::load(options);
     if (!loaded.ok()) {
         std::cerr << to_string(loaded.problems) << '\n';
         return exit_code::bad_configuration;
@@ -163,7 +102,7 @@ exit_code run(const bedsd::options& options) {
     beds::node::node node{loaded.settings, log};
     register_engines(node);
     return serve(node, loaded.settings.admin, log, signals,
-                 [&] { compare_configuration(options, loaded.settings, log); });
+                 [&] { bedsd::compare_configuration(options, loaded.settings, log); });
 }
 
 } // namespace

@@ -50,7 +50,7 @@ TEST_CASE("with its servers and a credential of systemd the node becomes ready, 
                                 "\nport = " + std::to_string(mariadb.port) +
                                 "\nuser = " + in_quotes(mariadb.user) +
                                 "\npass_file = \"${CREDENTIALS_DIRECTORY}/mariadb\"\ndatabase = " +
-                                in_quotes(mariadb.path) + "\n");
+                                in_quotes(mariadb.path) + "\ncreate_tables = true\n");
     node.write("credentials/mariadb", mariadb.password + "\n");
     node.write("templates/countries.toml", countries);
     process bedsd{node,
@@ -74,11 +74,12 @@ TEST_CASE("SIGUSR1 replaces the brokers of a running node") {
     const auto amqp = beds::test::require_amqp();
     const auto mariadb = beds::test::require_mariadb();
     const folder node;
-    node.write("beds.toml",
-               broker_service(amqp, "{ read = 2, write = 1 }") + "[rel_services.rel]\nhost = " +
-                   in_quotes(mariadb.host) + "\nport = " + std::to_string(mariadb.port) +
-                   "\nuser = " + in_quotes(mariadb.user) +
-                   "\npass_file = \"pass\"\ndatabase = " + in_quotes(mariadb.path) + "\n");
+    node.write("beds.toml", broker_service(amqp, "{ read = 2, write = 1 }") +
+                                "[rel_services.rel]\nhost = " + in_quotes(mariadb.host) +
+                                "\nport = " + std::to_string(mariadb.port) +
+                                "\nuser = " + in_quotes(mariadb.user) +
+                                "\npass_file = \"pass\"\ndatabase = " + in_quotes(mariadb.path) +
+                                "\ncreate_tables = true\n");
     node.write("pass", mariadb.password + "\n");
     node.write("templates/countries.toml", countries);
     process bedsd{node,
@@ -109,11 +110,12 @@ TEST_CASE("SIGHUP reloads the templates of a running node; with a broken file al
     const auto amqp = beds::test::require_amqp();
     const auto mariadb = beds::test::require_mariadb();
     const folder node;
-    const auto configuration =
-        broker_service(amqp, "{ read = 2, write = 1 }") +
-        "[rel_services.rel]\nhost = " + in_quotes(mariadb.host) +
-        "\nport = " + std::to_string(mariadb.port) + "\nuser = " + in_quotes(mariadb.user) +
-        "\npass_file = \"pass\"\ndatabase = " + in_quotes(mariadb.path) + "\n";
+    const auto configuration = broker_service(amqp, "{ read = 2, write = 1 }") +
+                               "[rel_services.rel]\nhost = " + in_quotes(mariadb.host) +
+                               "\nport = " + std::to_string(mariadb.port) +
+                               "\nuser = " + in_quotes(mariadb.user) +
+                               "\npass_file = \"pass\"\ndatabase = " + in_quotes(mariadb.path) +
+                               "\ncreate_tables = true\n";
     node.write("beds.toml", configuration);
     node.write("pass", mariadb.password + "\n");
     node.write("templates/countries.toml", countries);

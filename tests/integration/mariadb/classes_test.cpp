@@ -254,7 +254,7 @@ TEST_CASE("what bedsctl check says of calls of class read and their procedures",
         std::string made;
         for (const auto& each : adapters::compare(*target.find_call(name), &*there)) {
             made += each.how == adapters::difference::severity::error ? "error: " : "warning: ";
-            made += each.key + ": " + each.text + '\n';
+            made += each.key + ": " + each.text + "; " + each.advice + '\n';
         }
         return made;
     };

@@ -158,7 +158,7 @@ step_result mariadb_session::inbox_failed() {
         open_ = false;
         return step_result::broken;
     }
-    inbox_is_bad("BEDS_MARIADB_INBOX", inbox_trouble(why));
+    inbox_is_bad(observe::level::error, "BEDS_MARIADB_INBOX", inbox_trouble(why));
     return step_result::no_inbox;
 }
 
@@ -184,11 +184,11 @@ write_trouble mariadb_session::inbox_trouble(const server_error& why) const {
     return made;
 }
 
-void mariadb_session::inbox_is_bad(std::string_view id, write_trouble why) {
+void mariadb_session::inbox_is_bad(observe::level how, std::string_view id, write_trouble why) {
     trouble_ = std::move(why);
     if (trouble_.text != trouble_told_) {
         trouble_told_ = trouble_.text;
-        log(observe::level::error, id, trouble_.text);
+        log(how, id, trouble_.text);
     }
 }
 
@@ -199,7 +199,7 @@ void mariadb_session::look_at_inbox() {
         return;
     }
     if (unsafe && !unsafe->empty()) {
-        inbox_is_bad("BEDS_MARIADB_ENGINE",
+        inbox_is_bad(observe::level::error, "BEDS_MARIADB_ENGINE",
                      {core::code::backend_unavailable,
                       "the database cannot remember writes at the moment",
                       unsafe_text("the inbox", *unsafe, "all writes are refused")});
@@ -216,7 +216,7 @@ void mariadb_session::look_at_inbox() {
         }
         const auto why = connection_.error();
         if (failed(why) == ran::refused && is_about_inbox(why)) {
-            inbox_is_bad("BEDS_MARIADB_INBOX", inbox_trouble(why));
+            inbox_is_bad(observe::level::error, "BEDS_MARIADB_INBOX", inbox_trouble(why));
         }
         return;
     }

@@ -460,8 +460,6 @@ void mariadb_session::inspect(std::span<const templates::template_def* const> ta
     }
     enter_thread();
     until_ = until;
-    connection::guard watching;
-    connection_.arm(until, watching);
     const auto keep_going = [&](bool loaded) {
         if (loaded) {
             return true;
@@ -480,6 +478,9 @@ void mariadb_session::inspect(std::span<const templates::template_def* const> ta
         return keep_going(loaded.has_value());
     };
     for (const auto* target : targets) {
+        // For each of them: a server that falls silent at the first shall not cost the time of all.
+        connection::guard watching;
+        connection_.arm(until.earlier(core::deadline::after(settings_->connect_timeout)), watching);
         auto loaded = load_template(connection_, *target);
         if (loaded) {
             const auto before = catalog_->find(*target);

@@ -63,7 +63,7 @@ private:
     /// Can writes be remembered? Otherwise `trouble_` says why not, and so does the log, once for
     /// each cause.
     void look_at_inbox();
-    void inbox_is_bad(std::string_view id, write_trouble why);
+    void inbox_is_bad(observe::level how, std::string_view id, write_trouble why);
     /// Tells the DBA of a table (as `table_shape::unsafe`) that could not be rolled back.
     static std::string unsafe_text(std::string_view who, const std::string& table,
                                    std::string_view what);
