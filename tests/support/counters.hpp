@@ -16,7 +16,7 @@ object = "counters"
 key   = ["id"]
 [fields]
 id    = { type = "int64", required = true }
-value = { type = "int64", default = 0 }
+value = { type = "int64", default = 0, nullable = false }
 note  = { type = "string", max = 40 }
 [[index]]
 fields = ["value"]

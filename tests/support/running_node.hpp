@@ -97,6 +97,7 @@ struct node_options {
     std::uint16_t prefetch = 256;
     std::string tag{}; ///< empty: one that nobody else has
     observe::level log_level = observe::level::info;
+    config::mismatch_action on_mismatch = config::mismatch_action::stop;
 };
 
 #ifdef BEDS_TEST_MONGODB
@@ -120,6 +121,7 @@ public:
         config::settings settings;
         settings.id.node = "test";
         settings.templates.directory = options.directory;
+        settings.templates.on_mismatch = options.on_mismatch;
         config::broker_service_settings service;
         service.host = rabbitmq.host;
         service.port = rabbitmq.port;
@@ -177,7 +179,7 @@ public:
     running_node(const running_node&) = delete;
     running_node& operator=(const running_node&) = delete;
 
-    [[nodiscard]] node::node& node() { return *node_; }
+    [[nodiscard]] node::node& node() const { return *node_; }
     [[nodiscard]] const std::string& tag() const { return tag_; }
     [[nodiscard]] std::string log() const {
         const std::lock_guard lock{mutex_};

@@ -47,13 +47,13 @@ struct further_connection {
 } // namespace
 
 struct broker::impl {
-    impl(broker_settings settings, std::shared_ptr<const templates::registry> registry,
+    impl(broker_settings settings, std::shared_ptr<const factory::template_set> set,
          std::vector<std::shared_ptr<adapters::adapter>> adapters,
          adapters::session_context context)
         : given(std::move(settings)), log(context.log), decoder(limits(given)),
           writer(wire::reply_limits{.max_reply = given.max_reply, .max_batch = given.max_replies},
                  given.factory.cursors),
-          events(given.event_prefix), failures(log, given.name), books(registry->all().size()),
+          events(given.event_prefix), failures(log, given.name), books(set->registry->all().size()),
           reconnect(amqp::reconnect_policy{}, amqp::system_random()), topology(given.topology),
           catalog_queue(amqp::catalog_queue(given.queue_tag)), again(given.amqp.user, given.name),
           random(std::random_device{}()) {
@@ -68,8 +68,8 @@ struct broker::impl {
         options.longest_work =
             std::min(options.longest_work, std::chrono::milliseconds{given.amqp.heartbeat} * 2 / 3);
         context.name = given.name;
-        templates_now = std::make_shared<const factory::template_set>(
-            factory::template_set{.registry = std::move(registry)});
+        templates_now = std::move(set);
+        generation = templates_now->generation;
         make_work = [this, adapters = std::move(adapters), context = std::move(context)] {
             work.emplace(templates_now, adapters, given.connection, context, given.factory);
         };
@@ -1064,10 +1064,10 @@ struct broker::impl {
     }
 };
 
-broker::broker(broker_settings settings, std::shared_ptr<const templates::registry> registry,
+broker::broker(broker_settings settings, std::shared_ptr<const factory::template_set> set,
                std::vector<std::shared_ptr<adapters::adapter>> adapters,
                adapters::session_context context)
-    : impl_(std::make_unique<impl>(std::move(settings), std::move(registry), std::move(adapters),
+    : impl_(std::make_unique<impl>(std::move(settings), std::move(set), std::move(adapters),
                                    std::move(context))) {}
 
 broker::~broker() {

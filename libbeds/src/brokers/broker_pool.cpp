@@ -3,7 +3,7 @@
 namespace beds::brokers {
 
 broker_pool::broker_pool(const broker_settings& each, std::uint32_t size,
-                         std::shared_ptr<const templates::registry> registry,
+                         const std::shared_ptr<const factory::template_set>& set,
                          std::vector<std::shared_ptr<adapters::adapter>> adapters,
                          const adapters::session_context& context)
     : connection_(each.connection), op_class_(each.op_class) {
@@ -11,7 +11,7 @@ broker_pool::broker_pool(const broker_settings& each, std::uint32_t size,
         auto own = each;
         own.name = each.name + "/" + std::to_string(i);
         own.quarantine = each.quarantine && i == 0;
-        brokers_.push_back(std::make_unique<broker>(std::move(own), registry, adapters, context));
+        brokers_.push_back(std::make_unique<broker>(std::move(own), set, adapters, context));
     }
 }
 

@@ -23,7 +23,8 @@ constexpr std::array<string_view, 2> words_of<direct_access>{"allow", "deny"};
 template <>
 constexpr std::array<string_view, 2> words_of<remote_access>{"deny", "allow"};
 template <>
-constexpr std::array<string_view, 2> words_of<mismatch_action>{"stop", "leave_out"};
+constexpr std::array<string_view, 4> words_of<mismatch_action>{"stop", "leave_out", "warn",
+                                                               "ignore"};
 template <>
 constexpr std::array<string_view, 4> words_of<log_level>{"debug", "info", "warning", "error"};
 template <>
@@ -373,9 +374,11 @@ constexpr key templates_keys[]{
          "instead of a view and procedures."},
     {.name = "on_mismatch",
      .at = at<&templates_settings::on_mismatch>,
-     .doc = "When a template is refused, by itself or by its database's adapter: `stop` the node, "
-            "or `leave_out` the template with a warning (for development). Tables and columns are "
-            "not compared with the live database in this version."},
+     .doc = "When a template is refused, by itself or by its database's adapter, or does not fit "
+            "the tables, rights and procedures of a live MariaDB: `stop` the node's start, or "
+            "`leave_out` the template with a warning (for development). `warn` and `ignore` are "
+            "for the live database alone: told and served, or not looked at. What shows when the "
+            "node runs already, because the database was away before: see operating.md."},
 };
 
 constexpr key cursors_keys[]{

@@ -375,6 +375,10 @@ struct factory::impl {
                 "message_id");
         }
 
+        if (set->withheld != nullptr && set->withheld->holds(*target)) {
+            return withheld(into.writes && from.request.redelivered);
+        }
+
         into.bound.target = target;
         into.bound.call = called;
         if (auto failure = bind.bind(op, taken.system_now(), *memory, into.bound)) {
@@ -426,6 +430,17 @@ struct factory::impl {
             outcome::failure(code::backend_unavailable,
                              "no node serves the database of this template at the moment");
         refused.retry_after = std::chrono::seconds{1};
+        return refused;
+    }
+
+    /// Nothing was done now; what a redelivered write did before shows when its template is served
+    /// again.
+    static outcome withheld(bool perhaps_done) {
+        auto refused = outcome::failure(
+            code::backend_unavailable,
+            "this template does not fit its database at the moment; operators are told why", {},
+            perhaps_done ? effect::unknown : effect::none);
+        refused.retry_after = std::chrono::seconds{5};
         return refused;
     }
 
@@ -1554,6 +1569,15 @@ struct factory::impl {
         }
     }
 };
+
+withheld_templates::withheld_templates(std::shared_ptr<const templates::registry> of)
+    : of_(std::move(of)), flags_(of_->all().size()) {}
+
+void withheld_templates::set(std::string_view name, bool withheld) {
+    if (const auto* target = of_->find(name)) {
+        flags_[static_cast<std::size_t>(target - of_->all().data())] = withheld;
+    }
+}
 
 factory::factory(std::shared_ptr<const templates::registry> registry,
                  std::vector<std::shared_ptr<adapters::adapter>> adapters, std::string connection,

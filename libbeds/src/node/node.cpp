@@ -1,5 +1,6 @@
 #include "brokers/replacement.hpp"
 #include "role_templates.hpp"
+#include "schema_check.hpp"
 
 #include <beds/amqp/connection.hpp>
 #include <beds/brokers/broker_pool.hpp>
@@ -102,15 +103,17 @@ struct node::impl {
         /// are gone keep their place and their figures.
         std::vector<std::string> in_books;
     };
-    mutable std::mutex sets; // `registry`, of `roles` what says so, `reloads`
+    /// `registry`, of `roles` what says so, what sets withhold, `left_out`, `reloads`
+    mutable std::mutex sets;
     reload_status reloads;
-    std::timed_mutex reloading; // one at a time; guards `texts`, too
-    std::uint64_t generation = 0;
-    bool has_directory = false; ///< templates came from it
+    std::timed_mutex reloading;   // one at a time; guards `texts`, too
+    std::uint64_t generation = 0; ///< changes under `sets`, and only while reloading
+    bool has_directory = false;   ///< templates came from it
     /// For asking how long the queues are; by role.
     std::map<std::string, amqp::publisher_connection> inspectors;
     std::mutex inspecting;
     std::vector<role_pools> roles;
+    std::map<std::string, std::vector<std::string>> left_out; ///< why, by connection
     std::atomic<bool> started{false};
     std::atomic<bool> stopping{false};
     std::atomic<bool> stopped{false};
@@ -118,6 +121,9 @@ struct node::impl {
     std::condition_variable replacing_changed;
     replacement_status replacement;
     std::thread replacer;
+    /// By database that can be compared with. Their threads look at `roles` once all brokers are
+    /// there.
+    std::vector<std::unique_ptr<schema_check>> checks;
 
     ~impl() { end_replacement(); }
 
@@ -298,8 +304,8 @@ struct node::impl {
         const auto own = templates_of(*registry, role);
         auto& made = roles.emplace_back();
         made.role = role;
-        made.own =
-            std::make_shared<const factory::template_set>(factory::template_set{.registry = own});
+        made.own = std::make_shared<const factory::template_set>(factory::template_set{
+            .registry = own, .withheld = std::make_shared<factory::withheld_templates>(own)});
         for (const auto& target : own->all()) {
             made.in_books.push_back(target.name);
         }
@@ -336,13 +342,253 @@ struct node::impl {
             context.supervisor = supervisor.get();
             context.log = log;
             made.pools.push_back(
-                std::make_unique<brokers::broker_pool>(each, size, own, adapters, context));
+                std::make_unique<brokers::broker_pool>(each, size, made.own, adapters, context));
             count += size;
         }
         for (const auto& pool : made.pools) {
             pool->start();
         }
         return std::to_string(count) + " broker(s)";
+    }
+
+    // ---- templates and live databases ----------------------------------------------------------
+
+    using mismatch = config::mismatch_action;
+
+    /// What brokers of this node serve on this connection.
+    [[nodiscard]] std::vector<schema_check::served>
+    served_on(const std::shared_ptr<const templates::registry>& all,
+              const std::string& connection) const {
+        std::vector<schema_check::served> made;
+        for (const auto& target : all->all()) {
+            const auto highest = highest_class(given, target);
+            if (highest && target.connection == connection) {
+                made.push_back({{all, &target}, *highest});
+            }
+        }
+        return made;
+    }
+
+    /// Before any broker takes a request.
+    void start_checks() {
+        const auto action = given.templates.on_mismatch;
+        if (action == mismatch::ignore) {
+            return;
+        }
+        std::vector<schema_check*> begun;
+        for (const auto& one : adapters) {
+            if (!one->can().comparison) {
+                continue;
+            }
+            auto all = served_on(registry, one->connection_name());
+            const bool now = !all.empty(); // else a reload may bring the first ones
+            adapters::session_context context;
+            context.name = given.id.node.empty() ? config::host_name() : given.id.node;
+            context.supervisor = supervisor.get();
+            context.log = log;
+            checks.push_back(std::make_unique<schema_check>(one, std::move(all), context));
+            if (now) {
+                checks.back()->start();
+                begun.push_back(checks.back().get());
+            }
+        }
+        if (action == mismatch::warn) {
+            return; // nothing depends on what they find
+        }
+        std::string wrong;
+        for (auto* check : begun) {
+            wait_for(*check, wrong);
+        }
+        if (!wrong.empty()) {
+            throw core::error(core::errc::invalid_template, wrong);
+        }
+    }
+
+    /// A database that is away is waited for by its brokers, and looked at when it is there.
+    void wait_for(schema_check& check, std::string& wrong) {
+        const auto begin = std::chrono::steady_clock::now();
+        const auto found = check.first();
+        ipl_step made;
+        made.name = "schema " + check.connection();
+        std::string lines;
+        std::vector<std::string> names;
+        for (const auto& [name, each] : found.wrong) {
+            names.push_back(name);
+            for (const auto& line : each) {
+                lines += (lines.empty() ? "" : "\n") + line;
+            }
+        }
+        if (!found.compared) {
+            made.state = step_state::waiting;
+            made.detail = "not compared yet: " + found.trouble;
+        } else if (given.templates.on_mismatch == mismatch::leave_out) {
+            leave_out(check, found, names);
+            made.detail = std::to_string(found.templates - names.size()) + " template(s) fit" +
+                          (names.empty() ? "" : ", left out " + std::to_string(names.size()));
+        } else {
+            for (const auto& line : found.own) {
+                lines += (lines.empty() ? "" : "\n") + line;
+            }
+            made.detail = lines.empty() ? std::to_string(found.templates) + " template(s) fit"
+                                        : "templates do not fit the database, see "
+                                          "BEDS_SCHEMA_MISMATCH";
+            made.state = lines.empty() ? step_state::done : step_state::failed;
+            wrong += (wrong.empty() || lines.empty() ? "" : "\n") + lines;
+        }
+        made.took = std::chrono::duration_cast<std::chrono::microseconds>(
+            std::chrono::steady_clock::now() - begin);
+        log.write(made.state == step_state::failed    ? observe::level::error
+                  : made.state == step_state::waiting ? observe::level::warning
+                                                      : observe::level::info,
+                  "BEDS_IPL_STEP", "ipl", to_string(made));
+        steps.push_back(std::move(made));
+    }
+
+    void leave_out(schema_check& check, const schema_check::verdict& found,
+                   const std::vector<std::string>& names) {
+        for (const auto& [name, lines] : found.wrong) {
+            for (const auto& line : lines) {
+                log.write(observe::level::warning, "BEDS_TEMPLATE_LEFT_OUT", "ipl", line);
+                left_out[check.connection()].push_back(line);
+            }
+        }
+        check.leave_out(names);
+        std::vector<templates::template_def> kept;
+        for (const auto& each : registry->all()) {
+            if (std::find(names.begin(), names.end(), each.name) == names.end()) {
+                kept.push_back(each);
+            }
+        }
+        registry = std::make_shared<const templates::registry>(std::move(kept));
+    }
+
+    /// Once all brokers are there.
+    void watch_checks() {
+        for (const auto& check : checks) {
+            const auto& connection = check->connection();
+            check->watch([this, &connection] { return comebacks(connection); },
+                         [this, &connection](const schema_check::verdict& found) {
+                             withhold(connection, found);
+                         });
+        }
+    }
+
+    /// How often brokers lost their session of this database and made another one.
+    [[nodiscard]] std::uint64_t comebacks(const std::string& connection) const {
+        std::uint64_t sum = 0;
+        for (const auto& role : roles) {
+            for (const auto& pool : role.pools) {
+                for (const auto& one : pool->brokers()) {
+                    if (pool->connection() == connection) {
+                        const auto connects = one->counters().backend_connects;
+                        sum += connects > 1 ? connects - 1 : 0;
+                    }
+                }
+            }
+        }
+        return sum;
+    }
+
+    void withhold(const std::string& connection, const schema_check::verdict& found) {
+        if (given.templates.on_mismatch == mismatch::warn) {
+            return;
+        }
+        const std::lock_guard lock{sets};
+        if (found.generation != generation) {
+            return; // it knows other templates: what it says of the new ones comes at once
+        }
+        for (const auto& role : roles) {
+            for (const auto& target : role.own->registry->all()) {
+                if (target.connection == connection) {
+                    role.own->withheld->set(target.name, found.wrong.contains(target.name));
+                }
+            }
+        }
+    }
+
+    /// May a reload bring what does not fit the live database?
+    [[nodiscard]] bool must_fit() const {
+        return given.templates.on_mismatch == mismatch::stop ||
+               given.templates.on_mismatch == mismatch::leave_out;
+    }
+
+    /// Of a reload: looks at what it brings, before anything changes. A database that is away stops
+    /// none; it is looked at when it is there.
+    void compare_news(const std::shared_ptr<const templates::registry>& all, core::deadline until,
+                      reload_report& made) const {
+        if (!must_fit()) {
+            return;
+        }
+        constexpr std::chrono::milliseconds longest = 10s;
+        // Bindings and brokers want their time, too.
+        const auto limit = core::deadline::after(
+            until.is_never() ? longest : std::min(longest, until.remaining_ms() / 2));
+        for (const auto& check : checks) {
+            auto news = served_on(all, check->connection());
+            std::erase_if(news, [&](const schema_check::served& each) {
+                return std::none_of(made.changes.begin(), made.changes.end(),
+                                    [&](const auto& one) { return one.name == each.target->name; });
+            });
+            if (news.empty()) {
+                continue;
+            }
+            const auto found = check->try_out(news, limit);
+            for (const auto& [name, lines] : found.wrong) {
+                made.problems.insert(made.problems.end(), lines.begin(), lines.end());
+            }
+            if (!found.compared) {
+                made.warnings.push_back("not compared with the database of '" +
+                                        check->connection() +
+                                        "', that is done when it is there: " + found.trouble);
+            }
+        }
+    }
+
+    /// Nothing is left out any more: the new templates are all there are.
+    void follow_with_checks(const std::shared_ptr<const templates::registry>& all,
+                            const std::vector<templates::change>& changes) {
+        std::vector<std::string> names;
+        for (const auto& one : changes) {
+            names.push_back(one.name);
+        }
+        for (const auto& check : checks) {
+            check->change(served_on(all, check->connection()), names, generation);
+        }
+    }
+
+    void add_mismatches(std::vector<dependency>& to) const {
+        const auto left_out_now = [&] {
+            const std::lock_guard lock{sets};
+            return left_out;
+        }();
+        for (const auto& check : checks) {
+            std::vector<std::string> lines;
+            if (const auto left = left_out_now.find(check->connection());
+                left != left_out_now.end()) {
+                lines = left->second;
+            }
+            const auto found = check->last();
+            for (const auto& [name, each] : found.wrong) {
+                lines.insert(lines.end(), each.begin(), each.end());
+            }
+            lines.insert(lines.end(), found.own.begin(), found.own.end());
+            if (lines.empty()) {
+                continue;
+            }
+            constexpr std::size_t most = 5;
+            std::string text;
+            for (std::size_t i = 0; i < std::min(lines.size(), most); ++i) {
+                text += (text.empty() ? "" : "; ") + lines[i];
+            }
+            if (lines.size() > most) {
+                text += "; and " + std::to_string(lines.size() - most) + " more";
+            }
+            to.push_back({"schema " + check->connection(),
+                          given.templates.on_mismatch == mismatch::stop,
+                          false,
+                          std::move(text),
+                          {}});
+        }
     }
 
     // ---- replacing brokers -------------------------------------------------------------------
@@ -593,6 +839,7 @@ struct node::impl {
         next_set made{.role = &role, .in_books = role.in_books};
         auto set = std::make_shared<factory::template_set>();
         set->registry = own;
+        set->withheld = std::make_shared<factory::withheld_templates>(own);
         set->generation = number;
         set->removed = before.removed;
         for (const auto& one : changes) {
@@ -656,6 +903,10 @@ struct node::impl {
             made.result = reload_result::unchanged;
             return made;
         }
+        compare_news(all, until, made);
+        if (!made.problems.empty()) {
+            return made;
+        }
         const auto number = generation + 1;
         std::vector<next_set> next;
         for (auto& role : roles) {
@@ -668,8 +919,8 @@ struct node::impl {
             return made;
         }
         // From here on nothing can fail.
-        generation = number;
-        change_over(next, all);
+        change_over(next, all, number);
+        follow_with_checks(all, made.changes);
         wait_for_brokers(next, until, made);
         made.result = reload_result::changed;
         return made;
@@ -696,12 +947,27 @@ struct node::impl {
         }
     }
 
+    /// Of templates that stay as they are it is known whether they fit.
+    static void withhold_again(const factory::template_set& before,
+                               const factory::template_set& after) {
+        const auto all = after.registry->all();
+        for (std::size_t i = 0; i < all.size(); ++i) {
+            const auto* old = before.registry->find(all[i].name);
+            if (after.since[i] != after.generation && old != nullptr) {
+                after.withheld->set(all[i].name, before.withheld->holds(*old));
+            }
+        }
+    }
+
     void change_over(std::vector<next_set>& next,
-                     const std::shared_ptr<const templates::registry>& all) {
+                     const std::shared_ptr<const templates::registry>& all, std::uint64_t number) {
         {
             const std::lock_guard lock{sets};
+            generation = number;
             registry = all;
+            left_out.clear();
             for (auto& one : next) {
+                withhold_again(*one.role->own, *one.set);
                 one.role->own = one.set;
                 one.role->in_books = std::move(one.in_books);
             }
@@ -870,6 +1136,7 @@ struct node::impl {
         for (auto& [name, database] : databases) {
             made.dependencies.push_back(std::move(database));
         }
+        add_mismatches(made.dependencies);
         made.ready = made.live && !stopping &&
                      std::all_of(made.dependencies.begin(), made.dependencies.end(),
                                  [](const dependency& one) { return one.ready || !one.required; });
@@ -978,6 +1245,7 @@ node::node(config::settings settings, observe::log_sink log)
 
 node::~node() {
     impl_->end_replacement();
+    impl_->checks.clear(); // they look at brokers
     // Brokers first: their sessions are watched by the supervisor.
     impl_->roles.clear();
 }
@@ -1017,6 +1285,12 @@ std::vector<ipl_step> node::start() {
     }
     self.prepare();
     self.supervisor = core::supervisor::shared();
+    try {
+        self.start_checks();
+    } catch (const core::error&) {
+        self.checks.clear();
+        throw;
+    }
     for (const auto& [role, service] : self.given.broker_services) {
         if (service.is_local) {
             const auto& settings = service;
@@ -1024,6 +1298,7 @@ std::vector<ipl_step> node::start() {
             self.step("brokers " + role, [&] { return self.start_role(name, settings); });
         }
     }
+    self.watch_checks();
     self.started = true;
     // What is there already shows in the report; what is not is waited for in the background.
     wait_ready(core::deadline::after(300ms));
@@ -1079,6 +1354,9 @@ reload_report node::reload_templates(core::deadline until) {
 bool node::stop(core::deadline until) {
     auto& self = *impl_;
     self.end_replacement();
+    for (const auto& check : self.checks) {
+        check->end();
+    }
     for (const auto& role : self.roles) {
         for (const auto& pool : role.pools) {
             pool->stop(until);

@@ -16,7 +16,7 @@ store = "rel"
 object = "ms_countries"
 key = ["alpha2"]
 [fields]
-alpha2 = { type = "string", max = 2 }
+alpha2 = { type = "string", max = 2, required = true }
 )";
 
 std::string broker_service(const beds::test::endpoint& amqp, const std::string& instances) {
@@ -27,6 +27,13 @@ std::string broker_service(const beds::test::endpoint& amqp, const std::string& 
            "\nuser = " + in_quotes(amqp.user) +
            "\npass_env = \"TEST_AMQP_PASS\"\nqueue_tag = " + in_quotes(tag) +
            "\ninstances.rel = " + instances + "\n";
+}
+
+/// What the node finds there when it compares.
+void make_countries(const beds::test::endpoint& mariadb) {
+    beds::test::shared_servers().mariadb_root(
+        "CREATE TABLE IF NOT EXISTS " + mariadb.path +
+        ".ms_countries (alpha2 VARCHAR(2) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin PRIMARY KEY)");
 }
 
 constexpr const char* nobody_there = R"([rel_services.rel]
@@ -43,6 +50,7 @@ TEST_CASE("with its servers and a credential of systemd the node becomes ready, 
           "stops in order") {
     const auto amqp = beds::test::require_amqp();
     const auto mariadb = beds::test::require_mariadb();
+    make_countries(mariadb);
     const folder node;
     const notify_socket manager{node.path("notify")};
     node.write("beds.toml", broker_service(amqp, "{ read = 2, write = 1 }") +
@@ -73,6 +81,7 @@ TEST_CASE("with its servers and a credential of systemd the node becomes ready, 
 TEST_CASE("SIGUSR1 replaces the brokers of a running node") {
     const auto amqp = beds::test::require_amqp();
     const auto mariadb = beds::test::require_mariadb();
+    make_countries(mariadb);
     const folder node;
     node.write("beds.toml", broker_service(amqp, "{ read = 2, write = 1 }") +
                                 "[rel_services.rel]\nhost = " + in_quotes(mariadb.host) +

@@ -129,11 +129,12 @@ TEST_CASE("the log is written without a lock that the status needs") {
             // The other thread ends when this one has left the log.
             late = std::move(other);
         }};
-    brokers::broker broker{
-        settings,
-        std::make_shared<const templates::registry>(std::vector<templates::template_def>{}),
-        {adapters::make_memory("mem")},
-        context};
+    brokers::broker broker{settings,
+                           std::make_shared<const factory::template_set>(factory::template_set{
+                               .registry = std::make_shared<const templates::registry>(
+                                   std::vector<templates::template_def>{})}),
+                           {adapters::make_memory("mem")},
+                           context};
     made.set_value(&broker);
     broker.start();
     auto result = answered.get_future();

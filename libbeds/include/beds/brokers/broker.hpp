@@ -76,7 +76,7 @@ enum class broker_state {
 class broker {
 public:
     /// Does not connect yet. `context.name` is replaced by the broker's name.
-    broker(broker_settings settings, std::shared_ptr<const templates::registry> registry,
+    broker(broker_settings settings, std::shared_ptr<const factory::template_set> set,
            std::vector<std::shared_ptr<adapters::adapter>> adapters,
            adapters::session_context context);
     /// Stops without draining: what is held is delivered again.

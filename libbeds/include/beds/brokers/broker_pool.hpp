@@ -12,7 +12,7 @@ namespace beds::brokers {
 class broker_pool {
 public:
     broker_pool(const broker_settings& each, std::uint32_t size,
-                std::shared_ptr<const templates::registry> registry,
+                const std::shared_ptr<const factory::template_set>& set,
                 std::vector<std::shared_ptr<adapters::adapter>> adapters,
                 const adapters::session_context& context);
 

@@ -172,10 +172,12 @@ struct rec_service_settings {
 /// May a template read or write its table itself, instead of the DBA's views and procedures?
 enum class direct_access { allow, deny };
 
-/// What happens to a node when a template does not fit the live database.
+/// What happens when a template is refused, or does not fit the live database.
 enum class mismatch_action {
-    stop,     ///< the node does not start
-    leave_out ///< the template is left out with a warning; for development
+    stop,      ///< the node does not start; found later, the template is not served until it fits
+    leave_out, ///< the template is left out with a warning; for development
+    warn,      ///< of the live database: it is served and told about
+    ignore     ///< the live database is not looked at
 };
 
 /// `[templates]`

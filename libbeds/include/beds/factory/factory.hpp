@@ -12,7 +12,9 @@
 #include <beds/templates/registry.hpp>
 #include <beds/wire/cursor.hpp>
 
+#include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -43,8 +45,27 @@ struct message {
     std::span<const observe::ledger::slot> slots{};
 };
 
-/// The templates that a factory works by. Never changes once it is made; a reload makes another
-/// one.
+/// Which templates of one registry are not served for the time being, because they do not fit their
+/// database. Any thread sets, any thread asks.
+class withheld_templates {
+public:
+    /// None is withheld.
+    explicit withheld_templates(std::shared_ptr<const templates::registry> of);
+    /// Unknown names are passed over.
+    void set(std::string_view name, bool withheld);
+    /// `target` is one of the registry's, and of no other one.
+    [[nodiscard]] bool holds(const templates::template_def& target) const {
+        return flags_[static_cast<std::size_t>(&target - of_->all().data())].load(
+            std::memory_order_relaxed);
+    }
+
+private:
+    std::shared_ptr<const templates::registry> of_;
+    std::vector<std::atomic<bool>> flags_; ///< by position in the registry
+};
+
+/// The templates that a factory works by. Never changes once it is made, but for what of it is
+/// withheld; a reload makes another one.
 struct template_set {
     std::shared_ptr<const templates::registry> registry{};
     std::uint64_t generation = 0; ///< which reload of the node made it; 0: what it started with
@@ -56,6 +77,9 @@ struct template_set {
     std::vector<observe::ledger::slot> slots{};
     /// Names that the node knew and does not any more.
     std::set<std::string, std::less<>> removed{};
+    /// Of this registry; null: all are served. Operations of those that are withheld are answered
+    /// BACKEND_UNAVAILABLE.
+    std::shared_ptr<withheld_templates> withheld{};
 };
 
 struct settings {
