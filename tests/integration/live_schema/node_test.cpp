@@ -1,8 +1,11 @@
 // What a node does when its templates do not fit the live database.
 #include "support/catch.hpp"
 #include "support/counters.hpp"
+#include "support/folder.hpp"
 #include "support/gate.hpp"
 
+#include <algorithm>
+#include <memory>
 #include <thread>
 
 using namespace beds;
@@ -13,10 +16,6 @@ using config::mismatch_action;
 namespace {
 
 constexpr auto long_enough = 30s;
-
-bool contains(const std::string& text, std::string_view part) {
-    return text.find(part) != std::string::npos;
-}
 
 template <class Condition>
 bool becomes(Condition condition) {
@@ -82,6 +81,49 @@ struct away {
     gate way;
     config::rel_service_settings settings;
 };
+
+/// The templates lie in files; MariaDB is behind a gate.
+struct reloaded {
+    explicit reloaded(mismatch_action action) : way(here.settings.host, here.settings.port) {
+        files.write("counters.toml", counters_template);
+        files.write("marks.toml", marks_template);
+        settings.host = "127.0.0.1";
+        settings.port = way.port();
+        options.directory = files.root();
+        options.on_mismatch = action;
+    }
+    void start() {
+        running = std::make_unique<running_node>(here.rabbitmq, &settings, options);
+        REQUIRE(running->node().wait_ready(core::deadline::after(long_enough)));
+    }
+    [[nodiscard]] node::reload_report reload() const {
+        return running->node().reload_templates(core::deadline::after(long_enough));
+    }
+    [[nodiscard]] core::code count(const std::string& name) const {
+        return code_of(*running, client::count(name));
+    }
+    [[nodiscard]] bool comes_to(const std::string& name, core::code code) const {
+        return becomes([&] { return count(name) == code; });
+    }
+    void write_marks(const std::string& more) const {
+        files.write("marks.toml", std::string{marks_template} + more + '\n');
+    }
+
+    world here;
+    folder files;
+    gate way;
+    config::rel_service_settings settings = here.settings;
+    node_options options;
+    std::unique_ptr<running_node> running;
+};
+
+std::string all_of(const std::vector<std::string>& lines) {
+    std::string text;
+    for (const auto& one : lines) {
+        text += one + '\n';
+    }
+    return text;
+}
 
 } // namespace
 
@@ -224,4 +266,127 @@ TEST_CASE("a role without write instances needs no rights to write, and no inbox
         CHECK(contains(refused.message(), "beds_inbox"));
     }
     here.control.mariadb_root("DROP USER '" + account + "'@'%'");
+}
+
+TEST_CASE("a reload that brings what does not fit the live database is refused, and the old one "
+          "serves") {
+    const auto action = GENERATE(mismatch_action::stop, mismatch_action::leave_out);
+    reloaded node{action};
+    node.start();
+    node.write_marks("more = { type = \"int64\" }");
+    node.files.write("other.toml", "template = { name = \"other\", store = \"rel\", object = "
+                                   "\"others\", key = [\"id\"] }\n[fields]\n"
+                                   "id = { type = \"int64\", required = true }\n");
+    const auto refused = node.reload();
+    CHECK(refused.result == node::reload_result::refused);
+    const auto told = all_of(refused.problems);
+    INFO(told);
+    CHECK(refused.problems.size() == 2);
+    CHECK(contains(told, "marks.toml:10: fields.more.column: error: 'marks' has no column 'more'"));
+    CHECK(contains(told, "; name a column that is there, add it, or leave the field out"));
+    CHECK(contains(told, "other.toml:1: template.object: error: there is no table or view "
+                         "'others'"));
+    CHECK(node.count("marks") == core::code::ok);
+    CHECK(node.count("other") == core::code::unknown_template);
+    CHECK(node.running->node().status().ready);
+
+    node.here.data.sql("ALTER TABLE marks ADD COLUMN more BIGINT; CREATE TABLE others (id BIGINT "
+                       "PRIMARY KEY) ENGINE=InnoDB");
+    const auto changed = node.reload();
+    INFO(all_of(changed.problems));
+    CHECK(changed.result == node::reload_result::changed);
+    CHECK(node.count("other") == core::code::ok);
+}
+
+TEST_CASE("warn: a reload brings what does not fit, and it is told") {
+    reloaded node{mismatch_action::warn};
+    node.start();
+    node.write_marks("more = { type = \"int64\" }");
+    CHECK(node.reload().result == node::reload_result::changed);
+    CHECK(becomes([&] { return contains(trouble(*node.running, "schema rel"), "fields.more"); }));
+    CHECK(node.count("counters") == core::code::ok);
+}
+
+TEST_CASE("after a reload the new templates are those that are compared and withheld") {
+    reloaded node{mismatch_action::stop};
+    node.start();
+    // `counters` goes: every other template has another position than before.
+    std::filesystem::remove(node.files.path("counters.toml"));
+    node.here.data.sql("ALTER TABLE marks ADD COLUMN more BIGINT");
+    node.write_marks("more = { type = \"int64\" }");
+    REQUIRE(node.reload().result == node::reload_result::changed);
+    CHECK(node.count("marks") == core::code::ok);
+    CHECK(node.count("counters") == core::code::unknown_template);
+    node.here.data.sql("ALTER TABLE marks DROP COLUMN more; DROP TABLE counters");
+    node.way.reset();
+    REQUIRE(node.comes_to("marks", core::code::backend_unavailable));
+    REQUIRE(becomes([&] { return !trouble(*node.running, "schema rel").empty(); }));
+    const auto told = trouble(*node.running, "schema rel");
+    CHECK(contains(told, "fields.more.column"));
+    CHECK_FALSE(contains(told, "counters"));
+
+    // Known before the next comparison, which cannot be made: brokers keep their sessions.
+    REQUIRE(becomes([&] {
+        const auto brokers = node.running->node().status().brokers;
+        return std::all_of(brokers.begin(), brokers.end(),
+                           [](const auto& one) { return one.backend_connected; });
+    }));
+    node.way.stop_accepting();
+    node.files.write("other.toml", "template = { name = \"another\", store = \"rel\", object = "
+                                   "\"others\", key = [\"id\"] }\n[fields]\n"
+                                   "id = { type = \"int64\", required = true }\n");
+    const auto added = node.reload();
+    INFO(all_of(added.problems));
+    REQUIRE(added.result == node::reload_result::changed);
+    CHECK(contains(all_of(added.warnings), "not compared with the database of 'rel'"));
+    CHECK(node.count("marks") == core::code::backend_unavailable);
+    CHECK(contains(trouble(*node.running, "schema rel"), "fields.more.column"));
+
+    node.here.data.sql("ALTER TABLE marks ADD COLUMN more BIGINT");
+    node.way.accept_again();
+    CHECK(node.comes_to("marks", core::code::ok));
+    CHECK(node.comes_to("another", core::code::backend_unavailable));
+    CHECK(becomes([&] {
+        const auto now = trouble(*node.running, "schema rel");
+        return contains(now, "'others'") && !contains(now, "fields.more");
+    }));
+    // What does not fit may go at any time.
+    std::filesystem::remove(node.files.path("other.toml"));
+    REQUIRE(node.reload().result == node::reload_result::changed);
+    CHECK(node.count("another") == core::code::unknown_template);
+    CHECK(node.running->node().wait_ready(core::deadline::after(long_enough)));
+}
+
+TEST_CASE("a template that was left out at the start comes with the reload after it fits") {
+    reloaded node{mismatch_action::leave_out};
+    node.here.data.sql("ALTER TABLE marks MODIFY value DATE");
+    node.start();
+    CHECK(node.count("marks") == core::code::unknown_template);
+    const auto refused = node.reload();
+    CHECK(refused.result == node::reload_result::refused);
+    CHECK(contains(all_of(refused.problems), "marks.toml:9: fields.value.type: error: "));
+    CHECK(contains(trouble(*node.running, "schema rel"), "fields.value.type"));
+    node.here.data.sql("ALTER TABLE marks MODIFY value BIGINT");
+    CHECK(node.reload().result == node::reload_result::changed);
+    CHECK(node.count("marks") == core::code::ok);
+    CHECK(trouble(*node.running, "schema rel").empty());
+}
+
+TEST_CASE("a connection that gets its first template by a reload is looked at from then on") {
+    reloaded node{mismatch_action::stop};
+    std::filesystem::remove(node.files.path("marks.toml"));
+    node.files.write("counters.toml",
+                     "template = { name = \"notes\", connection = \"mem\", store = "
+                     "\"rel\", object = \"notes\", key = [\"id\"] }\n[fields]\n"
+                     "id = { type = \"int64\", required = true }\n");
+    node.options.mem = {.read = 1, .write = 0, .bulk = 0};
+    node.start();
+    CHECK(step_of(*node.running, "schema rel").empty());
+    node.write_marks("");
+    REQUIRE(node.reload().result == node::reload_result::changed);
+    CHECK(node.count("marks") == core::code::ok);
+    node.here.data.sql("ALTER TABLE marks MODIFY value DATE");
+    node.way.reset();
+    CHECK(node.comes_to("marks", core::code::backend_unavailable));
+    CHECK(node.count("notes") == core::code::ok);
 }

@@ -97,6 +97,32 @@ TEST_CASE("reload: every batch sees the templates of one set") {
     CHECK(run.work.connects() == 1);
 }
 
+TEST_CASE("reload: what is withheld belongs to one set") {
+    const auto withholding = [](std::vector<templates::template_def> all, std::string_view name,
+                                std::uint64_t generation) {
+        auto made = *set_of(std::move(all), generation);
+        made.withheld = std::make_shared<factory::withheld_templates>(made.registry);
+        made.withheld->set(name, true);
+        made.withheld->set("nobody", true);
+        return std::make_shared<const factory::template_set>(std::move(made));
+    };
+    const auto fetch = [](const std::string& name) {
+        return R"({"v":1,"template":")" + name + R"(","op":"fetch","key":1})";
+    };
+    const auto first = withholding({named("alpha"), named("beta"), named("gamma")}, "gamma", 0);
+    shop run{first};
+    CHECK_THAT(run(fetch("alpha")), Contains("NOT_FOUND") || Contains(R"("status":"ok")"));
+    CHECK_THAT(run(fetch("gamma")),
+               Contains("BACKEND_UNAVAILABLE") && Contains("does not fit its database"));
+    run.work.change_templates(withholding({named("beta"), named("gamma")}, "beta", 1));
+    CHECK_THAT(run(fetch("beta")), Contains("BACKEND_UNAVAILABLE"));
+    CHECK_THAT(run(fetch("gamma")), !Contains("BACKEND_UNAVAILABLE"));
+    first->withheld->set("gamma", true); // of nobody any more
+    CHECK_THAT(run(fetch("gamma")), !Contains("BACKEND_UNAVAILABLE"));
+    run.work.change_templates(set_of({named("beta")}, 2));
+    CHECK_THAT(run(fetch("beta")), !Contains("BACKEND_UNAVAILABLE"));
+}
+
 TEST_CASE("reload: a write that is sent again gets its first reply, whatever the templates say") {
     shop run{set_of({named("alpha", with_n), named("old", with_n)})};
     const std::string other = R"({"v":1,"template":"old","op":"insert","data":{"id":2,"n":5}})";

@@ -175,6 +175,9 @@ public:
     /// with any problem - whatever `templates.on_mismatch` says - the result is `refused` and
     /// nothing is changed. What no reload can do is refused as well: a template that moves to
     /// another connection, and a new one on a connection that no broker of this node works on.
+    /// With `stop` and `leave_out`, so is a new or changed template that does not fit its live
+    /// database. One that is away, or takes more than half of the time (at most 10 s), is compared
+    /// later.
     ///
     /// Each broker changes over between two batches, so a batch sees one set of templates; brokers
     /// do so at about the same time, not in the same moment, and those that are at a batch when the
