@@ -18,6 +18,7 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <iostream>
 #include <iterator>
 #include <memory>
 #include <mutex>
@@ -180,6 +181,20 @@ public:
     running_node& operator=(const running_node&) = delete;
 
     [[nodiscard]] node::node& node() const { return *node_; }
+    /// Says on standard error what is missing when it is not in time.
+    [[nodiscard]] bool ready(std::chrono::seconds within) const {
+        if (node_->wait_ready(core::deadline::after(within))) {
+            return true;
+        }
+        const auto status = node_->status();
+        std::cerr << "not ready; live " << status.live << '\n';
+        for (const auto& one : status.dependencies) {
+            if (!one.ready) {
+                std::cerr << one.name << ": " << one.trouble << '\n';
+            }
+        }
+        return false;
+    }
     [[nodiscard]] const std::string& tag() const { return tag_; }
     [[nodiscard]] std::string log() const {
         const std::lock_guard lock{mutex_};

@@ -643,9 +643,7 @@ struct broker::impl {
                 static_cast<std::uint64_t>(
                     std::chrono::duration_cast<std::chrono::microseconds>(now - read).count()),
                 chunk.size());
-            if (!work->connected()) {
-                note_backend();
-            }
+            note_backend(); // under load no turn is idle
             next -= put_back_left_out(first, next);
         }
     }

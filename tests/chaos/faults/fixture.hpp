@@ -38,7 +38,7 @@ id = { type = "int64", required = true }
         REQUIRE(running->node().wait_ready(core::deadline::after(20s)));
     }
     [[nodiscard]] bool ready(std::chrono::seconds within = 20s) const {
-        return running->node().wait_ready(core::deadline::after(within));
+        return running->ready(within);
     }
 
     database data;

@@ -55,7 +55,7 @@ public:
         REQUIRE(ready());
     }
     [[nodiscard]] bool ready(std::chrono::seconds within = 20s) const {
-        return running->node().wait_ready(core::deadline::after(within));
+        return running->ready(within);
     }
     [[nodiscard]] node::dependency dependency(std::string_view name) const {
         for (const auto& one : running->node().status().dependencies) {
