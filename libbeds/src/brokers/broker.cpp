@@ -635,14 +635,14 @@ struct broker::impl {
                 throw;
             }
             note_reply_size(operations);
-            enter_as_settled(books, chunk, messages);
             const auto now = std::chrono::steady_clock::now();
-            failures.enter(chunk, messages, now);
-            counters.note_turn(now);
             counters.message_time.add(
                 static_cast<std::uint64_t>(
                     std::chrono::duration_cast<std::chrono::microseconds>(now - read).count()),
                 chunk.size());
+            enter_as_settled(books, chunk, messages); // last: who sees nothing in flight sees all
+            failures.enter(chunk, messages, now);
+            counters.note_turn(now);
             note_backend(); // under load no turn is idle
             next -= put_back_left_out(first, next);
         }
