@@ -430,8 +430,8 @@ struct node::impl {
                 lines += (lines.empty() ? "" : "\n") + line;
             }
             made.detail = lines.empty() ? std::to_string(found.templates) + " template(s) fit"
-                                        : "templates do not fit the database, see "
-                                          "BEDS_SCHEMA_MISMATCH";
+                                        : "templates do not fit the database: the log "
+                                          "names each";
             made.state = lines.empty() ? step_state::done : step_state::failed;
             wrong += (wrong.empty() || lines.empty() ? "" : "\n") + lines;
         }
