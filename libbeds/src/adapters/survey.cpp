@@ -267,7 +267,8 @@ private:
         if (field.type.kind == type_kind::string &&
             (binary ? !there->collation.empty() : field.collation != there->collation) &&
             there->type.kind != type_kind::uuid) {
-            say(severity::error, key + ".collation",
+            // What is not asked for by its value is compared by `if` alone.
+            say(field.indexed ? severity::error : severity::warning, key + ".collation",
                 "column '" + there->column + "' compares " +
                     (there->collation.empty() ? std::string{"binary"}
                                               : "by '" + there->collation + "'") +

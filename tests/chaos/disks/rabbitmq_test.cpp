@@ -25,10 +25,11 @@ TEST_CASE("RabbitMQ's disk fills up under load: nothing is lost or done twice, a
     // It stops taking messages when less than `disk_free_limit` is left, here 50 MB.
     disk.fill(std::uint64_t{40} << 20U);
     const auto until = core::deadline::after(30s);
-    while (node.node().status().ready && !until.expired()) {
+    auto status = node.node().status();
+    while (status.ready && !until.expired()) {
         std::this_thread::sleep_for(20ms);
+        status = node.node().status();
     }
-    const auto status = node.node().status();
     CHECK(status.live);
     CHECK_FALSE(status.ready);
     CHECK(status.dependencies.front().trouble.find("disk") != std::string::npos);
