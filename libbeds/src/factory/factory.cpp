@@ -1079,7 +1079,17 @@ struct factory::impl {
     /// Takes them out of the unit: the others are committed without them. With one operation of an
     /// atomic envelope goes all of it, with one of a sequence what stands behind it.
     void set_aside() {
-        const auto busy = [this](const planned* op) { return is_busy(results[op->bound.index]); };
+        // What a procedure committed cannot be taken back: nothing of its envelope runs again.
+        const auto committed = [this](const planned* op) {
+            return op->mode != core::envelope_mode::each &&
+                   std::any_of(open.begin(), open.end(), [&](const planned* other) {
+                       return other->message == op->message &&
+                              results[other->bound.index].effect == effect::unknown;
+                   });
+        };
+        const auto busy = [&](const planned* op) {
+            return is_busy(results[op->bound.index]) && !committed(op);
+        };
         if (std::none_of(open.begin(), open.end(), busy)) {
             return;
         }

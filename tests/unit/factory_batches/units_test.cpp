@@ -397,3 +397,80 @@ TEST_CASE(
         }
     }
 }
+
+namespace {
+
+/// The second operation is a call whose procedure committed without a word, so that the first is
+/// done, too; the third was not run.
+class committing_session final : public breaking_session {
+public:
+    committing_session(unit_book& book, std::size_t& runs)
+        : breaking_session(book, step_result::done), runs_(runs) {}
+    step_result run(const adapters::group& work, core::row_sink&, adapters::outcomes results,
+                    core::arena&) override {
+        ++runs_;
+        for (std::size_t i = 0; i < work.operations.size(); ++i) {
+            results[work.operations[i]->index] =
+                i < 2 ? core::outcome::failure(core::code::internal, "the transaction ended", {},
+                                               core::effect::unknown)
+                      : core::outcome::failure(core::code::backend_conflict, "not run");
+        }
+        return step_result::done;
+    }
+    step_result seal(std::span<const adapters::sealed_reply>) override { return step_result::done; }
+    adapters::commit_result commit() override { return adapters::commit_result::applied; }
+
+private:
+    std::size_t& runs_;
+};
+
+class committing_adapter final : public breaking_adapter {
+public:
+    explicit committing_adapter(unit_book& book)
+        : breaking_adapter(book, adapters::capabilities{.transactions = true, .inbox = true},
+                           step_result::done),
+          book_(book) {}
+    std::unique_ptr<adapters::session> open_session(adapters::session_context) override {
+        return std::make_unique<committing_session>(book_, runs);
+    }
+    std::size_t runs = 0;
+
+private:
+    unit_book& book_;
+};
+
+} // namespace
+
+TEST_CASE(
+    "an atomic envelope of which a part may be committed does not wait for rows and run again") {
+    const auto parsed = templates::parse(
+        "[template]\nname = \"items\"\nconnection = \"mem\"\nstore = \"rel\"\nobject = \"items\"\n"
+        "key = [\"id\"]\n[fields]\nid = { type = \"int64\", required = true }\n");
+    REQUIRE(parsed.parsed);
+    unit_book book;
+    const auto engine = std::make_shared<committing_adapter>(book);
+    factory::factory work{std::make_shared<const templates::registry>(std::vector{*parsed.parsed}),
+                          {engine},
+                          "mem",
+                          {}};
+    wire::request_decoder decoder;
+    wire::reply_writer writer;
+    core::arena memory;
+    observe::live_counters counters;
+    std::vector<factory::message> messages(1);
+    REQUIRE_FALSE(decoder.decode(
+        R"({"v":1,"mode":"atomic","ops":[{"template":"items","op":"insert","data":{"id":1}},)"
+        R"({"template":"items","op":"insert","data":{"id":2}},)"
+        R"({"template":"items","op":"insert","data":{"id":3}}]})",
+        memory, messages[0].request));
+    messages[0].request.principal = "tester";
+    messages[0].request.message_id = "message";
+    messages[0].request.deadline =
+        core::machine_clock().system_now() + std::chrono::milliseconds{200};
+    writer.start(3);
+    work.run(messages, writer, memory, counters);
+    CHECK(engine->runs == 1);
+    CHECK(messages[0].results[0].effect == core::effect::unknown);
+    CHECK(messages[0].results[1].effect == core::effect::unknown);
+    CHECK(messages[0].results[2].effect == core::effect::none);
+}

@@ -1,3 +1,4 @@
+#include "adapters/mariadb/information_schema.hpp"
 #include "adapters/mariadb/session.hpp"
 #include "adapters/short_reply.hpp"
 
@@ -205,6 +206,20 @@ void mariadb_session::look_at_inbox() {
                       unsafe_text("the inbox", *unsafe, "all writes are refused")});
         return;
     }
+    bool unique = false;
+    const bool seen =
+        ask(connection_,
+            "/* beds inbox.look */ SELECT GROUP_CONCAT(LOWER(column_name) ORDER BY column_name), "
+            "CAST(COUNT(sub_part) AS CHAR) FROM information_schema.statistics WHERE table_schema = "
+            "COALESCE(?, DATABASE()) AND table_name = ? AND non_unique = 0 GROUP BY index_name",
+            split("beds_inbox"), [&](std::span<const raw_cell> cells) {
+                unique =
+                    unique || (text_of(cells[0]) == "id,principal" && text_of(cells[1]) == "0");
+            });
+    if (!seen && failed(connection_.error()) == ran::ended) {
+        return;
+    }
+    const bool no_key = seen && !unique;
     for (const std::string_view text :
          {"/* beds inbox.look */ INSERT INTO beds_inbox (principal, id, content, reply) "
           "VALUES (?,?,?,?)",
@@ -219,6 +234,16 @@ void mariadb_session::look_at_inbox() {
             inbox_is_bad(observe::level::error, "BEDS_MARIADB_INBOX", inbox_trouble(why));
         }
         return;
+    }
+    if (no_key) {
+        inbox_is_bad(observe::level::error, "BEDS_MARIADB_INBOX",
+                     {core::code::backend_unavailable,
+                      "the table beds_inbox is not as BEDS needs it, and nothing is written "
+                      "without it: its DBA runs 'bedsctl schema'",
+                      "writes are refused, beds_inbox has no unique key (principal, id): what is "
+                      "sent twice would be done twice; its DBA makes it as bedsctl schema does: "
+                      "ALTER TABLE beds_inbox ADD "
+                      "PRIMARY KEY (principal, id)"});
     }
 }
 
