@@ -158,9 +158,10 @@ class Corruption(unittest.TestCase):
             self.gates.tell(server, "corrupt", way, 0, 0, 0)
             if server == "mariadb":
                 self.tolerate_libmariadb(what)
-            if way == "to_server":
+            if way == "to_server" or number % 2 != 0:
                 # What the server believes to have been told stays with its session: for example settings, or the
-                # length of a message whose rest it waits for, while heartbeats come and go.
+                # length of a message whose rest it waits for, while heartbeats come and go. So it is for a node
+                # with a length that is one bit greater.
                 self.gates.tell(server, "reset")
             self.served_again(what)
             if replies_pass:

@@ -46,7 +46,7 @@ TEST_CASE("two nodes in one process know nothing of each other") {
 }
 
 TEST_CASE("an orderly stop under load: every request is answered once, hardly one comes again") {
-    constexpr int messages = 1500;
+    constexpr int messages = 3000;
     const auto rabbitmq = test::require_amqp();
     const auto where = test::require_mariadb();
     const auto control = test::shared_servers();
