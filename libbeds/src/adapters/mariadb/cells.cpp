@@ -326,8 +326,9 @@ bool read_long_time(const raw_cell& cell, std::int64_t& to) {
     if (cell.size == 0) {
         return true;
     }
-    if (cell.size < 8) {
-        return false;
+    constexpr std::uint32_t most_days = 839 / 24;
+    if (cell.size < 8 || load<std::uint32_t>(cell.data + 1) > most_days) {
+        return false; // no TIME of a server: its bytes were changed on the way
     }
     to = load<std::uint32_t>(cell.data + 1) * day_microseconds +
          ((cell.data[5] * 60LL + cell.data[6]) * 60LL + cell.data[7]) * 1'000'000LL;
