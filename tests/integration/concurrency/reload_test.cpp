@@ -312,8 +312,8 @@ TEST_CASE("templates are reloaded 200 times under load, with broken files among 
         const auto now = resident();
         INFO("resident: " << memory / 1024 << " KiB after 50 reloads, " << now / 1024
                           << " KiB after 200; answered " << heard.answered);
-    #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) // they keep what is freed
-    CHECK(now < memory + (std::size_t{8} << 20U));
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) // they keep what is freed
+        CHECK(now < memory + (std::size_t{8} << 20U));
 #endif
     }
     INFO(heard.wrong);
