@@ -317,6 +317,18 @@ class Ci(Tree):
         self.assertEqual(done.stdout, f"{self.top}|--preset tsan|1\n")
         self.assertEqual(done.returncode, 7)
 
+    def test_few_that_need_servers_have_one_more_attempt_alone(self):
+        self.copy(".ci/run")
+        for failed, again in (("9:chaos_a\\n12:daemon_b\\n", True), ("9:chaos_a\\n12:unit_b\\n", False), ("", False),
+                              ("".join(f"{i}:chaos_{i}\\n" for i in range(4)), False)):
+            with self.subTest(failed):
+                self.write("tests/run", '#!/bin/bash\necho "run $*"\n[ $# = 0 ] || exit 0\nmkdir -p '
+                           f'build/dev/Testing/Temporary\nprintf "{failed}" '
+                           '>build/dev/Testing/Temporary/LastTestsFailed.log\nexit 1\n')
+                done = self.run_script(".ci/run")
+                self.assertEqual("run -j 1 -R ^(chaos_a|daemon_b)$" in done.stdout, again, done.stdout)
+                self.assertEqual(done.returncode, 0 if again else 1)
+
 
 if __name__ == "__main__":
     unittest.main()
