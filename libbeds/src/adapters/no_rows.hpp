@@ -4,8 +4,8 @@
 
 namespace beds::adapters {
 
-/// For operations that are explained and have no results.
-class no_rows_sink final : public core::row_sink {
+/// For operations whose results nobody reads. Whoever wants some of them overrides those.
+class no_rows_sink : public core::row_sink {
 public:
     void reset(core::op_index) override {}
     void begin_row(core::op_index, const core::row_layout&) override {}
@@ -21,19 +21,5 @@ public:
     void begin_set(core::op_index, std::string_view) override {}
     void out(core::op_index, const core::row_layout&, std::span<const core::value>) override {}
 };
-
-/// Does the operation open a transaction where there are any?
-inline bool writes(const bound_operation& op) {
-    switch (op.op) {
-    case core::verb::insert:
-    case core::verb::update:
-    case core::verb::remove:
-        return true;
-    case core::verb::call:
-        return op.call != nullptr && op.call->op_class != core::op_class::read;
-    default:
-        return false;
-    }
-}
 
 } // namespace beds::adapters

@@ -1,4 +1,5 @@
 #include "adapters/mariadb/session.hpp"
+#include "adapters/no_rows.hpp"
 #include "integration/mariadb/batches.hpp"
 
 #include <sstream>
@@ -77,7 +78,7 @@ std::string balance(const world& here, int id) {
 
 /// Loses the transaction when an operation's rows are forgotten: after a refused INSERT and before
 /// its savepoint is gone back to.
-class losing_sink final : public core::row_sink {
+class losing_sink final : public adapters::no_rows_sink {
 public:
     explicit losing_sink(adapters::session& of)
         : link_(dynamic_cast<adapters::mariadb::mariadb_session&>(of).link()) {}
@@ -87,18 +88,6 @@ public:
             REQUIRE(link_.command("ROLLBACK"));
         }
     }
-    void begin_row(core::op_index, const core::row_layout&) override {}
-    void cell(const core::value&) override {}
-    void end_row() override {}
-    void share_rows(core::op_index, core::op_index) override {}
-    void no_rows(core::op_index) override {}
-    void next(core::op_index, std::uint64_t, std::span<const core::value>) override {}
-    void total(core::op_index, std::uint64_t) override {}
-    void exists(core::op_index, bool) override {}
-    void count(core::op_index, std::uint64_t) override {}
-    void key(core::op_index, const core::row_layout&, std::span<const core::value>) override {}
-    void begin_set(core::op_index, std::string_view) override {}
-    void out(core::op_index, const core::row_layout&, std::span<const core::value>) override {}
 
 private:
     adapters::mariadb::connection& link_;

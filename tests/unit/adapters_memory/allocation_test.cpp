@@ -1,3 +1,4 @@
+#include "adapters/no_rows.hpp"
 #include "support/catch.hpp"
 #include "unit/adapters_memory/work.hpp"
 
@@ -34,27 +35,15 @@ using namespace beds;
 namespace {
 
 /// Looks at every cell as a codec would.
-class looking_sink final : public core::row_sink {
+class looking_sink final : public adapters::no_rows_sink {
 public:
     std::uint64_t cells = 0;
     std::uint64_t bytes = 0;
 
-    void reset(core::op_index) override {}
-    void begin_row(core::op_index, const core::row_layout&) override {}
     void cell(const core::value& given) override {
         ++cells;
         bytes += given.text.size();
     }
-    void end_row() override {}
-    void share_rows(core::op_index, core::op_index) override {}
-    void no_rows(core::op_index) override {}
-    void next(core::op_index, std::uint64_t, std::span<const core::value>) override {}
-    void total(core::op_index, std::uint64_t) override {}
-    void exists(core::op_index, bool) override {}
-    void count(core::op_index, std::uint64_t) override {}
-    void key(core::op_index, const core::row_layout&, std::span<const core::value>) override {}
-    void begin_set(core::op_index, std::string_view) override {}
-    void out(core::op_index, const core::row_layout&, std::span<const core::value>) override {}
 };
 
 } // namespace

@@ -1,10 +1,8 @@
+#include "adapters/explain_alone.hpp"
 #include "adapters/mariadb/information_schema.hpp"
 #include "adapters/mariadb/session.hpp"
-#include "adapters/no_rows.hpp"
 
 #include <beds/core/json.hpp>
-
-#include <array>
 
 namespace beds::adapters::mariadb {
 namespace {
@@ -54,37 +52,8 @@ void read_plan(const datum& from, const bound_operation& op, explanation& into) 
 } // namespace
 
 explanation mariadb_session::explain(const bound_operation& op, core::deadline until) {
-    explanation made;
-    core::arena memory;
-    std::array<core::outcome, 1> result{};
-    no_rows_sink nowhere;
-    std::vector<stored_reply> known;
-    auto alone = op;
-    alone.index = 0;
-    const bound_operation* const operations[] = {&alone};
-    auto step = begin(writes(op) ? work_kind::write : work_kind::read, until, {}, lookup::none,
-                      memory, known);
-    if (step == step_result::done) {
-        struct mode {
-            explanation*& of;
-            ~mode() { of = nullptr; }
-        } const while_it_runs{explaining_ = &made};
-        step = run({group_mode::independent, operations}, nowhere, result, memory);
-    }
-    rollback();
-    if (made.statement.empty()) {
-        throw core::error(step == step_result::done ? core::errc::refused : core::errc::unreachable,
-                          step == step_result::done ? std::string{result[0].detail}
-                                                    : "the database did not answer in time");
-    }
-    if (!made.plan.empty()) {
-        datum plan;
-        core::json_parser parser{{.max_depth = most_json_depth}};
-        if (!parser.parse(made.plan, memory, plan)) {
-            read_plan(plan, op, made);
-        }
-    }
-    return made;
+    return explain_alone(*this, explaining_, op, until, most_json_depth,
+                         [&](const datum& plan, explanation& into) { read_plan(plan, op, into); });
 }
 
 ran mariadb_session::explain_instead() {

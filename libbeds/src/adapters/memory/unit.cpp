@@ -2,6 +2,7 @@
 
 #include "adapters/json_text.hpp"
 #include "adapters/memory/arithmetic.hpp"
+#include "adapters/no_rows.hpp"
 
 #include <beds/core/arena.hpp>
 
@@ -644,23 +645,6 @@ public:
     [[nodiscard]] core::arena& memory() override { return memory_; }
 
 private:
-    /// Swallows what a client's write would have answered.
-    class no_sink final : public core::row_sink {
-        void reset(core::op_index) override {}
-        void begin_row(core::op_index, const core::row_layout&) override {}
-        void cell(const core::value&) override {}
-        void end_row() override {}
-        void share_rows(core::op_index, core::op_index) override {}
-        void no_rows(core::op_index) override {}
-        void next(core::op_index, std::uint64_t, std::span<const core::value>) override {}
-        void total(core::op_index, std::uint64_t) override {}
-        void exists(core::op_index, bool) override {}
-        void count(core::op_index, std::uint64_t) override {}
-        void key(core::op_index, const core::row_layout&, std::span<const core::value>) override {}
-        void begin_set(core::op_index, std::string_view) override {}
-        void out(core::op_index, const core::row_layout&, std::span<const core::value>) override {}
-    };
-
     [[nodiscard]] static bound_operation made(const templates::template_def& of, core::verb op) {
         bound_operation result;
         result.op = op;
@@ -671,7 +655,7 @@ private:
     core::outcome write(const bound_operation& op) {
         const auto before = unit_.savepoint();
         core::outcome result;
-        no_sink nowhere;
+        no_rows_sink nowhere; // a client would have got the answers
         if (!unit_.run(op, nowhere, result, memory_)) {
             return core::outcome::failure(core::code::deadline_exceeded, "the deadline passed");
         }

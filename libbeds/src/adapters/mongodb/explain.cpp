@@ -1,11 +1,9 @@
+#include "adapters/explain_alone.hpp"
 #include "adapters/mongodb/bson_reader.hpp"
 #include "adapters/mongodb/session.hpp"
-#include "adapters/no_rows.hpp"
 
 #include <beds/core/json.hpp>
 #include <beds/core/supervisor.hpp>
-
-#include <array>
 
 namespace beds::adapters::mongodb {
 namespace {
@@ -80,37 +78,11 @@ void read_plan(const datum& from, const std::string& object, explanation& into) 
 } // namespace
 
 explanation mongodb_session::explain(const bound_operation& op, core::deadline until) {
-    explanation made;
-    core::arena memory;
-    std::array<core::outcome, 1> result{};
-    no_rows_sink nowhere;
-    std::vector<stored_reply> known;
-    auto alone = op;
-    alone.index = 0;
-    const bound_operation* const operations[] = {&alone};
-    auto step = begin(writes(op) ? work_kind::write : work_kind::read, until, {}, lookup::none,
-                      memory, known);
-    if (step == step_result::done) {
-        struct mode {
-            explanation*& of;
-            ~mode() { of = nullptr; }
-        } const while_it_runs{explaining_ = &made};
-        step = run({group_mode::independent, operations}, nowhere, result, memory);
-    }
-    rollback();
-    if (made.statement.empty()) {
-        throw core::error(step == step_result::done ? core::errc::refused : core::errc::unreachable,
-                          step == step_result::done ? std::string{result[0].detail}
-                                                    : "the database did not answer in time");
-    }
-    if (!made.plan.empty()) {
-        datum plan;
-        core::json_parser parser{core::json_limits{200}};
-        if (!parser.parse(made.plan, memory, plan)) {
-            read_plan(plan, writes(op) ? op.target->object : op.target->read_object(), made);
-        }
-    }
-    return made;
+    constexpr std::size_t most_depth = 200;
+    return explain_alone(
+        *this, explaining_, op, until, most_depth, [&](const datum& plan, explanation& into) {
+            read_plan(plan, writes(op) ? op.target->object : op.target->read_object(), into);
+        });
 }
 
 mongodb_session::ending mongodb_session::explain_instead(const char* database) {
