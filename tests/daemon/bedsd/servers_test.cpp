@@ -3,6 +3,8 @@
 #include "support/queues.hpp"
 #include "support/servers.hpp"
 
+#include <optional>
+
 using namespace daemon_test;
 using namespace std::chrono_literals;
 
@@ -35,6 +37,49 @@ void make_countries(const beds::test::endpoint& mariadb) {
         "CREATE TABLE IF NOT EXISTS " + mariadb.path +
         ".ms_countries (alpha2 VARCHAR(2) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin PRIMARY KEY)");
 }
+
+/// bedsd with the template countries over the shared servers, up.
+struct running_bedsd {
+    running_bedsd() {
+        make_countries(mariadb);
+        node.write("beds.toml", configuration);
+        node.write("pass", mariadb.password + "\n");
+        node.write("templates/countries.toml", countries);
+        program.emplace(
+            node,
+            std::vector<std::string>{BEDSD_PROGRAM, "--config", node.path("beds.toml").string()},
+            std::vector<std::string>{"TEST_AMQP_PASS=" + amqp.password});
+        REQUIRE(said("database rel: ok"));
+    }
+    /// Waits for a line of its log.
+    [[nodiscard]] bool said(std::string_view what) const {
+        const auto until = std::chrono::steady_clock::now() + 20s;
+        while (std::chrono::steady_clock::now() < until) {
+            if (contains(node.read("err"), what)) {
+                return true;
+            }
+            ::poll(nullptr, 0, 10);
+        }
+        UNSCOPED_INFO(node.read("err"));
+        return false;
+    }
+    void stops() {
+        CHECK(program->wait(0ms) == -1);
+        program->signal(SIGTERM);
+        CHECK(program->wait(20s) == 0);
+    }
+
+    beds::test::endpoint amqp = beds::test::require_amqp();
+    beds::test::endpoint mariadb = beds::test::require_mariadb();
+    folder node;
+    std::string configuration = broker_service(amqp, "{ read = 2, write = 1 }") +
+                                "[rel_services.rel]\nhost = " + in_quotes(mariadb.host) +
+                                "\nport = " + std::to_string(mariadb.port) +
+                                "\nuser = " + in_quotes(mariadb.user) +
+                                "\npass_file = \"pass\"\ndatabase = " + in_quotes(mariadb.path) +
+                                "\ncreate_tables = true\n";
+    std::optional<process> program;
+};
 
 constexpr const char* nobody_there = R"([rel_services.rel]
 host = "127.0.0.1"
@@ -79,96 +124,43 @@ TEST_CASE("with its servers and a credential of systemd the node becomes ready, 
 }
 
 TEST_CASE("SIGUSR1 replaces the brokers of a running node") {
-    const auto amqp = beds::test::require_amqp();
-    const auto mariadb = beds::test::require_mariadb();
-    make_countries(mariadb);
-    const folder node;
-    node.write("beds.toml", broker_service(amqp, "{ read = 2, write = 1 }") +
-                                "[rel_services.rel]\nhost = " + in_quotes(mariadb.host) +
-                                "\nport = " + std::to_string(mariadb.port) +
-                                "\nuser = " + in_quotes(mariadb.user) +
-                                "\npass_file = \"pass\"\ndatabase = " + in_quotes(mariadb.path) +
-                                "\ncreate_tables = true\n");
-    node.write("pass", mariadb.password + "\n");
-    node.write("templates/countries.toml", countries);
-    process bedsd{node,
-                  {BEDSD_PROGRAM, "--config", node.path("beds.toml").string()},
-                  {"TEST_AMQP_PASS=" + amqp.password}};
-    const auto said = [&](std::string_view what) {
-        const auto until = std::chrono::steady_clock::now() + 20s;
-        while (std::chrono::steady_clock::now() < until) {
-            if (contains(node.read("err"), what)) {
-                return true;
-            }
-            ::poll(nullptr, 0, 10);
-        }
-        return false;
-    };
-    REQUIRE(said("database rel: ok"));
-    bedsd.signal(SIGUSR1);
-    CHECK(said("replacing 3 broker(s) of 2 group(s)"));
-    CHECK(said("3 of 3 replaced"));
-    CHECK(bedsd.wait(0ms) == -1);
-    bedsd.signal(SIGTERM);
-    CHECK(bedsd.wait(20s) == 0);
-    INFO(node.read("err"));
-    CHECK_FALSE(contains(node.read("err"), "warning"));
+    running_bedsd bedsd;
+    bedsd.program->signal(SIGUSR1);
+    CHECK(bedsd.said("replacing 3 broker(s) of 2 group(s)"));
+    CHECK(bedsd.said("3 of 3 replaced"));
+    bedsd.stops();
+    INFO(bedsd.node.read("err"));
+    CHECK_FALSE(contains(bedsd.node.read("err"), "warning"));
 }
 
 TEST_CASE("SIGHUP reloads the templates of a running node; with a broken file all stays as it is") {
-    const auto amqp = beds::test::require_amqp();
-    const auto mariadb = beds::test::require_mariadb();
-    const folder node;
-    const auto configuration = broker_service(amqp, "{ read = 2, write = 1 }") +
-                               "[rel_services.rel]\nhost = " + in_quotes(mariadb.host) +
-                               "\nport = " + std::to_string(mariadb.port) +
-                               "\nuser = " + in_quotes(mariadb.user) +
-                               "\npass_file = \"pass\"\ndatabase = " + in_quotes(mariadb.path) +
-                               "\ncreate_tables = true\n";
-    node.write("beds.toml", configuration);
-    node.write("pass", mariadb.password + "\n");
-    node.write("templates/countries.toml", countries);
-    process bedsd{node,
-                  {BEDSD_PROGRAM, "--config", node.path("beds.toml").string()},
-                  {"TEST_AMQP_PASS=" + amqp.password}};
-    const auto said = [&](std::string_view what) {
-        const auto until = std::chrono::steady_clock::now() + 20s;
-        while (std::chrono::steady_clock::now() < until) {
-            if (contains(node.read("err"), what)) {
-                return true;
-            }
-            ::poll(nullptr, 0, 10);
-        }
-        UNSCOPED_INFO(node.read("err"));
-        return false;
-    };
-    REQUIRE(said("database rel: ok"));
+    running_bedsd bedsd;
     std::string other{countries};
     other.replace(other.find("version = 1"), 11, "version = 2");
-    node.write("templates/countries.toml", other);
-    bedsd.signal(SIGHUP);
-    CHECK(said(
+    bedsd.node.write("templates/countries.toml", other);
+    bedsd.program->signal(SIGHUP);
+    CHECK(bedsd.said(
         "BEDS_RELOADED node: changed: countries (version 1 to 2); 3 of 3 broker(s) work by them"));
-    CHECK_FALSE(contains(node.read("err"), "BEDSD_CONFIGURATION"));
+    CHECK_FALSE(contains(bedsd.node.read("err"), "BEDSD_CONFIGURATION"));
 
-    node.write("templates/broken.toml", "[template]\nname = \"broken\"\ncolour = 1\n");
-    node.write("beds.toml", configuration + "[log]\nlevel = \"error\"\n");
-    bedsd.signal(SIGHUP);
-    CHECK(said("BEDS_RELOAD_REFUSED"));
-    CHECK(said("broken.toml:3: template.colour: "));
-    CHECK(
-        said("BEDSD_CONFIGURATION bedsd: the configuration says something else than at the start"));
-    CHECK(bedsd.wait(0ms) == -1);
+    bedsd.node.write("templates/broken.toml", "[template]\nname = \"broken\"\ncolour = 1\n");
+    bedsd.node.write("beds.toml", bedsd.configuration + "[log]\nlevel = \"error\"\n");
+    bedsd.program->signal(SIGHUP);
+    CHECK(bedsd.said("BEDS_RELOAD_REFUSED"));
+    CHECK(bedsd.said("broken.toml:3: template.colour: "));
+    CHECK(bedsd.said(
+        "BEDSD_CONFIGURATION bedsd: the configuration says something else than at the start"));
+    CHECK(bedsd.program->wait(0ms) == -1);
 
-    std::filesystem::remove(node.path("templates/broken.toml"));
-    node.write("templates/places.toml", [&] {
+    std::filesystem::remove(bedsd.node.path("templates/broken.toml"));
+    bedsd.node.write("templates/places.toml", [&] {
         std::string text{countries};
         return text.replace(text.find("\"countries\""), 11, "\"places\"");
     }());
-    bedsd.signal(SIGHUP);
-    CHECK(said("BEDS_RELOADED node: added: places (version 1); 3 of 3 broker(s) work by them"));
-    bedsd.signal(SIGTERM);
-    CHECK(bedsd.wait(20s) == 0);
+    bedsd.program->signal(SIGHUP);
+    CHECK(
+        bedsd.said("BEDS_RELOADED node: added: places (version 1); 3 of 3 broker(s) work by them"));
+    bedsd.stops();
 }
 
 TEST_CASE("an optional database that is away is named in a status that is ready") {

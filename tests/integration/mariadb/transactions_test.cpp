@@ -35,6 +35,22 @@ templates::template_def with_calls(const std::vector<std::string>& names) {
     return made.build();
 }
 
+/// Accounts that are called by `p`, which is sp_p(p_id).
+constexpr std::string_view accounts_and_p = R"toml(
+[template]
+name = "accounts"
+store = "rel"
+object = "accounts"
+key = ["id"]
+[fields]
+id      = { type = "int64", required = true }
+balance = { type = "decimal(18,2)", default = "0" }
+[calls.p]
+procedure = "sp_p"
+class = "write"
+args = [["id", "int64"]]
+)toml";
+
 /// CREATE OR REPLACE of `sp_NAME(p_id)`.
 void make_procedure(const world& here, const std::string& name, const std::string& body) {
     here.sql("DELIMITER //\nCREATE OR REPLACE PROCEDURE sp_" + name + "(IN p_id BIGINT)\nBEGIN\n" +
@@ -243,6 +259,45 @@ TEST_CASE("a procedure that was changed to commit: nothing of its unit runs twic
     CHECK(again.step == step_result::done);
     CHECK(again.commit == commit_result::applied);
     CHECK(again[0].at_least_once);
+}
+
+TEST_CASE("an atomic envelope whose procedure was changed to commit runs once, whatever it meets",
+          "[mariadb]") {
+    world here;
+    make_accounts(here, 10);
+    make_procedure(here, "p", "UPDATE accounts SET balance = balance + 1 WHERE id = p_id;");
+    batches run{here, accounts_and_p};
+    make_procedure(here, "p",
+                   "UPDATE accounts SET balance = balance + 1 WHERE id = p_id; COMMIT;"
+                   "IF p_id = 9 THEN EXECUTE IMMEDIATE CONCAT('KILL ', CONNECTION_ID()); END IF;");
+    auto holder = here.session();
+    const auto target = accounts();
+    operations heavy;
+    heavy.update(target, {3}).inc({{"balance", 1}});
+    unit holds{*holder, heavy};
+    REQUIRE(holds.begin() == step_result::done);
+    REQUIRE(holds.run(0, 1) == step_result::done);
+
+    // The connection ends within the call, or a row of the next operation is held until the end.
+    const int row = GENERATE(9, 2);
+    CAPTURE(row);
+    const auto got =
+        run({{{R"({"template":"accounts","op":"update","key":1,"inc":{"balance":"1"}})",
+               R"({"template":"accounts","op":"call","name":"p","args":{"id":)" +
+                   std::to_string(row) + "}}",
+               R"({"template":"accounts","op":"update","key":3,"inc":{"balance":"1"}})"},
+              2s,
+              "atomic"}})[0];
+    INFO(run.reply(0));
+    INFO(here.log().text());
+    CHECK(got[0].effect == effect::unknown);
+    CHECK(got[1].effect == effect::unknown);
+    // Where the connection broke, how far the envelope came is not known any more.
+    CHECK(got[2].effect == (row == 9 ? effect::unknown : effect::none));
+    holder->rollback();
+    CHECK(balance(here, 1) == "101.00\n");
+    CHECK(balance(here, row) == "101.00\n");
+    CHECK(balance(here, 3) == "100.00\n");
 }
 
 TEST_CASE("what commits by itself is not called again", "[mariadb]") {
@@ -524,20 +579,7 @@ TEST_CASE("a procedure that was changed to commit, and whose connection dies in 
     const std::string dies = "IF NEXTVAL(tries) = 1 THEN KILL CONNECTION_ID(); END IF;";
     make_procedure(here, "inner", "DO 0;");
     make_procedure(here, "p", add + "CALL sp_inner(p_id);" + (changed == "nothing" ? dies : ""));
-    batches run{here, R"toml(
-[template]
-name = "accounts"
-store = "rel"
-object = "accounts"
-key = ["id"]
-[fields]
-id      = { type = "int64", required = true }
-balance = { type = "decimal(18,2)", default = "0" }
-[calls.p]
-procedure = "sp_p"
-class = "write"
-args = [["id", "int64"]]
-)toml"};
+    batches run{here, accounts_and_p};
     if (changed == "commits") {
         make_procedure(here, "p", add + "COMMIT;" + dies);
     } else if (changed == "inner commits") {
