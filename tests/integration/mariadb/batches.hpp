@@ -11,6 +11,18 @@
 
 namespace beds::test {
 
+/// The table of make_accounts, as far as most tests want it; calls may follow.
+inline constexpr std::string_view accounts_text = R"toml(
+[template]
+name = "accounts"
+store = "rel"
+object = "accounts"
+key = ["id"]
+[fields]
+id      = { type = "int64", required = true }
+balance = { type = "decimal(18,2)", default = "0" }
+)toml";
+
 struct asked {
     std::vector<std::string> operations;
     std::chrono::milliseconds deadline = 8s;

@@ -196,15 +196,7 @@ TEST_CASE("a read that perhaps writes takes no other down when it fails, and is 
     world here;
     make_accounts(here, 10);
     here.sql(std::string{procedures});
-    batches run{here, R"toml(
-[template]
-name = "accounts"
-store = "rel"
-object = "accounts"
-key = ["id"]
-[fields]
-id      = { type = "int64", required = true }
-balance = { type = "decimal(18,2)", default = "0" }
+    batches run{here, std::string{accounts_text} + R"toml(
 [calls.look]
 procedure = "at_run_time"
 class = "read"

@@ -234,16 +234,7 @@ TEST_CASE("without a usable inbox callers hear the cause, nothing is written, an
     if (from_the_start) {
         here.sql(each.made);
     }
-    batches run{here, R"toml(
-[template]
-name = "accounts"
-store = "rel"
-object = "accounts"
-key = ["id"]
-[fields]
-id      = { type = "int64", required = true }
-balance = { type = "decimal(18,2)", default = "0" }
-)toml"};
+    batches run{here, accounts_text};
     const bool seen_at_once = std::string_view{each.what} != "too small";
     CHECK(run.work.write_trouble().empty() == !(from_the_start && seen_at_once));
     const std::string add =

@@ -36,15 +36,7 @@ templates::template_def with_calls(const std::vector<std::string>& names) {
 }
 
 /// Accounts that are called by `p`, which is sp_p(p_id).
-constexpr std::string_view accounts_and_p = R"toml(
-[template]
-name = "accounts"
-store = "rel"
-object = "accounts"
-key = ["id"]
-[fields]
-id      = { type = "int64", required = true }
-balance = { type = "decimal(18,2)", default = "0" }
+const auto accounts_and_p = std::string{accounts_text} + R"toml(
 [calls.p]
 procedure = "sp_p"
 class = "write"
