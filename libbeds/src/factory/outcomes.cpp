@@ -1,0 +1,103 @@
+#include "factory/outcomes.hpp"
+
+#include "factory/bind.hpp"
+
+#include <beds/core/data.hpp>
+#include <beds/core/json.hpp>
+
+#include <charconv>
+#include <string>
+
+namespace beds::factory {
+
+using core::code;
+using core::effect;
+using core::outcome;
+
+namespace {
+
+std::string_view text_member(const core::datum& from, std::string_view name) {
+    const auto* const found = from.find(name);
+    return found != nullptr && found->is(core::datum::kind::string) ? found->text
+                                                                    : std::string_view{};
+}
+
+} // namespace
+
+std::string_view operation_id(const core::request& from, const core::operation& op,
+                              std::size_t index, core::arena& memory) {
+    if (!op.id.empty()) {
+        return op.id;
+    }
+    char digits[24];
+    const auto end = std::to_chars(digits, digits + sizeof digits, index).ptr;
+    return join(memory, {from.message_id, "/", {digits, static_cast<std::size_t>(end - digits)}});
+}
+
+core::content_hash content_of(const core::operation& op) {
+    auto sum = core::hash(op.template_name);
+    const auto add = [&](const core::datum* part) {
+        sum = core::combine(sum, part == nullptr ? core::content_hash{} : core::hash(*part));
+    };
+    sum = core::combine(sum, core::hash(core::to_string(op.op)));
+    sum = core::combine(sum, core::hash(op.name));
+    add(op.key);
+    add(op.where);
+    add(op.data);
+    add(op.set);
+    add(op.inc);
+    add(op.expect);
+    add(op.args);
+    return sum;
+}
+
+outcome outcome_of_stored(std::string_view reply, core::arena& memory) {
+    outcome made;
+    constexpr std::string_view refused = R"("status":"error","code":")";
+    if (reply.starts_with(refused)) {
+        const auto rest = reply.substr(refused.size());
+        made.status = core::status::error;
+        made.code = core::parse_code(rest.substr(0, rest.find('"'))).value_or(code::rejected);
+        core::datum members;
+        const auto whole = memory.copy("{" + std::string{reply} + "}");
+        if (!core::parse_json(whole, memory, members)) {
+            made.detail = text_member(members, "detail");
+            made.field = text_member(members, "field");
+            made.reason = text_member(members, "reason");
+        }
+    } else if (!reply.starts_with("\"status\":\"ok\"")) {
+        made.status = core::status::error;
+        made.code = code::rejected; // the bytes of the reply carry the real one
+    }
+    made.effect = reply.find("\"effect\":\"applied\"") != std::string_view::npos ? effect::applied
+                                                                                 : effect::none;
+    return made;
+}
+
+namespace {
+
+/// Nothing was done, for a reason that lies in the database and not in the request: when its people
+/// have mended that (a right, a setting), the same request is to be done.
+bool is_for_its_people(const outcome& result) {
+    return result.effect == effect::none &&
+           (result.code == code::backend_permission_denied || result.code == code::unsupported ||
+            result.code == code::limit_exceeded);
+}
+
+} // namespace
+
+bool is_final(const outcome& result) {
+    if (result.status == core::status::skipped || result.effect == effect::unknown ||
+        is_for_its_people(result)) {
+        return false;
+    }
+    return result.ok() || (!is_retryable(result.code) && result.code != code::deadline_exceeded &&
+                           result.code != code::internal);
+}
+
+bool is_busy(const outcome& result) {
+    return result.code == code::backend_conflict && result.effect == effect::none &&
+           !result.at_least_once && result.status == core::status::error;
+}
+
+} // namespace beds::factory
