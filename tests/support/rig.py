@@ -470,6 +470,7 @@ class Caller:
         self.connection = self.channel = None
         self.open = {}      # id: request
         self.due = {}       # id: when it is sent again
+        self.taken = 0  # replies
         self.silent = 0     # attempts that nobody answered
         self.answered = {}  # id: the first reply that says ok, else the last one
         self.well = set()   # ids of those that say ok
@@ -533,6 +534,7 @@ class Caller:
         self.due[request.id] = time.monotonic() + self.patience
 
     def _on_reply(self, _channel, _method, properties, body):
+        self.taken += 1
         name = properties.correlation_id
         reply = json.loads(body)
         results = reply.get("results", [reply])
@@ -610,9 +612,12 @@ class Caller:
         self.channel.queue_delete(self.replies)
 
     def linger(self, seconds):
-        """Takes what still comes: replies that are sent twice."""
+        """Takes what still comes, replies that are sent twice or late, until none came for so long."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
+            seen = self.taken
             with contextlib.suppress(pika.exceptions.AMQPError, OSError):
                 self.connect()
                 self.connection.process_data_events(time_limit=0.05)
+            if self.taken != seen:
+                end = time.monotonic() + seconds

@@ -80,6 +80,7 @@ class Cell:
             raise RuntimeError(f"bedsd ended by itself with {self.node.ended}")
         self.caller.linger(0.3)
         self.exit_code = self.node.stop()
+        self.caller.linger(0.3)  # what was sent again, because its first answer was late, is answered by now
         # The books of a bedsd that was killed are lost; else one process has them all.
         if self.fault != "bedsd" and self.node.has_books:
             self.recorder.write("whole", exact=self.fault == "database")

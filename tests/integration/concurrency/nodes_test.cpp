@@ -163,7 +163,7 @@ TEST_CASE("eight nodes stop one after the other under load: hardly a message is 
     }
     stop = true;
     load.join();
-    const auto until = core::deadline::after(30s);
+    const auto until = core::deadline::after(120s); // a sanitizer needs it
     while (data.number("SELECT COUNT(*) FROM beds_inbox") < sent && !until.expired()) {
         std::this_thread::sleep_for(20ms);
     }

@@ -271,7 +271,7 @@ TEST_CASE("what is late ends at the server, with its neighbours unharmed", "[mar
     CHECK(late(last) <= 300ms + machine.most());
     // A machine that stands still at the wrong moment makes a KILL QUERY late, and then the last
     // resort follows it.
-    if (ends_connection || machine.most() < 50ms) {
+    if (ends_connection || machine.most() < 20ms) {
         CHECK(session->usable() != ends_connection);
         CHECK(here.log().has("BEDS_MARIADB_KILLED") == ends_connection);
     }
