@@ -19,6 +19,7 @@
 #include <ostream>
 #include <poll.h>
 #include <random>
+#include <regex>
 #include <stdexcept>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -82,6 +83,7 @@ public:
 
     void skip_to(std::uint64_t position) {
         if (!is_stream()) {
+            at_ = position;
             if (::lseek(number_, static_cast<off_t>(position), SEEK_SET) < 0) {
                 failed("cannot read " + name_);
             }
@@ -98,13 +100,15 @@ public:
         }
     }
 
-    /// Nothing when nothing comes for a moment.
-    std::optional<std::size_t> read(char* into, std::size_t most) const {
+    /// Nothing when nothing comes for a moment. What a file grows by while it is read is left.
+    std::optional<std::size_t> read(char* into, std::size_t most) {
         if (is_stream()) {
             pollfd ready{number_, POLLIN, 0};
             if (::poll(&ready, 1, 50) <= 0) {
                 return std::nullopt;
             }
+        } else {
+            most = std::min<std::uint64_t>(most, size_ - std::min(at_, size_));
         }
         const auto size = ::read(number_, into, most);
         if (size < 0 && errno == EINTR) {
@@ -113,13 +117,24 @@ public:
         if (size < 0) {
             failed("cannot read " + name_);
         }
+        at_ += static_cast<std::uint64_t>(size);
         return static_cast<std::size_t>(size);
+    }
+
+    /// What ends the line at this place of a file: "\n", "\r\n", or "" when the line goes on.
+    [[nodiscard]] std::string_view line_end_at(std::uint64_t position) const {
+        char bytes[2] = {};
+        if (::pread(number_, bytes, sizeof bytes, static_cast<off_t>(position)) < 0) {
+            failed("cannot read " + name_);
+        }
+        return bytes[0] == '\n' ? "\n" : bytes[0] == '\r' && bytes[1] == '\n' ? "\r\n" : "";
     }
 
 private:
     std::string name_;
     int number_ = STDIN_FILENO;
     std::uint64_t size_ = 0;
+    std::uint64_t at_ = 0; ///< of a file
 };
 
 /// Refused rows; made with the first of them.
@@ -297,8 +312,13 @@ public:
         save(); // so that a file of refused rows is known to be ours
         send_all();
         rejects_->flush();
-        state_.settled = window_.empty();
         state_.done = ended_ && window_.empty();
+        state_.settled = window_.empty() && (state_.done || !sent_before_);
+        if (state_.settled && !state_.done && !input_.is_stream()) {
+            // Nothing behind this place was sent: what stands there may still be changed.
+            state_.size = state_.position;
+            state_.content = digest_of(asked_.input, state_.size);
+        }
         save();
         return finish();
     }
@@ -338,9 +358,11 @@ private:
     /// The code to end with when nothing is left to do.
     std::optional<exit_code> prepare_state() {
         state_.template_name = asked_.template_name;
+        state_.account = asked_.account;
         state_.job = asked_.job;
         if (!input_.is_stream()) {
-            state_.content = digest_of(asked_.input);
+            state_.size = input_.size();
+            state_.content = digest_of(asked_.input, state_.size);
             if (state_.job.empty()) {
                 state_.job = job_of_content(state_.content);
             }
@@ -362,49 +384,133 @@ private:
         if (state_file_.empty() || asked_.dry_run) {
             return std::nullopt;
         }
-        if (asked_.restart) {
+        return asked_.restart ? begin_anew() : go_on();
+    }
+
+    /// From the first row, whatever was noted; but under the job that was noted, so that the inbox
+    /// knows the rows.
+    std::optional<exit_code> begin_anew() {
+        std::optional<import_state> before;
+        try {
+            before = load_state(state_file_);
+        } catch (const usage_error&) {
+            return std::nullopt; // it says nothing, and is written over
+        }
+        if (!before || before->template_name != state_.template_name) {
             return std::nullopt;
         }
+        if (asked_.job.empty() && compare(*before) != content::changed) {
+            state_.job = before->job;
+        }
+        if (state_.job == before->job) {
+            refuse_another_account(*before);
+            sent_before_ = true;
+        }
+        return std::nullopt;
+    }
+
+    /// Behind what was noted. The code to end with when there is nothing.
+    std::optional<exit_code> go_on() {
         const auto before = load_state(state_file_);
         if (!before) {
             return std::nullopt;
         }
-        const bool same = before->template_name == state_.template_name &&
-                          before->job == state_.job && before->content == state_.content;
-        if (before->done) {
-            if (!same) {
+        if (before->template_name != state_.template_name) {
+            // Written over, what it knows of that import would be lost.
+            throw usage_error("'" + state_file_.string() + "' is of an import into template '" +
+                              before->template_name +
+                              "'; name another one for this template with --state");
+        }
+        if (!asked_.job.empty() && asked_.job != before->job) {
+            if (before->done) {
                 return std::nullopt; // that one is over
             }
+            throw usage_error("'" + state_file_.string() +
+                              "' is of an import that is not finished, of another job ('" +
+                              before->job + "'); --restart begins anew, --state names another");
+        }
+        const auto is = compare(*before);
+        if (is == content::changed) {
+            throw usage_error(
+                "'" + asked_.input + "' has changed since it was imported, as '" +
+                state_file_.string() +
+                "' says, and not only grown: which of its rows are in cannot be told. Put new rows "
+                "in a file of their own; or --restart sends all rows of this one, and those that "
+                "are in may be inserted again");
+        }
+        refuse_another_account(*before);
+        state_.job = before->job;
+        if (before->done && is == content::same) {
             err_ << "all rows of '" << asked_.input << "' were imported before, "
                  << with_commas(before->applied) << " applied and " << with_commas(before->rejected)
-                 << " rejected, as '" << state_file_.string()
+                 << " rejected by the last import, as '" << state_file_.string()
                  << "' says; --restart sends them again\n";
-            return before->uncertain != 0  ? exit_code::unknown
-                   : before->rejected != 0 ? exit_code::refused
-                                           : exit_code::ok;
+            return tell_code(*before);
         }
-        if (!same) {
-            throw usage_error(
-                "'" + state_file_.string() + "' is of an import that is not finished, of " +
-                (before->content != state_.content ? "another content of the file"
-                                                   : "another job or template ('" + before->job +
-                                                         "', '" + before->template_name + "')") +
-                "; --restart begins anew, --state names another");
+        state_.position = before->position;
+        state_.line = before->line;
+        if (is == content::grown) {
+            if (before->position == before->size) { // the last line may have had no end
+                state_.position += unended(*before).size();
+            }
+            if (before->done) {
+                err_ << "'" << asked_.input
+                     << "' has grown since it was imported: going on with line " << state_.line
+                     << '\n';
+            }
+        }
+        if (before->done) {
+            return std::nullopt; // what is new is counted by itself
         }
         refuse_what_is_too_old(*before);
         if (asked_.rejects.empty()) {
             state_.rejects = before->rejects;
         }
         const bool moved = state_.rejects != before->rejects;
+        sent_before_ = !before->settled;
         before_ = before->applied;
-        state_.position = before->position;
-        state_.line = before->line;
         state_.applied = before->applied;
         state_.rejected = before->rejected;
         state_.uncertain = before->uncertain;
         state_.rejects_bytes = moved ? 0 : before->rejects_bytes;
         resumed_ = true;
         return std::nullopt;
+    }
+
+    enum class content { same, grown, changed };
+
+    /// The file, and what of it was seen before.
+    [[nodiscard]] content compare(const import_state& before) const {
+        if (before.content == state_.content) {
+            return content::same;
+        }
+        // Of standard input nothing is known.
+        if (before.content.empty() || state_.content.empty() || before.size >= state_.size ||
+            digest_of(asked_.input, before.size) != before.content) {
+            return content::changed;
+        }
+        const bool whole = before.size == 0 || input_.line_end_at(before.size - 1) == "\n" ||
+                           !unended(before).empty();
+        return whole ? content::grown : content::changed;
+    }
+
+    /// The end that its last line has got since, or "" when it had one.
+    [[nodiscard]] std::string_view unended(const import_state& before) const {
+        return before.size == 0 || input_.line_end_at(before.size - 1) == "\n"
+                   ? std::string_view{}
+                   : input_.line_end_at(before.size);
+    }
+
+    void refuse_another_account(const import_state& before) const {
+        if (before.account == state_.account || asked_.may_happen_twice) {
+            return;
+        }
+        throw usage_error(
+            "'" + state_file_.string() + "' says that rows of '" + asked_.input +
+            "' were sent as account '" + before.account + "', and this is '" + state_.account +
+            "': an inbox knows a row again under one account alone, and rows would be "
+            "inserted twice. Import as '" +
+            before.account + "', or say --may-happen-twice");
     }
 
     /// What was on its way when an import was killed is known again only for so long.
@@ -475,11 +581,15 @@ private:
         if (state_.rejects.empty()) {
             return;
         }
+        std::error_code ignored;
+        if (std::filesystem::equivalent(state_.rejects, asked_.input, ignored)) {
+            throw usage_error("'" + state_.rejects +
+                              "' is what is imported: name another file with --rejects");
+        }
         if (resumed_) {
             rejects_->resume(state_.rejects_bytes);
             state_.rejects_bytes = rejects_->bytes();
         }
-        std::error_code ignored;
         if (rejects_->bytes() == 0 && !asked_.restart && !(resumed_ && state_.rejected == 0) &&
             std::filesystem::is_regular_file(state_.rejects, ignored)) {
             throw usage_error("'" + state_.rejects +
@@ -852,8 +962,13 @@ private:
         if (!asked_.quiet || !state_.done) {
             char seconds[32];
             std::snprintf(seconds, sizeof seconds, "%.1f", progress_.elapsed().count());
-            err_ << "read " << with_commas(read_) << ", applied "
-                 << with_commas(state_.applied - before_);
+            err_ << "read " << with_commas(read_);
+            if (may_be_known()) {
+                err_ << ", answered " << with_commas(state_.applied - before_)
+                     << " (some may have been imported before)";
+            } else {
+                err_ << ", applied " << with_commas(state_.applied - before_);
+            }
             if (resumed_) {
                 err_ << ", applied before " << with_commas(before_);
             }
@@ -868,20 +983,48 @@ private:
             err_ << ", " << seconds << " s\n";
         }
         if (!state_.done) {
+            err_ << "stopped (exit code 3); every row before line " << state_.line
+                 << " is answered. ";
             if (state_file_.empty()) {
-                err_ << "stopped; every row before line " << state_.line
-                     << " is answered. The job is '" << state_.job
+                err_ << "The job is '" << state_.job
                      << "': the same input with --job does nothing twice\n";
             } else {
-                err_ << "stopped; every row before line " << state_.line
-                     << " is answered. The same command goes on from there ("
-                     << state_file_.string() << ")\n";
+                err_ << (broken_ ? "Mend it there; the" : "The")
+                     << " same command goes on from there (" << state_file_.string() << ")\n";
             }
             return exit_code::unknown;
         }
-        return state_.uncertain != 0  ? exit_code::unknown
-               : state_.rejected != 0 ? exit_code::refused
-                                      : exit_code::ok;
+        return tell_code(state_);
+    }
+
+    /// A reply does not tell whether the row was inserted now or when it was first sent.
+    [[nodiscard]] bool may_be_known() const {
+        return asked_.restart || (input_.is_stream() && !asked_.job.empty() && !resumed_);
+    }
+
+    /// How a finished import ends, and what is to be done.
+    exit_code tell_code(const import_state& of) {
+        const auto rows = [](std::uint64_t number) {
+            return with_commas(number) + (number == 1 ? " row" : " rows");
+        };
+        if (of.uncertain != 0) {
+            err_ << "of " << rows(of.uncertain) << " it is not known whether "
+                 << (of.uncertain == 1 ? "it is" : "they are") << " in (exit code 3): look for "
+                 << (of.uncertain == 1 ? "it" : "them") << " in the database before "
+                 << (of.uncertain == 1 ? "it is" : "they are") << " imported again"
+                 << (of.rejects.empty() ? "" : "; " + of.rejects + " tells which") << '\n';
+            return exit_code::unknown;
+        }
+        if (of.rejected != 0) {
+            err_ << rows(of.rejected) << (of.rejected == 1 ? " is" : " are")
+                 << " not in (exit code 1): "
+                 << (of.rejects.empty() ? "with --rejects they are kept, to be mended"
+                     : of.rejected == 1 ? "mend it in " + of.rejects
+                                        : "mend them in " + of.rejects)
+                 << (of.rejects.empty() ? "\n" : ", and import that file\n");
+            return exit_code::refused;
+        }
+        return exit_code::ok;
     }
 
     beds::client::client& through_;
@@ -914,6 +1057,7 @@ private:
     std::string trouble_;      ///< why it stops
     std::string last_trouble_; ///< of what is sent again
     bool resumed_ = false;
+    bool sent_before_ = false; ///< an earlier run may have sent what is behind the place
     bool ended_ = false;
     bool broken_ = false;
     bool stopping_ = false;
@@ -924,7 +1068,16 @@ private:
 std::string rejects_beside(const std::string& input) {
     const std::filesystem::path file{input};
     auto made = file;
-    made.replace_filename(file.stem().string() + ".rejects" + file.extension().string());
+    // Refused rows that were mended, and of which some are refused again.
+    static const std::regex refused{R"((.*\.)?rejects(?:\.([0-9]{1,6}))?(\.[^.]*)?)"};
+    std::smatch parts;
+    if (const auto name = file.filename().string(); std::regex_match(name, parts, refused)) {
+        const auto number = parts[2].matched ? std::stoul(parts[2]) + 1 : 2;
+        made.replace_filename(parts[1].str() + "rejects." + std::to_string(number) +
+                              parts[3].str());
+    } else {
+        made.replace_filename(file.stem().string() + ".rejects" + file.extension().string());
+    }
     return made.string();
 }
 

@@ -17,7 +17,8 @@ namespace bedsctl {
 
 struct import_options {
     std::string template_name = {};
-    std::string input = {}; ///< `-` is standard input
+    std::string input = {};   ///< `-` is standard input
+    std::string account = {}; ///< as whom: the inbox knows rows again by account and id
     std::optional<row_format> format = {};
     std::vector<std::string> columns = {}; ///< of a CSV without header
     std::vector<std::string> ignored = {};
@@ -45,7 +46,7 @@ struct import_options {
 exit_code run_import(beds::client::client& through, const import_options& asked, std::ostream& err,
                      bool terminal, const std::function<bool()>& stopped);
 
-/// `people.csv` to `people.rejects.csv`.
+/// `people.csv` to `people.rejects.csv`, and that to `people.rejects.2.csv`.
 std::string rejects_beside(const std::string& input);
 
 /// The first line of a file of refused rows.

@@ -5,6 +5,7 @@
 #include <beds/core/error.hpp>
 #include <beds/core/json.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <fcntl.h>
@@ -81,10 +82,12 @@ bool take(const datum& from, const char* name, std::uint64_t& into) {
 } // namespace
 
 std::string to_json(const import_state& from) {
-    std::string out = "{\"beds_import\":1";
+    std::string out = "{\"beds_import\":2";
     append_member(out, "template", from.template_name);
+    append_member(out, "account", from.account);
     append_member(out, "job", from.job);
     append_member(out, "content", from.content);
+    append_member(out, "size", from.size);
     append_member(out, "position", from.position);
     append_member(out, "line", from.line);
     append_member(out, "applied", from.applied);
@@ -103,9 +106,10 @@ std::optional<import_state> parse_import_state(std::string_view json) {
     std::uint64_t version = 0;
     import_state made;
     if (beds::core::parse_json(json, memory, parsed) || !parsed.is(datum::kind::object) ||
-        !take(parsed, "beds_import", version) || version != 1 ||
-        !take(parsed, "template", made.template_name) || !take(parsed, "job", made.job) ||
-        !take(parsed, "content", made.content) || !take(parsed, "position", made.position) ||
+        !take(parsed, "beds_import", version) || version != 2 ||
+        !take(parsed, "template", made.template_name) || !take(parsed, "account", made.account) ||
+        !take(parsed, "job", made.job) || !take(parsed, "content", made.content) ||
+        !take(parsed, "size", made.size) || !take(parsed, "position", made.position) ||
         !take(parsed, "line", made.line) || !take(parsed, "applied", made.applied) ||
         !take(parsed, "rejected", made.rejected) || !take(parsed, "uncertain", made.uncertain) ||
         !take(parsed, "rejects", made.rejects) ||
@@ -128,7 +132,8 @@ std::optional<import_state> load_state(const std::filesystem::path& file) {
     auto made = parse_import_state(text);
     if (!made) {
         throw usage_error("'" + file.string() +
-                          "' is no state of an import; name another with --state, or begin anew "
+                          "' is no state of an import, or one of another version of bedsctl; name "
+                          "another with --state, or begin anew "
                           "with --restart");
     }
     return made;
@@ -162,7 +167,7 @@ void save_state(const std::filesystem::path& file, const import_state& state) {
     }
 }
 
-std::string digest_of(const std::filesystem::path& file) {
+std::string digest_of(const std::filesystem::path& file, std::uint64_t bytes) {
     const descriptor in{file, O_RDONLY};
     if (in.number() < 0) {
         failed(file, "cannot read");
@@ -171,8 +176,9 @@ std::string digest_of(const std::filesystem::path& file) {
                                                                          EVP_MD_CTX_free};
     EVP_DigestInit_ex(digest.get(), EVP_sha256(), nullptr);
     std::string piece(1024 * 1024, '\0');
-    for (;;) {
-        const auto size = ::read(in.number(), piece.data(), piece.size());
+    while (bytes > 0) {
+        const auto size =
+            ::read(in.number(), piece.data(), std::min<std::uint64_t>(bytes, piece.size()));
         if (size == 0) {
             break;
         }
@@ -183,15 +189,16 @@ std::string digest_of(const std::filesystem::path& file) {
             failed(file, "cannot read");
         }
         EVP_DigestUpdate(digest.get(), piece.data(), static_cast<std::size_t>(size));
+        bytes -= static_cast<std::uint64_t>(size);
     }
-    std::array<unsigned char, EVP_MAX_MD_SIZE> bytes{};
+    std::array<unsigned char, EVP_MAX_MD_SIZE> result{};
     unsigned count = 0;
-    EVP_DigestFinal_ex(digest.get(), bytes.data(), &count);
+    EVP_DigestFinal_ex(digest.get(), result.data(), &count);
     static constexpr std::string_view hex = "0123456789abcdef";
     std::string made;
     for (unsigned i = 0; i < count; ++i) {
-        made.push_back(hex[bytes[i] >> 4U]);
-        made.push_back(hex[bytes[i] & 15U]);
+        made.push_back(hex[result[i] >> 4U]);
+        made.push_back(hex[result[i] & 15U]);
     }
     return made;
 }

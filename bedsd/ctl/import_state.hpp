@@ -14,8 +14,10 @@ namespace bedsctl {
 /// refused stands in the first `rejects_bytes` of the file of refused rows.
 struct import_state {
     std::string template_name{};
+    std::string account{}; ///< as whom the rows were sent
     std::string job{};
-    std::string content{}; ///< `digest_of` the file; empty: standard input
+    std::string content{};  ///< `digest_of` the file; empty: standard input
+    std::uint64_t size = 0; ///< so many bytes `content` is of
     std::uint64_t position = 0;
     std::uint64_t line = 1; ///< of the row at `position`
     std::uint64_t applied = 0;
@@ -40,10 +42,11 @@ std::optional<import_state> load_state(const std::filesystem::path& file);
 /// std::system_error.
 void save_state(const std::filesystem::path& file, const import_state& state);
 
-/// SHA-256 of a file, in hexadecimal. Throws std::system_error.
-std::string digest_of(const std::filesystem::path& file);
+/// SHA-256 of a file's first bytes, in hexadecimal. Throws std::system_error.
+std::string digest_of(const std::filesystem::path& file, std::uint64_t bytes);
 
 /// Name of the job when none was given: the same for the same content, whatever the file is called.
+/// A file that grows keeps that of its first import, which its state remembers.
 std::string job_of_content(std::string_view digest);
 
 /// Identity of the row that begins in this line. Throws usage_error when the job's name is too

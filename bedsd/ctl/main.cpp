@@ -88,6 +88,7 @@ exit_code move_rows(beds::client::client& through, const bedsctl::options& optio
     if (options.task == task::import_rows) {
         auto importing = options.importing;
         importing.inbox_window = bedsctl::inbox_window(options.connection);
+        importing.account = bedsctl::client_settings(options.connection).amqp.user;
         return bedsctl::run_import(through, importing, std::cerr, terminal, stopped);
     }
     return flushed(

@@ -462,9 +462,66 @@ TEST_CASE("import: Ctrl-C answers what is on its way, and says how to go on") {
 
     // A file that changed meanwhile is not gone on with.
     node.files().write("events.csv.beds-import", state);
-    node.files().write("events.csv", events(rows + 1));
-    CHECK(node.ask({"import", "events", file}).code == 2);
+    auto changed = events(rows);
+    changed[changed.find("event 7")] = 'E';
+    node.files().write("events.csv", changed);
+    const auto refused = node.ask({"import", "events", file});
+    CHECK(refused.code == 2);
+    CHECK(contains(refused.err, "has changed since it was imported"));
     CHECK(node.count("events") == rows);
+}
+
+TEST_CASE("import: a file that grows is imported again and again: each row is there once") {
+    service node;
+    const auto& files = node.files();
+    const auto file = files.write("events.csv", events(100)).string();
+    const auto import = [&](std::vector<std::string> more = {}) {
+        std::vector<std::string> words{"import", "events", file};
+        words.insert(words.end(), more.begin(), more.end());
+        return node.ask(std::move(words));
+    };
+    REQUIRE(import().code == 0);
+    files.write("events.csv", events(150));
+    const auto grown = import();
+    INFO(grown.err);
+    CHECK(grown.code == 0);
+    CHECK(contains(grown.err, "has grown since it was imported: going on with line 102"));
+    CHECK(contains(grown.err, "read 50, applied 50, rejected 0"));
+    CHECK(node.count("events") == 150);
+
+    files.write("events.csv", events(170));
+    const auto all = import({"--restart"}); // those of before have their ids still
+    INFO(all.err);
+    CHECK(all.code == 0);
+    CHECK(contains(all.err, "read 170, answered 170 (some may have been imported before)"));
+    CHECK(node.count("events") == 170);
+
+    files.write("events.csv", "name,amount\nx,1\n");
+    const auto changed = import();
+    CHECK(changed.code == 2);
+    CHECK(contains(changed.err, "--restart"));
+    CHECK(node.count("events") == 170);
+}
+
+TEST_CASE("import: the same file under another account is refused, as each row would be there "
+          "twice") {
+    const auto second = beds::test::environment("BEDS_AMQP_APP_URL");
+    if (!second) {
+        beds::test::skip("a second user of rabbitmq", "BEDS_AMQP_APP_URL is not set");
+    }
+    service node;
+    const auto file = node.files().write("events.csv", events(10)).string();
+    REQUIRE(node.ask({"import", "events", file}).code == 0);
+    const auto other = node.ask({"--url", *second, "import", "events", file, "--restart"});
+    INFO(other.err);
+    CHECK(other.code == 2);
+    CHECK(contains(other.err, "and this is 'app'"));
+    CHECK(node.count("events") == 10);
+    const auto twice =
+        node.ask({"--url", *second, "import", "events", file, "--restart", "--may-happen-twice"});
+    INFO(twice.err);
+    CHECK(twice.code == 0);
+    CHECK(node.count("events") == 20);
 }
 
 TEST_CASE(

@@ -83,8 +83,33 @@ struct importing {
     }
     exit_code run() {
         said.str({});
-        return run_import(client, asked, said, false, [] { return false; });
+        return run_import(client, asked, said, false,
+                          [this] { return stops && !client.asked.empty(); });
     }
+    /// What it refuses with, before anything is sent.
+    std::string refusal() {
+        client.asked.clear();
+        try {
+            run();
+        } catch (const usage_error& told) {
+            CHECK(client.asked.empty());
+            return told.what();
+        }
+        return "it was done: " + said.str();
+    }
+    /// The lines that were sent, in the order of their names.
+    [[nodiscard]] std::string lines() const {
+        std::string made;
+        for (const auto& [id, times] : client.asked) {
+            made += id.substr(id.rfind('/') + 1) + ' ';
+        }
+        return made;
+    }
+    [[nodiscard]] std::string job() const {
+        const auto& id = client.asked.begin()->first;
+        return id.substr(0, id.find('/', 7));
+    }
+    void append(const std::string& text) const { files.write("t.csv", files.read("t.csv") + text); }
     [[nodiscard]] import_state state() const {
         const auto made = load_state(files.path("t.csv.beds-import"));
         REQUIRE(made);
@@ -94,6 +119,7 @@ struct importing {
     scripted_client client;
     import_options asked;
     std::ostringstream said;
+    bool stops = false; ///< Ctrl-C, as soon as something was sent
 };
 
 } // namespace
@@ -183,4 +209,251 @@ TEST_CASE("import: without an inbox only when that is said") {
     CHECK(of.client.asked.empty());
     of.asked.may_happen_twice = true;
     CHECK(of.run() == exit_code::ok);
+}
+
+TEST_CASE("import: of a file that has grown only what is new is sent") {
+    importing of{[](const std::string&, const std::string&) -> std::string { return ok; }};
+    of.asked.job = GENERATE("", "j");
+    REQUIRE(of.run() == exit_code::ok);
+    const auto job = of.job();
+    of.client.asked.clear();
+    of.append("10\n11\n");
+    CHECK(of.run() == exit_code::ok);
+    INFO(of.said.str());
+    CHECK(contains(of.said.str(), "has grown since it was imported"));
+    CHECK(contains(of.said.str(), "read 2, applied 2, rejected 0"));
+    CHECK(of.lines() == "12 13 ");
+    CHECK(of.job() == job);
+
+    of.client.asked.clear();
+    CHECK(of.run() == exit_code::ok);
+    CHECK(of.client.asked.empty());
+
+    // All of it again is sent under the ids that it had, and so known to the inbox.
+    of.append("12\n");
+    of.asked.restart = true;
+    CHECK(of.run() == exit_code::ok);
+    CHECK(of.client.asked.size() == 13);
+    CHECK(of.job() == job);
+    of.client.asked.clear();
+    of.asked.restart = false;
+    of.append("13\n");
+    CHECK(of.run() == exit_code::ok);
+    CHECK(of.lines() == "15 ");
+    CHECK(of.job() == job);
+}
+
+TEST_CASE("import: of a file that has changed where it was imported nothing is sent") {
+    importing of{[](const std::string&, const std::string&) -> std::string { return ok; }};
+    of.asked.job = GENERATE("", "j");
+    REQUIRE(of.run() == exit_code::ok);
+    const auto job = of.job();
+    for (const std::string text : {"id\n0\n1\n7\n3\n4\n5\n6\n7\n8\n9\n10\n", "id\n0\n1\n2\n"}) {
+        of.files.write("t.csv", text);
+        const auto told = of.refusal();
+        INFO(told);
+        CHECK(contains(told, "has changed since it was imported"));
+        CHECK(contains(told, "--restart"));
+    }
+    of.asked.restart = true;
+    CHECK(of.run() == exit_code::ok);
+    CHECK(of.client.asked.size() == 3);
+    CHECK((of.job() == job) == (of.asked.job == "j")); // another content
+}
+
+TEST_CASE("import: a last line without its end goes on only when it was whole") {
+    importing of{[](const std::string&, const std::string&) -> std::string { return ok; }};
+    of.asked.job.clear();
+    of.files.write("t.csv", "id\n10\n11");
+    REQUIRE(of.run() == exit_code::ok);
+    of.client.asked.clear();
+    SECTION("it was") {
+        of.append(GENERATE("\n12\n", "\r\n12\n"));
+        CHECK(of.run() == exit_code::ok);
+        CHECK(of.lines() == "4 ");
+        CHECK(contains(of.said.str(), "read 1, applied 1, rejected 0"));
+    }
+    SECTION("it was not") {
+        of.append("2\n12\n");
+        CHECK(contains(of.refusal(), "has changed since it was imported"));
+    }
+}
+
+TEST_CASE("import: an import that was stopped goes on though the file has grown, or was mended") {
+    bool well = false;
+    importing of{[&](const std::string&, const std::string& data) -> std::string {
+        return !well && data == R"({"id":"9"})" ? error("UNSUPPORTED", "none") : ok;
+    }};
+    of.asked.job.clear();
+    of.asked.window = 1;
+    SECTION("grown") {
+        CHECK(of.run() == exit_code::unknown);
+        of.append("10\n");
+        well = true;
+        of.client.asked.clear();
+        CHECK(of.run() == exit_code::ok);
+        INFO(of.said.str());
+        CHECK(of.lines() == "10 11 12 ");
+        CHECK(of.state().applied == 11);
+    }
+    SECTION("mended behind what was imported") {
+        of.files.write("t.csv", "id\n1\n2\n\"3\n4\n");
+        CHECK(of.run() == exit_code::unknown);
+        INFO(of.said.str());
+        CHECK(contains(of.said.str(), "line 4: a quote is not closed"));
+        CHECK(contains(of.said.str(), "Mend it there"));
+        of.client.asked.clear();
+        of.files.write("t.csv", "id\n1\n2\n3\n4\n");
+        CHECK(of.run() == exit_code::ok);
+        CHECK(of.lines() == "4 5 ");
+    }
+}
+
+TEST_CASE("import: what grew while it was read waits for the next run") {
+    importing of{[&](const std::string& id, const std::string&) -> std::string {
+        if (id.ends_with("/2")) {
+            of.append("10\n");
+        }
+        return ok;
+    }};
+    of.asked.window = 1;
+    CHECK(of.run() == exit_code::ok);
+    CHECK(of.client.asked.size() == 10);
+    of.client.asked.clear();
+    CHECK(of.run() == exit_code::ok);
+    CHECK(of.lines() == "12 ");
+}
+
+TEST_CASE("import: refused rows of a file that has grown are not written over those of before") {
+    importing of{[](const std::string&, const std::string& data) -> std::string {
+        return data == R"({"id":"3"})" || data == R"({"id":"10"})" ? error("NO", "none") : ok;
+    }};
+    REQUIRE(of.run() == exit_code::refused);
+    const auto before = of.files.read("t.rejects.csv");
+    of.append("10\n11\n");
+    const auto told = of.refusal();
+    CHECK(contains(told, "t.rejects.csv' is there already"));
+    CHECK(of.files.read("t.rejects.csv") == before);
+    of.asked.rejects = of.files.path("more.csv").string();
+    CHECK(of.run() == exit_code::refused);
+    INFO(of.said.str());
+    CHECK(contains(of.said.str(), "read 2, applied 1, rejected 1"));
+    CHECK(of.lines() == "12 13 ");
+}
+
+TEST_CASE("import: under another account nothing is sent, as its rows would not be known") {
+    bool stops = false;
+    importing of{[&](const std::string&, const std::string& data) -> std::string {
+        return stops && data == R"({"id":"9"})" ? error("UNSUPPORTED", "none") : ok;
+    }};
+    of.asked.account = "ann";
+    stops = GENERATE(true, false);
+    INFO((stops ? "stopped" : "finished"));
+    CHECK(of.run() == (stops ? exit_code::unknown : exit_code::ok));
+    CHECK(of.state().account == "ann");
+    stops = false;
+    of.asked.account = "bob";
+    for (const bool restart : {false, true}) {
+        of.asked.restart = restart;
+        const auto told = of.refusal();
+        INFO(told);
+        CHECK(contains(told, "'ann'"));
+        CHECK(contains(told, "'bob'"));
+        CHECK(contains(told, "--may-happen-twice"));
+    }
+    of.asked.may_happen_twice = true;
+    CHECK(of.run() == exit_code::ok);
+    CHECK(of.client.asked.size() == 10);
+    CHECK(of.state().account == "bob");
+}
+
+TEST_CASE("import: the progress of another template is left alone") {
+    importing of{[](const std::string&, const std::string&) -> std::string { return ok; }};
+    REQUIRE(of.run() == exit_code::ok);
+    auto other = of.state();
+    other.template_name = "other";
+    save_state(of.files.path("t.csv.beds-import"), other);
+    const auto told = of.refusal();
+    INFO(told);
+    CHECK(contains(told, "'other'"));
+    CHECK(contains(told, "--state"));
+}
+
+TEST_CASE("import: --restart does not say that rows were applied which may only be known") {
+    importing of{[](const std::string&, const std::string&) -> std::string { return ok; }};
+    REQUIRE(of.run() == exit_code::ok);
+    of.asked.restart = true;
+    CHECK(of.run() == exit_code::ok);
+    INFO(of.said.str());
+    CHECK(contains(of.said.str(), "read 10, answered 10 (some may have been imported before), "
+                                  "rejected 0"));
+    CHECK_FALSE(contains(of.said.str(), "applied"));
+}
+
+TEST_CASE("import: what it ends with says what to do, and the exit code") {
+    std::string refused = error("NO", "none");
+    importing of{[&](const std::string&, const std::string& data) -> std::string {
+        return data == R"({"id":"3"})" ? refused : ok;
+    }};
+    SECTION("refused") {
+        CHECK(of.run() == exit_code::refused);
+        CHECK(contains(of.said.str(), "1 row is not in (exit code 1): mend it in "));
+        CHECK(contains(of.said.str(), "t.rejects.csv, and import that file\n"));
+        CHECK(of.run() == exit_code::refused); // over and done, and no better
+        CHECK(contains(of.said.str(), "1 row is not in (exit code 1): mend it in "));
+    }
+    SECTION("not known") {
+        refused = error("BACKEND_CONFLICT", "unknown");
+        CHECK(of.run() == exit_code::unknown);
+        CHECK(contains(of.said.str(), "of 1 row it is not known whether it is in (exit code 3): "));
+    }
+    SECTION("stopped") {
+        refused = error("UNSUPPORTED", "none");
+        CHECK(of.run() == exit_code::unknown);
+        CHECK(contains(of.said.str(), "stopped (exit code 3)"));
+    }
+    INFO(of.said.str());
+}
+
+TEST_CASE("import: the file of refused rows has a name of its own, however often it is mended") {
+    CHECK(rejects_beside("a/people.csv") == "a/people.rejects.csv");
+    CHECK(rejects_beside("people.rejects.csv") == "people.rejects.2.csv");
+    CHECK(rejects_beside("a.b/people.rejects.2.csv") == "a.b/people.rejects.3.csv");
+    CHECK(rejects_beside("people.rejects.9.ndjson") == "people.rejects.10.ndjson");
+    CHECK(rejects_beside("people") == "people.rejects");
+    CHECK(rejects_beside("people.rejects") == "people.rejects.2");
+    CHECK(rejects_beside("people.rejects.2") == "people.rejects.3");
+    CHECK(rejects_beside("rejects.csv") == "rejects.2.csv");
+    CHECK(rejects_beside("rejects") == "rejects.2");
+    CHECK(rejects_beside("norejects.csv") == "norejects.rejects.csv");
+    CHECK(rejects_beside("people.2026.csv") == "people.2026.rejects.csv");
+}
+
+TEST_CASE("import: refused rows are not written over the file that is read") {
+    importing of{[](const std::string&, const std::string&) -> std::string { return ok; }};
+    of.asked.rejects = of.asked.input;
+    of.asked.restart = true;
+    CHECK(contains(of.refusal(), "--rejects"));
+}
+
+TEST_CASE("import: what an import that was killed had sent is in doubt until its file is through") {
+    bool well = false;
+    importing of{[&](const std::string&, const std::string& data) -> std::string {
+        return !well && data == R"({"id":"3"})" ? error("OVERLOADED", "none", true) : ok;
+    }};
+    of.asked.patience = 50ms;
+    CHECK(of.run() == exit_code::unknown); // all rows were sent, and none is noted
+    CHECK_FALSE(of.state().settled);
+    well = true;
+    of.client.asked.clear();
+    of.stops = true;
+    of.asked.window = 1;
+    of.asked.restart = GENERATE(false, true);
+    CHECK(of.run() == exit_code::unknown);
+    CHECK(of.client.asked.size() == 4);
+    CHECK_FALSE(of.state().settled); // what is behind them was sent before
+    of.stops = false;
+    of.asked.restart = false;
+    CHECK(of.run() == exit_code::ok);
+    CHECK(of.state().settled);
 }

@@ -296,16 +296,15 @@ TEST_CASE("import: a line of refused rows says why, and can be mended") {
     CHECK(members[0].first == "a");
     CHECK(table_rows::from_ndjson(line("no object"), {}, members));
     CHECK(table_rows::from_ndjson("[1]", {}, members));
-
-    CHECK(rejects_beside("dir/people.csv") == "dir/people.rejects.csv");
-    CHECK(rejects_beside("rows") == "rows.rejects");
 }
 
 TEST_CASE("import state: what is saved is loaded, whole or not at all") {
     const test::folder files;
     const import_state state{.template_name = "people",
+                             .account = "ann",
                              .job = "j \"1\"",
                              .content = "abc",
+                             .size = 1ULL << 41U,
                              .position = 1ULL << 40U,
                              .line = 12,
                              .applied = 10,
@@ -320,7 +319,7 @@ TEST_CASE("import state: what is saved is loaded, whole or not at all") {
     for (std::size_t size = 0; size + 1 < text.size(); ++size) {
         REQUIRE_FALSE(parse_import_state(text.substr(0, size)));
     }
-    CHECK_FALSE(parse_import_state("{\"beds_import\":2}"));
+    CHECK_FALSE(parse_import_state("{\"beds_import\":3}"));
 
     const auto file = files.path("x.beds-import");
     CHECK_FALSE(load_state(file));
@@ -335,10 +334,12 @@ TEST_CASE("import state: what is saved is loaded, whole or not at all") {
 
 TEST_CASE("import: ids of rows") {
     const test::folder files;
-    const auto one = digest_of(files.write("a.csv", "id\n1\n"));
+    const auto one = digest_of(files.write("a.csv", "id\n1\n"), 5);
     CHECK(one == "7cde7fb64fd82bd152710cf238e017b9ab46c0592483edc067ba4f6c75fac108");
-    CHECK(digest_of(files.write("b.csv", "id\n1\n")) == one); // the name is nothing
-    CHECK(digest_of(files.write("c.csv", "id\n2\n")) != one);
+    CHECK(digest_of(files.write("b.csv", "id\n1\n"), 5) == one); // the name is nothing
+    CHECK(digest_of(files.write("b.csv", "id\n1\n2\n"), 5) == one);
+    CHECK(digest_of(files.path("b.csv"), 7) != one);
+    CHECK(digest_of(files.write("c.csv", "id\n2\n"), 5) != one);
     CHECK(job_of_content(one).size() == 32);
     CHECK(row_id("j", "t", 5) == "import/j/t/5");
     CHECK(row_id("j", "t", 5) != row_id("j", "t", 6));
