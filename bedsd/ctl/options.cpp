@@ -36,6 +36,14 @@ Exit codes:
   3  the effect is unknown (send the same again with the same --id to learn it), or RabbitMQ, the node
      or its database could not be reached in time)";
 
+constexpr const char* describe_footer = R"(
+Examples:
+  bedsctl describe
+  bedsctl describe countries
+  bedsctl describe --as asyncapi >asyncapi.json
+
+Exit codes: 0 done, 1 refused, 2 wrong command line or configuration, 3 nobody answered in time)";
+
 constexpr const char* status_footer = R"(
 Asks one node, not the service: at --admin, at `listen` of [admin] in the configuration (--config,
 BEDS_CONFIG), or at 127.0.0.1:9464.
@@ -87,7 +95,9 @@ configuration (--config, BEDS_CONFIG) and its templates, and contacts no server.
 Examples:
   bedsctl schema | mariadb shop
   bedsctl schema --grants --config beds.toml --account "'beds'@'10.0.0.%'" | mariadb
-  bedsctl schema --engine mongodb >inbox.js)";
+  bedsctl schema --engine mongodb >inbox.js
+
+Exit codes: 0 done, 2 wrong command line, configuration or template)";
 
 constexpr const char* topology_footer = R"(
 For a service whose configuration says declare = "passive": the operator makes what the node then only looks
@@ -132,12 +142,24 @@ string; with --null TEXT the field TEXT without quotes is NULL, and an empty one
 true or false (or 1 and 0), times and bytes as in protocol.md, json fields hold JSON.
 
 A row has an id made of the job and its line, so that within the inbox_window of its database it is inserted
-once, however often it is sent. The job is named by the file's content, or by --job. What is answered for good
-is noted in FILE.beds-import: the same command goes on from there after Ctrl-C, kill or a lost connection.
+once, however often the same account sends it. The job is --job, or named by the content of the file when it was
+first imported. FILE.beds-import keeps the job, the account, what was imported (its size and SHA-256), and up to
+where everything is answered for good. The same command then
+  goes on from there          after Ctrl-C, kill or a lost connection
+  sends what is new           when the file has grown: keep FILE.beds-import as long as it grows, since without it
+                              a file that has grown is another one, and all of its rows are inserted
+  sends nothing               when all was imported and the file is the same
+  is refused                  when the file has changed where it was imported, or under another account, of which
+                              the inbox does not know the rows: they would be inserted twice
+--restart sends all rows. Those that the inbox knows are answered as they were then, and counted with the others:
+a reply does not tell which. Of a file that has changed, or after the inbox_window, it knows none: all are
+inserted again, or refused where their key is there.
+
 What fails for a while is sent again, with pauses, for up to --patience. What is refused for good goes to
 FILE.rejects.csv (for people.csv: people.rejects.csv), with columns beds:… that say where and why; mend it and
-import it: those columns are passed over. A file that is imported again unchanged is answered as before; when
-it is the database that was mended, name another --job.
+import it (what it leaves is in people.rejects.2.csv): those columns are passed over. A row that is sent again
+unchanged is refused as before; when it is the database that was mended, name another --job. --dry-run looks at
+the whole file, whatever was imported.
 
 Rows that refer to rows before them need --window 1 --batch 1, or a file of their own.
 
@@ -147,8 +169,12 @@ Examples:
   bedsctl import people - --format ndjson --job people-2026-07 <people.ndjson
   bedsctl import people old.csv --columns id,name,born --ignore id --null '\N' --rate 500
 
-Exit codes: 0 all rows are in, 1 some were refused, 2 wrong command line, configuration or header,
-3 stopped before the end, or of some rows it is not known)";
+Exit codes:
+  0  all rows are in
+  1  the end was reached, and some rows were refused: mend and import them from the file of refused rows
+  2  nothing was sent: wrong command line, configuration or header, the file has changed, another account
+  3  stopped before the end (the same command goes on), or of some rows it is not known whether they are in
+     (the file of refused rows tells which: look for them in the database))";
 
 constexpr const char* export_footer = R"(
 Writes the rows in the order of their key to FILE, or to standard output. The end of the name tells the format
@@ -161,7 +187,7 @@ Examples:
   bedsctl export people --fields id,name --where country=MX --where born.ge=1990-01-01
   bedsctl export people --format ndjson --limit 1000 | jq .name
 
-Exit codes: 0 done, 1 refused, 2 wrong command line or configuration, 3 stopped before the end)";
+Exit codes: 0 done, 1 refused, 2 wrong command line or configuration, 3 stopped before the end: no FILE is left)";
 
 constexpr const char* call_footer = R"(
 What FIELD=TEXT (a string) and FIELD:=JSON (any JSON value) mean depends on OP:
@@ -194,7 +220,23 @@ the requests, which are not waited for one by one:
   {"v":1,"mode":"atomic","ops":[{"id":"a-1","template":"accounts","op":"call",…},…]}
 Operations that write and shall not happen twice when the file is sent again need an "id" of their own.
 A line that is not a request is answered INVALID_ENVELOPE, one that is too large LIMIT_EXCEEDED; neither is
-sent. The exit code is the highest of all lines.)";
+sent. The exit code is the highest of all lines.
+
+Exit codes: 0 done, 1 refused, and nothing was changed, 2 wrong command line or configuration, 3 the effect is
+unknown, or nobody answered in time: send the same again with the same --id)";
+
+constexpr const char* times = "ms, s or m, 1ms to 1440m; 10 is 10s";
+
+/// The options of bedsctl itself that a command takes: CLI11 shows them in its own help alone.
+std::string common(const char* options, const char* timeout = nullptr) {
+    std::string made{"Common options (bedsctl --help): "};
+    made.append(options);
+    if (timeout != nullptr) {
+        made.append("\n  --timeout TIME              ").append(timeout).append(" (").append(times);
+        made.append(")");
+    }
+    return made + '\n';
+}
 
 void add_members(CLI::App& app, const char* name, std::vector<std::string>& into,
                  const char* what) {
@@ -314,25 +356,35 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
     std::string tag;
     std::string output;
     std::string timeout;
-    auto* url_option =
-        app.add_option("--url", chosen.connection.url, "RabbitMQ of the service")->type_name("URL");
-    app.add_option("-c,--config", config, "Configuration that names the service")
+    auto* url_option = app.add_option("--url", chosen.connection.url,
+                                      "RabbitMQ of the service (default: AMQP_URL)")
+                           ->type_name("URL");
+    app.add_option("-c,--config", config,
+                   "Configuration that names the service (default: BEDS_CONFIG)")
         ->type_name("FILE")
         ->excludes(url_option);
-    app.add_option("--service", chosen.connection.service,
-                   "Which of the configuration's broker_services (default: app_server)")
+    app.add_option(
+           "--service", chosen.connection.service,
+           "Which of the configuration's broker_services (default: app_server, or the only one)")
         ->type_name("ROLE");
     auto* tag_option =
-        app.add_option("--queue-tag", tag, "Prefix of the service's queues")->type_name("TAG");
+        app.add_option("--queue-tag", tag,
+                       "Prefix of the service's queues (default: that of the configuration; with a "
+                       "URL BEDS_QUEUE_TAG, or none)")
+            ->type_name("TAG");
     app.add_option("-o,--output", output,
                    "table (default on a terminal) or json (default otherwise)")
         ->type_name("FORMAT");
     app.add_option("--timeout", timeout,
-                   "How long to wait for the answer: 10s, 500ms, 2m (default: 10s)")
+                   std::string{"How long to wait for the answer (default: 10s; import and export: "
+                               "30s for each message; "} +
+                       times + ")")
         ->type_name("TIME");
 
     auto* call = app.add_subcommand("call", "Run one operation, or a stream of requests");
-    call->footer(call_footer);
+    call->footer(common("--url, --config, --service, --queue-tag, --output",
+                        "How long to wait for the answer, of --json for each; default: 10s") +
+                 call_footer);
     auto& asked = chosen.call;
     std::string fields;
     std::string sort;
@@ -343,25 +395,38 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
             "OP", asked.op,
             "fetch, find, count, exists, insert, update, delete, or a call of the template");
         to.add_option("MEMBERS", asked.members, "FIELD=TEXT or FIELD:=JSON");
-        to.add_option("--fields", fields, "Fields to return")->type_name("A,B,…");
-        to.add_option("--sort", sort, "Fields to sort by, descending with '-': --sort=-name")
+        to.add_option("--fields", fields, "Fields to return (default: all)")->type_name("A,B,…");
+        to.add_option("--sort", sort,
+                      "Fields to sort by, descending with '-': --sort=-name (default: by the key)")
             ->type_name("A,-B,…");
-        to.add_option("--limit", limit, "Most rows to return")->type_name("N");
+        to.add_option("--limit", limit,
+                      "Most rows to return, 1 to the template's max_rows (default: max_rows)")
+            ->type_name("N");
         add_members(to, "--where", asked.where, "Condition; may be repeated");
-        add_members(to, "--set", asked.set, "Field to set, as FIELD=VALUE does for update");
+        add_members(to, "--set", asked.set,
+                    "Field to set, as FIELD=VALUE does for update; may be repeated");
         add_members(to, "--inc", asked.inc, "Number to add to a field (update); may be repeated");
         add_members(to, "--if", asked.expect,
                     "Only when the row has this value (update, delete); may be repeated");
     };
     add_operation(*call);
-    call->add_option("--after", asked.after, "Cursor of the page before")->type_name("CURSOR");
+    call->add_option("--after", asked.after, "Cursor of the page before (default: the first page)")
+        ->type_name("CURSOR");
     auto* id_option =
-        call->add_option("--id", chosen.id, "Idempotency key of the request")->type_name("ID");
-    call->add_option("--json", chosen.input, "Read requests from FILE, - is standard input")
+        call->add_option(
+                "--id", chosen.id,
+                "Idempotency key of the request, 1 to 255 bytes (default: a new one each time)")
+            ->type_name("ID");
+    call->add_option("--json", chosen.input,
+                     "Read requests from FILE, - is standard input (default: one request, from the "
+                     "command line)")
         ->type_name("FILE");
 
     auto* import = app.add_subcommand("import", "Insert the rows of a CSV or NDJSON file");
-    import->footer(import_footer);
+    import->footer(
+        common("--url, --config, --service, --queue-tag",
+               "How long a message of rows is waited for before it is sent again; default: 30s") +
+        import_footer);
     auto& in = chosen.importing;
     std::string file_format;
     std::string patience;
@@ -370,20 +435,25 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
     import->add_option("TEMPLATE", in.template_name, "Template, see bedsctl describe")->required();
     import->add_option("FILE", in.input, "Rows; - is standard input")->required();
     const auto add_format = [&](CLI::App* to) {
-        to->add_option("--format", file_format, "csv or ndjson; default: by the name's end")
+        to->add_option("--format", file_format, "csv or ndjson (default: by the name's end)")
             ->check(CLI::IsMember({"csv", "ndjson"}))
             ->type_name("FORMAT");
         to->add_flag("--in-process", chosen.in_process,
                      "Straight to the database of the configuration, without RabbitMQ and bedsd");
         to->add_option("--patience", patience,
-                       "Stop when nothing was answered for good for so long (default: 5m)")
+                       std::string{"Stop when nothing was answered for good for so long (default: "
+                                   "5m; "} +
+                           times + ")")
             ->type_name("TIME");
     };
     add_format(import);
     auto* columns_option =
-        import->add_option("--columns", columns, "Fields of a CSV that has no header line")
+        import
+            ->add_option("--columns", columns,
+                         "Fields of a CSV that has no header line (default: the header names them)")
             ->type_name("A,B,…");
-    import->add_option("--ignore", ignored, "Columns that are not imported")->type_name("A,B,…");
+    import->add_option("--ignore", ignored, "Columns that are not imported (default: none)")
+        ->type_name("A,B,…");
     import
         ->add_option("--null", in.null_text, "How NULL is written, without quotes (default: empty)")
         ->type_name("TEXT");
@@ -393,26 +463,43 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
     import->add_option("--window", in.window, "Messages on the way (default: 8)")
         ->check(CLI::Range(1, 256))
         ->type_name("N");
-    import->add_option("--rate", in.rate, "Rows a second at most")
+    import
+        ->add_option("--rate", in.rate,
+                     "Rows a second at most (default: as fast as they are answered)")
         ->check(CLI::Range(1, 100'000'000))
         ->type_name("N");
-    auto* job_option = import->add_option("--job", in.job, "Name by which rows are known again")
-                           ->type_name("NAME");
-    auto* state_option = import->add_option("--state", in.state, "Where it is noted how far it is")
-                             ->type_name("FILE");
+    auto* job_option =
+        import
+            ->add_option("--job", in.job,
+                         "Name by which rows are known again (default: made of the file's content)")
+            ->type_name("NAME");
+    auto* state_option =
+        import
+            ->add_option("--state", in.state,
+                         "Where it is noted how far it is (default: FILE.beds-import; none for -)")
+            ->type_name("FILE");
     auto* rejects_option =
-        import->add_option("--rejects", in.rejects, "Where refused rows go")->type_name("FILE");
-    import->add_option("--max-rejects", in.max_rejects, "Stop when more rows are refused")
+        import
+            ->add_option("--rejects", in.rejects,
+                         "Where refused rows go (default: beside FILE, as below; not kept for -)")
+            ->type_name("FILE");
+    import
+        ->add_option("--max-rejects", in.max_rejects,
+                     "Stop when more rows are refused (default: no bound)")
+        ->check(CLI::Range(std::uint64_t{0}, std::uint64_t{INT64_MAX}))
         ->type_name("N");
     import->add_flag("--dry-run", in.dry_run, "Check what needs no database, and send nothing");
-    import->add_flag("--restart", in.restart, "From the beginning, whatever was noted");
+    import->add_flag("--restart", in.restart, "From the first row, whatever was noted");
     import->add_flag("--may-happen-twice", in.may_happen_twice,
-                     "Also into a database without inbox, where rows that are sent again may be "
-                     "there twice");
+                     "Although rows may be there twice: into a database without inbox, under "
+                     "another account, or when the inbox_window is over");
     import->add_flag("--quiet", in.quiet, "Say nothing but what is wrong");
 
     auto* export_rows = app.add_subcommand("export", "Write rows to a CSV or NDJSON file");
-    export_rows->footer(export_footer);
+    export_rows->footer(
+        common("--url, --config, --service, --queue-tag",
+               "How long a page is waited for before it is asked for again; default: 30s") +
+        export_footer);
     auto& out_to = chosen.exporting;
     export_rows->add_option("TEMPLATE", out_to.template_name, "Template, see bedsctl describe")
         ->required();
@@ -426,7 +513,7 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
         ->add_option("--null", out_to.null_text,
                      "How NULL is written, without quotes (default: empty)")
         ->type_name("TEXT");
-    export_rows->add_option("--limit", out_to.limit, "Most rows to write")
+    export_rows->add_option("--limit", out_to.limit, "Most rows to write (default: all)")
         ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{INT64_MAX}))
         ->type_name("N");
     export_rows
@@ -437,48 +524,62 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
 
     auto* status = app.add_subcommand(
         "status", "How a node is: what it is connected to, and what became of requests");
-    status->footer(status_footer);
-    status->add_option("--admin", chosen.admin, "Address of the node's admin pages")
+    status->footer(common("--config, --output", "How long to wait for the page; default: 10s") +
+                   status_footer);
+    status
+        ->add_option("--admin", chosen.admin,
+                     "Address of the node's admin pages (default: as below)")
         ->type_name("ADDRESS:PORT");
 
     auto* describe = app.add_subcommand("describe", "What templates there are and what they offer");
+    describe->footer(common("--url, --config, --service, --queue-tag, --output",
+                            "How long to wait for the answer; default: 10s") +
+                     describe_footer);
     describe->add_option("TEMPLATE", chosen.described_template, "Only this one, in detail");
     std::string described_as;
     describe
-        ->add_option("--as", described_as,
-                     "In the words of other tools: json-schema (2020-12) or asyncapi (3.0)")
+        ->add_option(
+            "--as", described_as,
+            "In the words of other tools: json-schema (2020-12) or asyncapi (3.0) (default: "
+            "BEDS's own)")
         ->check(CLI::IsMember({"json-schema", "asyncapi"}))
         ->type_name("FORM");
 
     auto* schema = app.add_subcommand(
         "schema", "What BEDS needs in a database, for its DBA: bedsctl schema | mariadb DATABASE");
-    schema->footer(schema_footer);
-    auto* engine = schema->add_option("--engine", chosen.engine, "mariadb (default) or mongodb")
-                       ->check(CLI::IsMember({"mariadb", "mongodb"}))
-                       ->type_name("ENGINE");
+    schema->footer(common("--config") + schema_footer);
+    auto* engine =
+        schema->add_option("--engine", chosen.engine, "mariadb or mongodb (default: mariadb)")
+            ->check(CLI::IsMember({"mariadb", "mongodb"}))
+            ->type_name("ENGINE");
     auto* grants =
         schema
             ->add_flag("--grants", chosen.grants,
                        "The least rights that the templates of the configuration need (MariaDB)")
             ->excludes(engine);
-    schema->add_option("--account", chosen.account, "To whom; default: the configured user @'%'")
+    schema->add_option("--account", chosen.account, "To whom (default: the configured user @'%')")
         ->needs(grants)
         ->type_name("'USER'@'HOST'");
 
     auto* check =
         app.add_subcommand("check", "Are the tables what the templates say? Asks the databases");
-    check->footer(check_footer);
+    check->footer(common("--config", "How long to wait for all databases; default: 10s") +
+                  check_footer);
     check->add_option("TEMPLATE", chosen.check.templates, "Only these");
     check->add_flag("--diff", chosen.check.diff, "Show what differs, line by line");
 
     auto* explain = app.add_subcommand(
         "explain", "How a database would do an operation: statement, plan and index");
-    explain->footer(explain_footer);
+    explain->footer(
+        common("--config, --output", "How long to wait for the database; default: 10s") +
+        explain_footer);
     add_operation(*explain);
 
     auto* scaffold = app.add_subcommand(
         "scaffold", "A template from a live table, view or collection, for its DBA to read");
-    scaffold->footer(scaffold_footer);
+    scaffold->footer(
+        common("--config, --service", "How long to wait for the database; default: 10s") +
+        scaffold_footer);
     auto* scaffold_objects =
         scaffold->add_option("TABLE", chosen.scaffold.objects, "Tables and views, or collections");
     auto* scaffold_all = scaffold->add_flag("--all", chosen.scaffold.all, "All that are there")
@@ -491,14 +592,14 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
     auto* scaffold_directory_option =
         scaffold
             ->add_option("--directory", scaffold_directory,
-                         "Write NAME.toml for each there instead of to standard output")
+                         "Write NAME.toml for each there (default: to standard output)")
             ->type_name("DIR");
     scaffold->add_flag("--overwrite", chosen.scaffold.overwrite, "Also files that are there")
         ->needs(scaffold_directory_option);
 
     auto* topology = app.add_subcommand(
         "topology", "What RabbitMQ must hold for a service, for its operator to read or to import");
-    topology->footer(topology_footer);
+    topology->footer(common("--config, --service") + topology_footer);
     bool definitions = false;
     auto* definitions_flag = topology->add_flag("--definitions", definitions,
                                                 "As rabbitmqctl import_definitions takes it");
@@ -512,15 +613,21 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
         ->needs(definitions_flag);
 
     auto* dlq = app.add_subcommand("dlq", "Dead letters: look at them, send them again, drop them");
-    dlq->footer(dlq_footer);
+    dlq->footer(common("--url, --config, --service, --queue-tag, --output",
+                       "How long to wait for RabbitMQ; default: 10s") +
+                dlq_footer);
     dlq->require_subcommand(1);
     const auto add_letters = [&](const char* name, const char* what) {
         auto* made = dlq->add_subcommand(name, what);
+        made->footer(dlq->get_footer());
         made->add_option("ID", chosen.letters.ids, "Message ids, or event ids");
-        made->add_option("--code", chosen.letters.code, "Those with this code")->type_name("CODE");
-        made->add_option("--template", chosen.letters.template_name, "Those for this template")
+        made->add_option("--code", chosen.letters.code, "Those with this code (default: with any)")
+            ->type_name("CODE");
+        made->add_option("--template", chosen.letters.template_name,
+                         "Those for this template (default: for any)")
             ->type_name("TEMPLATE");
-        made->add_option("--most", chosen.letters.most, "Look at so many, the oldest first (10000)")
+        made->add_option("--most", chosen.letters.most,
+                         "Look at so many, the oldest first (default: 10000)")
             ->check(CLI::Range(1, 65'535))
             ->type_name("N");
         return made;

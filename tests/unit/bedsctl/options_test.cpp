@@ -1,4 +1,5 @@
 #include "support/catch.hpp"
+#include "support/folder.hpp"
 
 #include <connect.hpp>
 #include <map>
@@ -8,6 +9,7 @@
 
 using namespace bedsctl;
 using namespace std::chrono_literals;
+using beds::test::contains;
 
 namespace {
 
@@ -230,6 +232,75 @@ TEST_CASE("help and version end with 0 and say it on standard output") {
     CHECK(version.out.find("bedsctl ") == 0);
 }
 
+TEST_CASE("help says of every option its default, of times and numbers their bounds") {
+    const std::vector<std::pair<std::vector<const char*>, const char*>> commands{
+        {{}, "default: 10s"},
+        {{"call"}, "default: 10s"},
+        {{"describe"}, "default: 10s"},
+        {{"import"}, "default: 30s"},
+        {{"export"}, "default: 30s"},
+        {{"status"}, "default: 10s"},
+        {{"check"}, "default: 10s"},
+        {{"explain"}, "default: 10s"},
+        {{"scaffold"}, "default: 10s"},
+        {{"schema"}, nullptr}, // these two ask nobody
+        {{"topology"}, nullptr},
+        {{"dlq"}, "default: 10s"},
+        {{"dlq", "list"}, "default: 10s"},
+        {{"dlq", "show"}, "default: 10s"},
+        {{"dlq", "replay"}, "default: 10s"},
+        {{"dlq", "drop"}, "default: 10s"}};
+    std::size_t looked_at = 0;
+    for (auto [words, timeout] : commands) {
+        INFO((words.empty() ? "bedsctl" : words.back()));
+        words.push_back("--help");
+        const auto got = parse(words);
+        CHECK(contains(got.out, "Exit codes:"));
+        // An option reaches from its name to the next one, or to an empty line.
+        std::istringstream help{got.out};
+        std::vector<std::string> options;
+        bool within = false;
+        for (std::string line; std::getline(help, line) && line.rfind("Where the", 0) != 0;) {
+            const bool begins = line.rfind("  -", 0) == 0;
+            within = !line.empty() && (begins || within);
+            if (begins) {
+                options.emplace_back();
+            }
+            if (within) {
+                options.back() += line + ' ';
+            }
+        }
+        bool told = false;
+        for (const auto& one : options) {
+            INFO(one);
+            const auto name = one.find("--");
+            const auto value = one.find(' ', name) + 1;
+            const bool flag = one.compare(value, 1, " ") == 0 || contains(one, "Excludes: TABLE") ||
+                              one.compare(value, 6, "Needs:") == 0 ||
+                              one.compare(value, 9, "Excludes:") == 0;
+            if (flag) {
+                continue;
+            }
+            ++looked_at;
+            CHECK((contains(one, "efault:") || contains(one, "(default") ||
+                   contains(one, "may be repeated")));
+            const auto type = one.substr(value, one.find_first_of(" :", value) - value);
+            if (type == "TIME") {
+                CHECK(contains(one, "1ms to 1440m; 10 is 10s"));
+            }
+            if (type == "N") {
+                CHECK((contains(one, " to ") || contains(one, " in [")));
+            }
+            if (one.compare(name, 9, "--timeout") == 0) {
+                told = true;
+                CHECK((timeout != nullptr && contains(one, timeout)));
+            }
+        }
+        CHECK(told == (timeout != nullptr));
+    }
+    CHECK(looked_at > 60);
+}
+
 TEST_CASE("a wrong command line ends with 2 and says why on standard error") {
     for (const auto& arguments :
          std::vector<std::vector<const char*>>{{},
@@ -283,7 +354,9 @@ TEST_CASE("times") {
     CHECK(parse_timeout("3s") == 3s);
     CHECK(parse_timeout("250ms") == 250ms);
     CHECK(parse_timeout("2m") == 2min);
-    for (const auto* wrong : {"", "0", "-1", "1h", "s", "1.5s", "99999999999", "25000m"}) {
+    CHECK(parse_timeout("1ms") == 1ms);
+    CHECK(parse_timeout("1440m") == 24h);
+    for (const auto* wrong : {"", "0", "-1", "1h", "s", "1.5s", "99999999999", "1441m"}) {
         INFO(wrong);
         CHECK_FALSE(parse_timeout(wrong).has_value());
     }
