@@ -4,7 +4,8 @@
     guide_test.py PAGE SERVERS_TOOL BEDSD BEDSCTL
 
 A block after a line that ends in `NAME`: is a file. Blocks of sh run one after the other in one shell; of the text
-block behind one each line has to be in what it printed.
+block behind one each line has to be in what it printed. And no page leaves out a right: each GRANT that is printed
+has to be in the text block.
 """
 import json
 import os
@@ -95,6 +96,10 @@ def follow(page, here, env, bedsd, bedsctl):
             if line not in printed:
                 wrong += 1
                 print(f"block {which} does not print: {line}\nbut:\n{printed}")
+        for line in printed.splitlines():
+            if line.startswith("GRANT ") and line not in lines:
+                wrong += 1
+                print(f"the page leaves out what block {which} prints: {line}")
     if wrong:
         log = here / "bedsd.log"
         print(done.stdout, done.stderr, log.read_text()[-2000:] if log.exists() else "", sep="\n")
