@@ -1,17 +1,11 @@
-#include "daemon/bedsd/process.hpp"
-#include "support/catch.hpp"
-#include "support/queues.hpp"
-#include "support/servers.hpp"
+#include "daemon/service.hpp"
 
-#include <memory>
 #include <sstream>
 
 using namespace daemon_test;
 using namespace std::chrono_literals;
 
 namespace {
-
-constexpr auto soon = 20s;
 
 constexpr std::string_view items_template = R"([template]
 name = "items"
@@ -67,88 +61,16 @@ CREATE PROCEDURE sp_come(OUT p_here BIGINT) READS SQL DATA
 )";
 
 /// bedsd over a database of its own.
-class service {
-public:
-    service()
-        : amqp_(beds::test::require_amqp()), mariadb_(beds::test::require_mariadb()),
-          control_(beds::test::shared_servers()), database_(beds::test::unique_name()) {
-        beds::test::remove_queues_after_the_test(amqp_, tag_);
-        control_.mariadb_root("CREATE DATABASE " + database_ +
-                              " CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin");
-        std::ifstream inbox{BEDS_INBOX_SQL};
-        sql(std::string{std::istreambuf_iterator<char>{inbox}, {}});
-        sql("DELIMITER //\n" + std::string{schema} + "//");
-        files_.write("pass", mariadb_.password);
-        files_.write("templates/items.toml", items_template);
-        config_ = files_.write(
-            "beds.toml",
-            "[broker_services.app_server]\nhost = " + in_quotes(amqp_.host) +
-                "\nport = " + std::to_string(amqp_.port) + "\nvhost = " + in_quotes(amqp_.path) +
-                "\nuser = " + in_quotes(amqp_.user) +
-                "\npass_env = \"TEST_AMQP_PASS\"\nqueue_tag = " + in_quotes(tag_) +
-                "\ninstances.rel = { read = 1, write = 1 }\n[rel_services.rel]\nhost = " +
-                in_quotes(mariadb_.host) + "\nport = " + std::to_string(mariadb_.port) +
-                "\nuser = " + in_quotes(mariadb_.user) +
-                "\npass_file = \"pass\"\ndatabase = " + in_quotes(database_) + "\n");
-        bedsd_ = std::make_unique<process>(
-            files_, std::vector<std::string>{BEDSD_PROGRAM, "--config", config_.string()},
-            std::vector<std::string>{"TEST_AMQP_PASS=" + amqp_.password});
-        const auto until = std::chrono::steady_clock::now() + soon;
-        // Brokers of both kinds: a row that is not there is refused by the one that writes.
-        while (ask({"call", "items", "count"}).code != 0 ||
-               ask({"call", "items", "delete", "key:=0"}).code != 1) {
-            INFO(files_.read("err"));
-            REQUIRE(bedsd_->wait(50ms) == -1);
-            REQUIRE(std::chrono::steady_clock::now() < until);
-        }
-    }
-    ~service() {
-        bedsd_.reset();
-        try {
-            control_.mariadb_root("DROP DATABASE " + database_);
-        } catch (const std::exception&) {
-            // The server is gone: nothing to clean.
-        }
-    }
-    service(const service&) = delete;
-    service& operator=(const service&) = delete;
-
-    /// bedsctl with these arguments and the service's address in the environment.
-    [[nodiscard]] answer ask(std::vector<std::string> arguments) const {
-        return run(std::move(arguments), {"AMQP_URL=" + amqp_.uri, "BEDS_QUEUE_TAG=" + tag_});
-    }
-    [[nodiscard]] answer run(std::vector<std::string> arguments,
-                             const std::vector<std::string>& environment) const {
-        arguments.insert(arguments.begin(), BEDSCTL_PROGRAM);
-        return run_program(std::move(arguments), environment, soon);
-    }
-    void stop() {
-        bedsd_->signal(SIGTERM);
-        CHECK(bedsd_->wait(soon) == 0);
-    }
-    void sql(const std::string& text) const {
-        control_.mariadb_root("USE " + database_ + ";\n" + text);
-    }
-    [[nodiscard]] std::string tag() const { return tag_; }
-    [[nodiscard]] const beds::test::endpoint& amqp() const { return amqp_; }
-    [[nodiscard]] std::string config() const { return config_.string(); }
-    [[nodiscard]] const folder& files() const { return files_; }
-
-private:
-    beds::test::endpoint amqp_;
-    beds::test::endpoint mariadb_;
-    beds::test::server_control control_;
-    std::string database_;
-    std::string tag_ = beds::test::unique_name("t") + "_";
-    folder files_;
-    std::filesystem::path config_;
-    std::unique_ptr<process> bedsd_;
+struct items_service : service {
+    items_service()
+        : service({.sql = "DELIMITER //\n" + std::string{schema} + "//",
+                   .templates = {{"items", std::string{items_template}}}}) {}
 };
 
 } // namespace
 
 TEST_CASE("bedsctl asks a running bedsd") {
-    service node;
+    items_service node;
 
     SECTION("every operation") {
         const auto inserted = node.ask({"call", "items", "insert", "name=rope", "stock:=10"});
@@ -213,13 +135,13 @@ TEST_CASE("bedsctl asks a running bedsd") {
             requests << R"({"v":1,"template":"items","op":"fetch","key":)" << i << "}\n";
         }
         requests << "no request\n";
-        const auto file = node.files().write("requests.ndjson", requests.str());
+        const auto file = node.files.write("requests.ndjson", requests.str());
         const folder output;
         process bedsctl{
             output,
             {"/bin/sh", "-c",
              "exec '" + std::string{BEDSCTL_PROGRAM} + "' call --json - <'" + file.string() + "'"},
-            {"AMQP_URL=" + node.amqp().uri, "BEDS_QUEUE_TAG=" + node.tag()}};
+            {"AMQP_URL=" + node.amqp.uri, "BEDS_QUEUE_TAG=" + node.tag}};
         CHECK(bedsctl.wait(soon) == 1); // of the last line
         std::istringstream lines{output.read("out")};
         int line = 0;
@@ -237,8 +159,8 @@ TEST_CASE("bedsctl asks a running bedsd") {
 
     SECTION("a stream sends on before it is answered") {
         // The first waits in the database for what the second does there.
-        const auto file = node.files().write("requests.ndjson",
-                                             R"({"v":1,"template":"items","op":"call","name":"meet"}
+        const auto file = node.files.write("requests.ndjson",
+                                           R"({"v":1,"template":"items","op":"call","name":"meet"}
 {"v":1,"template":"items","op":"call","name":"come"}
 )");
         const auto both = node.ask({"call", "--json", file.string()});
@@ -251,9 +173,9 @@ TEST_CASE("bedsctl asks a running bedsd") {
         const auto brief = node.ask({"describe", "-o", "table"});
         CHECK(brief.code == 0);
         CHECK(contains(brief.out, "items     id   3       take"));
-        const auto full = node.run({"describe", "items", "-o", "table"},
-                                   {"AMQP_URL=", "BEDS_CONFIG=" + node.config(),
-                                    "TEST_AMQP_PASS=" + node.amqp().password});
+        const auto full = node.run(
+            {"describe", "items", "-o", "table"},
+            {"AMQP_URL=", "BEDS_CONFIG=" + node.config, "TEST_AMQP_PASS=" + node.amqp.password});
         INFO(full.err);
         CHECK(full.code == 0);
         CHECK(contains(full.out, "item int64, amount int64  remaining int64  NOT_ENOUGH"));
@@ -271,7 +193,7 @@ TEST_CASE("bedsctl asks a running bedsd") {
 
         const auto no_node =
             node.run({"describe", "--timeout", "1s"},
-                     {"AMQP_URL=" + node.amqp().uri, "BEDS_QUEUE_TAG=" + node.tag() + "other_"});
+                     {"AMQP_URL=" + node.amqp.uri, "BEDS_QUEUE_TAG=" + node.tag + "other_"});
         CHECK(no_node.code == 3);
         CHECK(contains(no_node.err, "other_beds.events")); // what is missing
 

@@ -1,20 +1,13 @@
 #pragma once
 
-#include "daemon/bedsd/process.hpp"
-#include "support/queues.hpp"
-#include "support/servers.hpp"
+#include "daemon/service.hpp"
 
-#include <chrono>
-#include <fstream>
-#include <iterator>
 #include <string>
 #include <utility>
 #include <vector>
 
 /// A database with tables, and bedsctl with a configuration that names it.
 namespace daemon_test {
-
-inline constexpr std::chrono::seconds soon{20};
 
 inline constexpr const char* shop_schema = R"(
 CREATE TABLE ms_orders (
@@ -40,67 +33,15 @@ CREATE TABLE ms_loose (name TEXT);
 CREATE VIEW ms_towns AS SELECT Town FROM ms_places;
 )";
 
-class shop {
-public:
+struct shop : installation {
     shop()
-        : amqp(beds::test::require_amqp()), mariadb(beds::test::require_mariadb()),
-          control(beds::test::shared_servers()) {
-        beds::test::remove_queues_after_the_test(amqp, tag);
-        control.mariadb_root("CREATE DATABASE " + database + " CHARACTER SET utf8mb4");
-        std::ifstream inbox{BEDS_INBOX_SQL};
-        sql(std::string{std::istreambuf_iterator<char>{inbox}, {}});
-        sql(shop_schema);
-        files.write("pass", mariadb.password);
-        files.write("templates/.keep", "");
-        config =
-            files
-                .write("beds.toml",
-                       "[id]\nwbid = \"ms\"\n[broker_services.app_server]\nhost = " +
-                           in_quotes(amqp.host) + "\nport = " + std::to_string(amqp.port) +
-                           "\nvhost = " + in_quotes(amqp.path) +
-                           "\nuser = " + in_quotes(amqp.user) +
-                           "\npass_env = \"TEST_AMQP_PASS\"\n"
-                           "queue_tag = " +
-                           in_quotes(tag) +
-                           "\ninstances.rel = { read = 1, write = 1 }\n"
-                           "[rel_services.rel]\nhost = " +
-                           in_quotes(mariadb.host) + "\nport = " + std::to_string(mariadb.port) +
-                           "\nuser = " + in_quotes(mariadb.user) +
-                           "\npass_file = \"pass\"\ndatabase = " + in_quotes(database) + "\n")
-                .string();
-    }
-    ~shop() {
-        try {
-            control.mariadb_root("DROP DATABASE " + database);
-        } catch (const std::exception&) {
-            // The server is gone: nothing to clean.
-        }
-    }
-    shop(const shop&) = delete;
-    shop& operator=(const shop&) = delete;
+        : installation(
+              {.sql = shop_schema, .character_set = "utf8mb4", .id = "[id]\nwbid = \"ms\"\n"}) {}
 
-    [[nodiscard]] answer ask(std::vector<std::string> arguments) const {
-        arguments.insert(arguments.begin(), BEDSCTL_PROGRAM);
-        return run_program(
-            std::move(arguments),
-            {"AMQP_URL=" + amqp.uri, "BEDS_QUEUE_TAG=" + tag, "TEST_AMQP_PASS=" + amqp.password},
-            soon);
-    }
     [[nodiscard]] answer scaffold(std::vector<std::string> arguments) const {
         arguments.insert(arguments.begin(), {"scaffold", "--config", config});
         return ask(std::move(arguments));
     }
-    void sql(const std::string& text) const {
-        control.mariadb_root("USE " + database + ";\n" + text);
-    }
-
-    beds::test::endpoint amqp;
-    beds::test::endpoint mariadb;
-    beds::test::server_control control;
-    std::string database = beds::test::unique_name();
-    std::string tag = beds::test::unique_name("t") + "_";
-    folder files;
-    std::string config;
 };
 
 } // namespace daemon_test

@@ -1,13 +1,10 @@
-#include "daemon/bedsd/process.hpp"
+#include "daemon/service.hpp"
 #include "samples.hpp"
-#include "support/catch.hpp"
-#include "support/servers.hpp"
 
 #include <beds/core/arena.hpp>
 #include <beds/core/json.hpp>
 
 #include <algorithm>
-#include <memory>
 #include <progress.hpp>
 #include <sstream>
 
@@ -15,8 +12,6 @@ using namespace daemon_test;
 using namespace std::chrono_literals;
 
 namespace {
-
-constexpr auto soon = 60s;
 
 /// The key is the database's: a row that is inserted twice is there twice.
 constexpr std::string_view events_template = R"([template]
@@ -49,95 +44,35 @@ std::vector<std::string> lines_of(const std::string& text) {
     return lines;
 }
 
+installed what_is_installed() {
+    installed made;
+    made.writers = 2;
+    made.sql = "CREATE TABLE events (id BIGINT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(40) NOT "
+               "NULL, amount BIGINT NOT NULL DEFAULT 0) ENGINE=InnoDB;"
+               "CREATE TABLE people (id BIGINT PRIMARY KEY, name VARCHAR(40)) ENGINE=InnoDB;";
+    made.templates = {{"events", std::string{events_template}},
+                      {"people", std::string{people_template}}};
+    std::string columns;
+    for (const auto& field : beds::test::typed_fields()) {
+        columns += ", " + field.name + ' ' + field.column;
+    }
+    for (const std::string table : {"everything", "again"}) {
+        made.sql +=
+            "CREATE TABLE " + table + " (id BIGINT PRIMARY KEY" + columns + ") ENGINE=InnoDB;";
+        auto text = beds::test::everything_template("rel");
+        constexpr std::string_view named = "\"everything\"";
+        for (std::size_t at = 0; (at = text.find(named, at)) != std::string::npos; ++at) {
+            text.replace(at, named.size(), in_quotes(table));
+        }
+        made.templates.emplace(table, std::move(text));
+    }
+    return made;
+}
+
 /// bedsd over a database of its own.
-class service {
-public:
-    service()
-        : amqp_(beds::test::require_amqp()), mariadb_(beds::test::require_mariadb()),
-          control_(beds::test::shared_servers()), database_(beds::test::unique_name()) {
-        control_.mariadb_root("CREATE DATABASE " + database_ +
-                              " CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin");
-        std::ifstream inbox{BEDS_INBOX_SQL};
-        sql(std::string{std::istreambuf_iterator<char>{inbox}, {}});
-        std::string columns;
-        for (const auto& field : beds::test::typed_fields()) {
-            columns += ", " + field.name + ' ' + field.column;
-        }
-        for (const auto* table : {"everything", "again"}) {
-            sql(std::string{"CREATE TABLE "} + table + " (id BIGINT PRIMARY KEY" + columns +
-                ") ENGINE=InnoDB");
-            auto made = beds::test::everything_template("rel");
-            constexpr std::string_view named = "\"everything\"";
-            for (std::size_t at = 0; (at = made.find(named, at)) != std::string::npos; ++at) {
-                made.replace(at, named.size(), in_quotes(table));
-            }
-            files_.write(std::string{"templates/"} + table + ".toml", made);
-        }
-        sql("CREATE TABLE events (id BIGINT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(40) NOT NULL, "
-            "amount BIGINT NOT NULL DEFAULT 0) ENGINE=InnoDB;"
-            "CREATE TABLE people (id BIGINT PRIMARY KEY, name VARCHAR(40)) ENGINE=InnoDB");
-        files_.write("templates/events.toml", events_template);
-        files_.write("templates/people.toml", people_template);
-        files_.write("pass", mariadb_.password);
-        config_ = files_.write(
-            "beds.toml",
-            "[broker_services.app_server]\nhost = " + in_quotes(amqp_.host) +
-                "\nport = " + std::to_string(amqp_.port) + "\nvhost = " + in_quotes(amqp_.path) +
-                "\nuser = " + in_quotes(amqp_.user) +
-                "\npass_env = \"TEST_AMQP_PASS\"\nqueue_tag = " + in_quotes(tag_) +
-                "\ninstances.rel = { read = 1, write = 2 }\n[rel_services.rel]\nhost = " +
-                in_quotes(mariadb_.host) + "\nport = " + std::to_string(mariadb_.port) +
-                "\nuser = " + in_quotes(mariadb_.user) + "\npass_file = \"pass\"\ndatabase = " +
-                in_quotes(database_) + "\n[templates]\ndirectory = \"templates\"\n");
-        start();
-    }
-    ~service() {
-        bedsd_.reset();
-        try {
-            control_.mariadb_root("DROP DATABASE " + database_);
-        } catch (const std::exception&) {
-            // The server is gone: nothing to clean.
-        }
-    }
-    service(const service&) = delete;
-    service& operator=(const service&) = delete;
+struct tables_service : service {
+    tables_service() : service(what_is_installed()) {}
 
-    void start() {
-        bedsd_ = std::make_unique<process>(
-            files_, std::vector<std::string>{BEDSD_PROGRAM, "--config", config_.string()},
-            std::vector<std::string>{"TEST_AMQP_PASS=" + amqp_.password});
-        const auto until = std::chrono::steady_clock::now() + soon;
-        while (ask({"call", "people", "count"}).code != 0 ||
-               ask({"call", "people", "delete", "key:=-1"}).code != 1) {
-            INFO(files_.read("err"));
-            REQUIRE(bedsd_->wait(50ms) == -1);
-            REQUIRE(std::chrono::steady_clock::now() < until);
-        }
-    }
-    void kill_bedsd() {
-        bedsd_->signal(SIGKILL);
-        REQUIRE(bedsd_->wait(soon) == 128 + SIGKILL);
-    }
-
-    [[nodiscard]] std::vector<std::string> environment() const {
-        return {"AMQP_URL=" + amqp_.uri, "BEDS_QUEUE_TAG=" + tag_};
-    }
-    [[nodiscard]] static std::vector<std::string> words(std::vector<std::string> arguments) {
-        arguments.insert(arguments.begin(), BEDSCTL_PROGRAM);
-        return arguments;
-    }
-    [[nodiscard]] answer ask(std::vector<std::string> arguments) const {
-        return run_program(words(std::move(arguments)), environment(), 4 * soon);
-    }
-    /// Runs on; what it says goes to `out` and `err` of the folder.
-    [[nodiscard]] std::unique_ptr<process> begin(const folder& says,
-                                                 std::vector<std::string> arguments) const {
-        return std::make_unique<process>(says, words(std::move(arguments)), environment());
-    }
-
-    void sql(const std::string& text) const {
-        control_.mariadb_root("USE " + database_ + ";\n" + text);
-    }
     [[nodiscard]] std::uint64_t count(const std::string& table) const {
         const auto got = ask({"call", table, "count"});
         const auto at = got.out.find("\"total\":");
@@ -155,19 +90,6 @@ public:
         }
         return true;
     }
-    [[nodiscard]] const folder& files() const { return files_; }
-    [[nodiscard]] std::string config() const { return config_.string(); }
-    [[nodiscard]] std::string password() const { return amqp_.password; }
-
-private:
-    beds::test::endpoint amqp_;
-    beds::test::endpoint mariadb_;
-    beds::test::server_control control_;
-    std::string database_;
-    std::string tag_ = beds::test::unique_name("t") + "_";
-    folder files_;
-    std::filesystem::path config_;
-    std::unique_ptr<process> bedsd_;
 };
 
 std::string events(std::size_t rows) {
@@ -181,8 +103,8 @@ std::string events(std::size_t rows) {
 } // namespace
 
 TEST_CASE("import and export: 20,000 random rows of every type, in and out and in again") {
-    service node;
-    const auto& files = node.files();
+    tables_service node;
+    const auto& files = node.files;
     beds::test::random_engine random{20'000};
     std::string sent;
     std::vector<std::string> wanted;
@@ -236,8 +158,8 @@ TEST_CASE("import and export: 20,000 random rows of every type, in and out and i
 }
 
 TEST_CASE("import: what is refused goes to a file that is mended and imported") {
-    service node;
-    const auto& files = node.files();
+    tables_service node;
+    const auto& files = node.files;
     const auto file = files
                           .write("people.csv", "id,name\n"
                                                "1,Ann\n"
@@ -353,8 +275,8 @@ TEST_CASE("import: what is refused goes to a file that is mended and imported") 
 }
 
 TEST_CASE("import: bedsctl is killed in the middle, and goes on: each row is there once") {
-    service node;
-    const auto& files = node.files();
+    tables_service node;
+    const auto& files = node.files;
     const std::size_t rows = 20'000;
     // Some are refused on the way, of all lines: what is noted of them must not be lost or doubled.
     std::string text;
@@ -414,15 +336,15 @@ TEST_CASE("import: bedsctl is killed in the middle, and goes on: each row is the
 }
 
 TEST_CASE("import: bedsd is killed in the middle: each row is there once") {
-    service node;
+    tables_service node;
     const std::size_t rows = 20'000;
-    const auto file = node.files().write("events.csv", events(rows)).string();
+    const auto file = node.files.write("events.csv", events(rows)).string();
     const folder says;
     const auto running = node.begin(
         says, {"import", "events", file, "--rate", "6000", "--timeout", "1s", "--batch", "50"});
     for (const std::uint64_t at : {3'000U, 9'000U}) {
         REQUIRE(node.reaches("events", at));
-        node.kill_bedsd();
+        node.kill();
         REQUIRE(running->wait(3s) == -1); // longer than its messages live
         node.start();
     }
@@ -433,9 +355,9 @@ TEST_CASE("import: bedsd is killed in the middle: each row is there once") {
 }
 
 TEST_CASE("import: Ctrl-C answers what is on its way, and says how to go on") {
-    service node;
+    tables_service node;
     const std::size_t rows = 100'000;
-    const auto file = node.files().write("events.csv", events(rows)).string();
+    const auto file = node.files.write("events.csv", events(rows)).string();
     const folder says;
     const auto running = node.begin(says, {"import", "events", file});
     REQUIRE(node.reaches("events", 500));
@@ -450,7 +372,7 @@ TEST_CASE("import: Ctrl-C answers what is on its way, and says how to go on") {
                                          std::chrono::hours{48});
     const auto there = node.count("events");
     CHECK(there < rows);
-    const auto state = node.files().read("events.csv.beds-import");
+    const auto state = node.files.read("events.csv.beds-import");
     INFO(state);
     CHECK(contains(state, "\"applied\":" + std::to_string(there) + ","));
     const auto second = node.ask({"import", "events", file});
@@ -461,10 +383,10 @@ TEST_CASE("import: Ctrl-C answers what is on its way, and says how to go on") {
     CHECK(node.count("events") == rows);
 
     // A file that changed meanwhile is not gone on with.
-    node.files().write("events.csv.beds-import", state);
+    node.files.write("events.csv.beds-import", state);
     auto changed = events(rows);
     changed[changed.find("event 7")] = 'E';
-    node.files().write("events.csv", changed);
+    node.files.write("events.csv", changed);
     const auto refused = node.ask({"import", "events", file});
     CHECK(refused.code == 2);
     CHECK(contains(refused.err, "has changed since it was imported"));
@@ -472,8 +394,8 @@ TEST_CASE("import: Ctrl-C answers what is on its way, and says how to go on") {
 }
 
 TEST_CASE("import: a file that grows is imported again and again: each row is there once") {
-    service node;
-    const auto& files = node.files();
+    tables_service node;
+    const auto& files = node.files;
     const auto file = files.write("events.csv", events(100)).string();
     const auto import = [&](std::vector<std::string> more = {}) {
         std::vector<std::string> words{"import", "events", file};
@@ -509,8 +431,8 @@ TEST_CASE("import: the same file under another account is refused, as each row w
     if (!second) {
         beds::test::skip("a second user of rabbitmq", "BEDS_AMQP_APP_URL is not set");
     }
-    service node;
-    const auto file = node.files().write("events.csv", events(10)).string();
+    tables_service node;
+    const auto file = node.files.write("events.csv", events(10)).string();
     REQUIRE(node.ask({"import", "events", file}).code == 0);
     const auto other = node.ask({"--url", *second, "import", "events", file, "--restart"});
     INFO(other.err);
@@ -527,8 +449,8 @@ TEST_CASE("import: the same file under another account is refused, as each row w
 TEST_CASE(
     "export: bedsd is killed in the middle: every row is written once; what is stopped leaves "
     "no file") {
-    service node;
-    const auto& files = node.files();
+    tables_service node;
+    const auto& files = node.files;
     const std::size_t rows = 10'000;
     REQUIRE(node.ask({"import", "events", files.write("events.csv", events(rows)).string()}).code ==
             0);
@@ -557,7 +479,7 @@ TEST_CASE(
     }
     const folder says;
     const auto running = begun(says);
-    node.kill_bedsd();
+    node.kill();
     REQUIRE(running->wait(3s) == -1);
     node.start();
     CHECK(running->wait(2 * soon) == 0);
@@ -570,8 +492,8 @@ TEST_CASE(
 }
 
 TEST_CASE("import: a rate is kept") {
-    service node;
-    const auto file = node.files().write("events.csv", events(3'000)).string();
+    tables_service node;
+    const auto file = node.files.write("events.csv", events(3'000)).string();
     const auto begin = std::chrono::steady_clock::now();
     const auto got = node.ask({"import", "events", file, "--rate", "1000"});
     const auto took = std::chrono::steady_clock::now() - begin;
@@ -582,13 +504,12 @@ TEST_CASE("import: a rate is kept") {
 }
 
 TEST_CASE("import and export in process: the same rows, the same ids") {
-    service node;
-    const auto& files = node.files();
+    tables_service node;
+    const auto& files = node.files;
     const auto file = files.write("events.csv", events(1'000)).string();
     const auto in_process = [&](std::vector<std::string> words) {
-        words.insert(words.end(), {"--in-process", "--config", node.config()});
-        return run_program(service::words(std::move(words)), {"TEST_AMQP_PASS=" + node.password()},
-                           soon);
+        words.insert(words.end(), {"--in-process", "--config", node.config});
+        return service::run(std::move(words), {node.password()});
     };
     const auto in = in_process({"import", "events", file});
     INFO(in.err);
