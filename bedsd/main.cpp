@@ -1,6 +1,7 @@
 // bedsd: reads the configuration, builds a node, waits for a signal, stops the node.
 
 #include "configuration.hpp"
+#include "engines.hpp"
 #include "log.hpp"
 #include "options.hpp"
 #include "stop.hpp"
@@ -11,12 +12,6 @@
 #endif
 #include <beds/core/error.hpp>
 #include <beds/node/node.hpp>
-#if BEDS_WITH_MARIADB
-#include <beds/adapters/mariadb.hpp>
-#endif
-#if BEDS_WITH_MONGODB
-#include <beds/adapters/mongodb.hpp>
-#endif
 
 #include <exception>
 #include <functional>
@@ -28,24 +23,9 @@ namespace {
 
 using bedsd::exit_code;
 
-void register_engines([[maybe_unused]] beds::node::node& node) {
-    using beds::config::settings;
-    using beds::templates::engine;
-#if BEDS_WITH_MARIADB
-    node.register_engine(engine::rel, [](const std::string& name, const settings& all) {
-        return beds::adapters::make_mariadb(name, all.rel_services.at(name));
-    });
-#endif
-#if BEDS_WITH_MONGODB
-    node.register_engine(engine::rec, [](const std::string& name, const settings& all) {
-        return beds::adapters::make_mongodb(name, all.rec_services.at(name));
-    });
-#endif
-}
-
 exit_code check_only(const beds::config::settings& settings) {
     beds::node::node node{settings}; // without a log: the report says it all
-    register_engines(node);
+    bedsd::register_engines(node);
     for (const auto& step : node.check()) { // throws for what would stop a start
         std::cout << to_string(step) << '\n';
     }
@@ -100,7 +80,7 @@ exit_code run(const bedsd::options& options) {
     }
     const auto log = bedsd::make_log(loaded.settings.log);
     beds::node::node node{loaded.settings, log};
-    register_engines(node);
+    bedsd::register_engines(node);
     return serve(node, loaded.settings.admin, log, signals,
                  [&] { bedsd::compare_configuration(options, loaded.settings, log); });
 }
