@@ -15,8 +15,11 @@ namespace {
 // A stop waits for what is under way at the server, so each step is short.
 constexpr auto to_connect = 3s;
 constexpr auto for_one_template = 5s;
-/// Between two comparisons.
+/// Between two comparisons. While something does not fit, people wait to see that it is mended: one
+/// that is cheap is made more often.
 constexpr auto again = 3s;
+constexpr auto soonest = 500ms;
+constexpr int share_of_time = 20;
 constexpr auto look = 250ms;
 
 } // namespace
@@ -118,7 +121,7 @@ void schema_check::run() {
         const auto comebacks = comebacks_;
         if (comebacks) {
             lock.unlock();
-            const auto now = comebacks();
+            const auto now = comebacks() + in_->misfits();
             lock.lock();
             if (now != seen) { // often, where connections break again and again
                 seen = now;
@@ -131,9 +134,11 @@ void schema_check::run() {
             const bool ended = compare();
             lock.lock();
             ended_at = std::chrono::steady_clock::now();
+            const auto pause = std::clamp<std::chrono::steady_clock::duration>(
+                share_of_time * (ended_at - now), soonest, again);
             untold_ = untold_ || ended;
             due = ended && last_.fits() ? std::chrono::steady_clock::time_point::max()
-                                        : std::chrono::steady_clock::now() + again;
+                                        : ended_at + pause;
             tried_ = true;
             changed_.notify_all();
         }

@@ -19,9 +19,10 @@
 namespace beds::node {
 
 /// Compares the templates of one database with what the database holds: when the node starts, after
-/// a reload, and when the database comes back after it was away. While something does not fit it is
-/// looked at again every few seconds. In a thread of its own, with a session of its own that lives
-/// as long as one comparison: brokers wait for none of it.
+/// a reload, when the database comes back after it was away, and when it refuses something because
+/// it is not as a template has it. While something does not fit it is looked at again after three
+/// seconds at most. In a thread of its own, with a session of its own that lives as long as one
+/// comparison: brokers wait for none of it.
 class schema_check {
 public:
     struct served {

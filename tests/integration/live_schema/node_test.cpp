@@ -238,6 +238,71 @@ TEST_CASE("when the database was away and comes back changed, the template is no
     CHECK_FALSE(running.node().status().ready);
 }
 
+TEST_CASE("what is changed under a running node is told as a misfit, and done when it is mended") {
+    const world here;
+    const auto action = GENERATE(mismatch_action::stop, mismatch_action::ignore);
+    CAPTURE(action);
+    const running_node running{here.rabbitmq, &here.settings, here.options(action)};
+    REQUIRE(running.node().wait_ready(core::deadline::after(long_enough)));
+    const auto client = running.new_client();
+    const auto noted = [](const std::string& id) {
+        auto made = client::update("counters", 1, {{"note", "x"}});
+        made.id = id;
+        return made;
+    };
+    auto insert = client::insert("counters", client::members{{"id", 9}});
+    insert.id = "w-2";
+    auto call = client::call("counters", "slow", {{"id", 1}, {"seconds", 0}});
+    call.id = "w-3";
+    const auto check = [&](const client::operation& asked) {
+        const auto refused = client->call(asked, 10s);
+        INFO(refused.json());
+        CHECK(refused.front().code() == core::code::backend_unavailable);
+        CHECK(contains(refused.json(), "does not fit its database"));
+        CHECK(contains(refused.json(), R"("effect":"none")"));
+        CHECK(contains(refused.json(), R"("retry_after_ms":5000)"));
+    };
+    here.data.sql("ALTER TABLE counters RENAME COLUMN note TO remark, ADD COLUMN more INT NOT NULL;"
+                  "RENAME TABLE marks TO marks_old; DROP PROCEDURE slow");
+    check(noted("w-1"));
+    check(client::fetch("counters", 1));
+    check(client::count("marks"));
+    check(insert); // nobody can give `more` a value
+    check(call);
+    INFO(running.log());
+    CHECK(contains(running.log(), "BEDS_MARIADB_MISFIT template 'counters' (update on 'counters') "
+                                  "does not fit the database any more: error 1054: Unknown column "
+                                  "'note'"));
+    CHECK(contains(running.log(), "'bedsctl check' says what differs"));
+    CHECK(contains(running.log(), "kill -HUP"));
+    if (action == mismatch_action::stop) {
+        REQUIRE(becomes([&] { return !trouble(running, "schema rel").empty(); }));
+        CHECK(
+            contains(trouble(running, "schema rel"), "test.toml:10: fields.note.column: error: "));
+        CHECK_FALSE(running.node().status().ready);
+        CHECK(contains(running.log(), "BEDS_SCHEMA_MISMATCH"));
+    }
+    CHECK(here.data.number("SELECT COUNT(*) FROM beds_inbox") == 0);
+
+    here.data.sql("ALTER TABLE counters RENAME COLUMN remark TO note, DROP COLUMN more;"
+                  "RENAME TABLE marks_old TO marks;\nDELIMITER //\n"
+                  "CREATE PROCEDURE slow(IN p_id BIGINT, IN p_seconds DOUBLE) MODIFIES SQL DATA\n"
+                  "BEGIN\nUPDATE counters SET value = value + 1 WHERE id = p_id;\nEND //\n");
+    const auto mended = std::chrono::steady_clock::now();
+    REQUIRE(becomes([&] { return code_of(running, client::count("marks")) == core::code::ok; }));
+    CHECK(running.node().wait_ready(core::deadline::after(long_enough)));
+    UNSCOPED_INFO(
+        "ready after "
+        << std::chrono::duration<double>(std::chrono::steady_clock::now() - mended).count());
+    for (const auto& asked : std::vector{noted("w-1"), insert, call}) {
+        const auto done = client->call(asked, 10s);
+        INFO(done.json());
+        CHECK(done.front().ok());
+    }
+    CHECK(here.data.number("SELECT COUNT(*) FROM counters WHERE note = 'x' OR id = 9") == 2);
+    CHECK(here.data.number("SELECT value FROM counters WHERE id = 1") == 1);
+}
+
 TEST_CASE("a role without write instances needs no rights to write, and no inbox") {
     const world here;
     const auto account = unique_name("r");

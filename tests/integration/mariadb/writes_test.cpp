@@ -434,9 +434,9 @@ TEST_CASE("a table that comes after its session", "[mariadb]") {
     operations work;
     work.insert(target, {{"id", id}, {"n", 1}});
     auto got = write(*session, work);
-    CHECK(got[0].code == code::internal);
+    CHECK(got[0].code == code::backend_unavailable);
     CHECK(got[0].effect == effect::none);
-    CHECK(here.log().has("BEDS_MARIADB_REFUSED"));
+    CHECK(here.log().has("BEDS_MARIADB_MISFIT"));
     here.sql("CREATE TABLE late (id BINARY(16) PRIMARY KEY, n INT)");
     got = write(*session, work);
     CHECK(got[0].effect == effect::applied);

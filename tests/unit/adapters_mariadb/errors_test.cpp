@@ -30,8 +30,12 @@ TEST_CASE("errors by number", "[mariadb]") {
         {1290, code::backend_unavailable},
         {1040, code::backend_unavailable},
         {1153, code::limit_exceeded},
-        {1054, code::internal},
-        {1146, code::internal},
+        {1054, code::backend_unavailable},
+        {1146, code::backend_unavailable},
+        {1305, code::backend_unavailable},
+        {1318, code::backend_unavailable},
+        {1356, code::backend_unavailable},
+        {1364, code::constraint},
         {0, code::internal},
     };
     for (const auto& [number, wanted] : table) {

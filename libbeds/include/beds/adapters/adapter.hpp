@@ -7,6 +7,7 @@
 #include <beds/observe/log.hpp>
 
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
@@ -245,6 +246,9 @@ public:
     [[nodiscard]] virtual std::vector<difference>
     compare_own(session& connected, std::span<const templates::template_def* const> targets,
                 core::op_class highest, core::deadline until);
+    /// How many operations the server refused so far because what it holds is not as a template has
+    /// it: each time it grows `compare` may find something new.
+    [[nodiscard]] virtual std::uint64_t misfits() const { return 0; }
 };
 
 } // namespace beds::adapters

@@ -38,6 +38,9 @@ public:
                 .inbox = shared_->settings->inbox,
                 .comparison = true};
     }
+    [[nodiscard]] std::uint64_t misfits() const override {
+        return shared_->misfits.load(std::memory_order_relaxed);
+    }
     [[nodiscard]] std::unique_ptr<session> open_session(session_context context) override {
         return std::make_unique<mariadb_session>(shared_, std::move(context));
     }

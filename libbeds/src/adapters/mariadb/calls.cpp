@@ -517,9 +517,9 @@ bool mariadb_session::takes(const bound_operation& op, insert_row row,
             return !known;
         });
     if (unknown != shape.parameters.end()) {
-        log(observe::level::error, "BEDS_MARIADB_PROCEDURE",
-            target.name + ": no field for parameter '" + unknown->name + "'");
-        result(op) = outcome::failure(code::internal, "the procedure does not fit the template");
+        result(op) = misfit(target, "template '" + target.name +
+                                        "' does not fit the database: no field for parameter '" +
+                                        unknown->name + "' of its procedure");
         return false;
     }
     return true;

@@ -46,6 +46,9 @@ failure classify(unsigned number) {
     if (number >= first_client_error && number <= last_client_error) {
         return {reach::session, code::backend_unavailable, "the connection to the database broke"};
     }
+    if (is_misfit(number)) {
+        return misfit_failure;
+    }
     switch (number) {
     case 1213: // deadlock: InnoDB rolled the transaction back
     case 1206: // no room for more locks: as after a deadlock
@@ -151,6 +154,29 @@ failure classify(const server_error& why) {
         break;
     }
     return classify(why.number);
+}
+
+bool is_misfit(unsigned number) {
+    switch (number) {
+    case 1054:      // unknown column
+    case 1136:      // column count does not match value count
+    case 1146:      // no such table
+    case not_there: // no such procedure
+    case 1318:      // wrong number of arguments
+    case 1414:      // an OUT argument that was an IN argument
+    case 1356:      // the view refers to what is not there, or may not be used
+    case 1288:      // the view cannot be updated
+    case 1348:      // nor this column of it
+    case 1393:      // it has become one of several tables
+    case 1394:
+    case 1395:
+    case 1471: // nothing can be inserted into it
+    case 1906: // the column has become a generated one
+    case 3105: // MySQL: the same
+        return true;
+    default:
+        return false;
+    }
 }
 
 bool may_end_transaction(unsigned number) {

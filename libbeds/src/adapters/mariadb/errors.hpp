@@ -34,6 +34,13 @@ failure classify(unsigned number);
 /// Also for errors that name their cause only in their text: those of files and of storage engines.
 failure classify(const server_error& why);
 
+/// The table, view, procedure or trigger is not as the statement, and so the template, has it. Its
+/// people can mend that, so nothing of it is an answer for good.
+bool is_misfit(unsigned number);
+inline constexpr failure misfit_failure{
+    reach::operation, core::code::backend_unavailable,
+    "this template does not fit its database at the moment; operators are told why"};
+
 /// The savepoint (or procedure) that a statement names does not exist.
 inline constexpr unsigned not_there = 1305;
 

@@ -70,7 +70,7 @@ bool is_about_row(unsigned number) {
 
 /// Not of a server that takes nothing at all at the moment.
 bool is_about_inbox(const server_error& why) {
-    return classify(why).code != core::code::backend_unavailable;
+    return classify(why).code != core::code::backend_unavailable || is_misfit(why.number);
 }
 
 } // namespace

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <charconv>
 
 namespace beds::adapters::mariadb {
@@ -279,6 +280,9 @@ outcome mariadb_session::refusal(const bound_operation& op, core::arena& memory)
     const failure what = classify(why);
     const auto& target = *op.target;
     std::string_view blamed;
+    if (is_misfit(why.number) || lacks_default(why, op)) {
+        return misfit(op);
+    }
     if (compares_no_text(why.number) && op.op != core::verb::call) {
         blamed = field_without_text(op);
         if (!blamed.empty()) {
@@ -319,6 +323,47 @@ outcome mariadb_session::refusal(const bound_operation& op, core::arena& memory)
                 std::to_string(why.number) + ": " + why.message);
     }
     return outcome::failure(what.code, what.detail, memory.copy(blamed));
+}
+
+bool mariadb_session::lacks_default(const server_error& why, const bound_operation& op) {
+    constexpr unsigned no_default = 1364;
+    if (why.number != no_default || op.op == core::verb::call) {
+        return false;
+    }
+    // A column that no caller can give a value, because it is no field or not theirs.
+    const auto column = blamed_column(why.number, why.message);
+    const auto& fields = op.target->fields;
+    return std::none_of(fields.begin(), fields.end(), [&](const auto& field) {
+        const auto same = [](char a, char b) { return std::tolower(a) == std::tolower(b); };
+        return std::equal(column.begin(), column.end(), field.column.begin(), field.column.end(),
+                          same) &&
+               !field.write_protected && field.source == templates::generated::no;
+    });
+}
+
+outcome mariadb_session::misfit(const bound_operation& op) {
+    const server_error& why = connection_.error();
+    const auto& target = *op.target;
+    const auto& object = op.op == core::verb::call ? op.call->procedure : target.object;
+    return misfit(target, "template '" + target.name + "' (" + std::string{core::to_string(op.op)} +
+                              " on '" + object + "') does not fit the database any more: error " +
+                              std::to_string(why.number) + ": " + why.message);
+}
+
+outcome mariadb_session::misfit(const templates::template_def& target, const std::string& text) {
+    shared_->misfits.fetch_add(1, std::memory_order_relaxed);
+    constexpr std::chrono::seconds pause{10};
+    const auto now = std::chrono::steady_clock::now();
+    const auto [told, first] = misfit_told_.try_emplace(target.name, now);
+    if (first || now - told->second >= pause) {
+        told->second = now;
+        log(observe::level::error, "BEDS_MARIADB_MISFIT",
+            text + "; 'bedsctl check' says what differs. Mend the database, or the template and "
+                   "have it read again (kill -HUP)");
+    }
+    auto refused = outcome::failure(misfit_failure.code, misfit_failure.detail);
+    refused.retry_after = std::chrono::seconds{5}; // as of a template that is withheld
+    return refused;
 }
 
 std::string_view mariadb_session::field_without_text(const bound_operation& op) const {

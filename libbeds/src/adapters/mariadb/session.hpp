@@ -36,6 +36,7 @@ public:
     void forget_templates() override {
         shapes_.clear();
         procedures_.clear();
+        misfit_told_.clear();
     }
 
     step_result begin(work_kind kind, core::deadline until, std::span<const operation_identity> ids,
@@ -91,6 +92,12 @@ private:
     ran fetched(const statement& from, statement::fetched what);
     /// The outcome of an operation whose statement was refused.
     core::outcome refusal(const bound_operation& op, core::arena& memory);
+    /// A column that no caller can fill has no default any more.
+    static bool lacks_default(const server_error& why, const bound_operation& op);
+    /// Refused because what the database holds is not as the template has it; told in the log, from
+    /// time to time.
+    core::outcome misfit(const bound_operation& op);
+    core::outcome misfit(const templates::template_def& target, const std::string& text);
     /// The outcome of an operation for which `read_row` found what does not fit.
     core::outcome unreadable(const bound_operation& op);
     /// The field whose column cannot hold the text that it is compared with; empty: none is known.
@@ -294,7 +301,9 @@ private:
     bool settings_known_ = true;                   ///< no procedure can have changed them unnoticed
     std::chrono::milliseconds statement_limit_{0}; ///< as the server has it; zero: none
     write_trouble trouble_;                        ///< of the inbox, as it was seen last
-    std::string trouble_told_;          ///< in the log; empty again when a reply was stored
+    std::string trouble_told_; ///< in the log; empty again when a reply was stored
+    /// By template: when it was last told that it does not fit.
+    std::unordered_map<std::string, std::chrono::steady_clock::time_point> misfit_told_;
     std::chrono::seconds lock_wait_{0}; ///< for rows that others hold, as the server has it
     std::chrono::seconds patience_{1};  ///< what `wait_for_rows` said last
     std::uint64_t catalog_generation_ = 0;

@@ -7,6 +7,7 @@
 #include <beds/config/settings.hpp>
 
 #include <atomic>
+#include <cstdint>
 #include <memory>
 #include <utility>
 
@@ -22,7 +23,8 @@ struct shared_parts {
     catalog known;
     watchdog late;
     pruner old;
-    std::atomic<bool> tables_made{false}; ///< with `create_tables`: they are there
+    std::atomic<bool> tables_made{false};  ///< with `create_tables`: they are there
+    std::atomic<std::uint64_t> misfits{0}; ///< statements that a changed schema refused
 };
 
 } // namespace beds::adapters::mariadb
