@@ -124,7 +124,7 @@ struct broker::impl {
     bool was_away = false;          ///< there was no database session when the batch began
     std::exception_ptr part_failed; ///< a part of a reply could not be sent
     live counters;
-    core::steady_time next_idle{};
+    core::steady_time last_idle{};
 
     wake_event wake;
     std::thread thread;
@@ -426,7 +426,7 @@ struct broker::impl {
         reconnect = amqp::reconnect_fsm{amqp::reconnect_policy{}, amqp::system_random()};
         memory.reset(0);
         body = {};
-        next_idle = {};
+        last_idle = {};
         {
             const std::lock_guard lock{mutex};
             stop_until = core::deadline::never();
@@ -495,10 +495,14 @@ struct broker::impl {
     void idle() {
         const auto now = std::chrono::steady_clock::now();
         failures.sum_up(now);
-        if (now < next_idle) {
+        // Trouble that is over is to show soon.
+        const auto pause = !work->connected()              ? 100ms
+                           : work->write_trouble().empty() ? 5'000ms
+                                                           : 1'000ms;
+        if (now < last_idle + pause) {
             return;
         }
-        next_idle = now + (work->connected() ? 5'000ms : 100ms);
+        last_idle = now;
         work->idle(core::deadline::after(given.factory.connect_timeout));
         note_backend();
     }
