@@ -1,5 +1,6 @@
 #include "dead_letters.hpp"
 
+#include "brokers/parts.hpp"
 #include "brokers/resend.hpp"
 #include "connect.hpp"
 #include "options.hpp"
@@ -61,6 +62,45 @@ void append_masked(std::string& out, const datum& from, shown_values how) {
     } else {
         out.append("\"***\"");
     }
+}
+
+datum without_member(const datum& from, std::string_view name, beds::core::arena& memory) {
+    if (from.find(name) == nullptr) {
+        return from;
+    }
+    const auto rest = memory.make_span<beds::core::member>(from.members().size() - 1);
+    std::copy_if(from.members().begin(), from.members().end(), rest.begin(),
+                 [&](const auto& member) { return member.name != name; });
+    return datum::of(std::span<const beds::core::member>{rest});
+}
+
+/// In its place; at the end when it was not there.
+datum with_member(const datum& from, std::string_view name, const datum& value,
+                  beds::core::arena& memory) {
+    const bool there = from.find(name) != nullptr;
+    const auto all = memory.make_span<beds::core::member>(from.members().size() + (there ? 0 : 1));
+    std::copy(from.members().begin(), from.members().end(), all.begin());
+    if (!there) {
+        all.back().name = name;
+    }
+    for (auto& member : all) {
+        if (member.name == name) {
+            member.value = value;
+        }
+    }
+    return datum::of(std::span<const beds::core::member>{all});
+}
+
+datum with_member(const datum& from, std::string_view name, std::string_view value,
+                  beds::core::arena& memory) {
+    return with_member(from, name, datum::of(value), memory);
+}
+
+std::string text_of(beds::core::system_time time) {
+    char text[40];
+    const auto since = std::chrono::duration_cast<std::chrono::microseconds>(
+        std::chrono::floor<std::chrono::seconds>(time.time_since_epoch()));
+    return std::string{text, beds::core::format_datetime(since.count(), text)};
 }
 
 beds::amqp::consumer_connection open(const beds::amqp::connection_settings& amqp,
@@ -181,6 +221,12 @@ std::string json_of(const letter& one, std::string_view body) {
     add("event", one.event);
     add("code", one.code);
     add("effect", one.effect);
+    if (!one.operations.empty()) {
+        add("operations", one.operations);
+    }
+    if (one.deadline) {
+        add("deadline", text_of(*one.deadline));
+    }
     add("detail", one.detail);
     add("routing_key", one.routing_key);
     add("principal", one.principal);
@@ -305,16 +351,23 @@ void show(std::ostream& out, const taken& one, shown_values values, format outpu
         return;
     }
     const auto& about = one.about;
-    print_table(out, {"dead letter", about.id},
-                {{"event", about.event},
-                 {"code", about.code},
-                 {"effect", about.effect},
-                 {"why", about.detail},
-                 {"sent to", about.routing_key},
-                 {"principal", about.principal},
-                 {"attempts", std::to_string(about.attempts)},
-                 {"history", about.history},
-                 {"body", body}});
+    std::vector<std::vector<std::string>> rows{
+        {"event", about.event}, {"code", about.code}, {"effect", about.effect}};
+    if (!about.operations.empty()) {
+        rows.push_back({"operations", about.operations});
+    }
+    rows.push_back({"why", about.detail});
+    if (about.deadline) {
+        const bool over = *about.deadline < std::chrono::system_clock::now();
+        rows.push_back(
+            {"deadline", text_of(*about.deadline) + (over ? " of its sender, which is over" : "")});
+    }
+    rows.insert(rows.end(), {{"sent to", about.routing_key},
+                             {"principal", about.principal},
+                             {"attempts", std::to_string(about.attempts)},
+                             {"history", about.history},
+                             {"body", body}});
+    print_table(out, {"dead letter", about.id}, rows);
 }
 
 /// The time with which it begins.
@@ -344,6 +397,9 @@ exit_code replay(beds::amqp::consumer_connection& in, const std::vector<taken*>&
     beds::brokers::resender again{amqp.user, "bedsctl"};
     auto result = exit_code::ok;
     std::size_t replayed = 0;
+    std::size_t operations = 0;
+    std::size_t left_out = 0;
+    std::size_t late = 0;
     for (auto* one : chosen) {
         if (kept_by_another(*one, amqp.user)) {
             err << "bedsctl: '" << one->about.id << "' was kept by the account '"
@@ -361,20 +417,31 @@ exit_code replay(beds::amqp::consumer_connection& in, const std::vector<taken*>&
             result = exit_code::refused;
             continue;
         }
-        std::string new_id;
+        restated sent;
         if (asked.replay_ids == letter_ids::renewed) {
-            if (!may_renew(one->about, one->message.body())) {
-                err << "bedsctl: '" << one->about.id
-                    << "' keeps its id: a part of it may have been applied\n";
+            sent = under_new_ids(one->about, one->message.body());
+            if (!sent.refused.empty()) {
+                err << "bedsctl: '" << one->about.id << "' gets no new id: " << sent.refused
+                    << '\n';
                 result = exit_code::refused;
                 continue;
             }
-            new_id = renewed_id(one->about.id);
+        }
+        if (auto free = without_deadlines(sent.body.empty() ? one->message.body() : sent.body)) {
+            sent.body = std::move(*free);
+        }
+        std::vector<beds::amqp::header> more;
+        if (asked.deadline) {
+            const auto at = std::chrono::duration_cast<std::chrono::milliseconds>(
+                (now + *asked.deadline).time_since_epoch());
+            more.push_back(beds::amqp::header::of("beds-deadline", std::int64_t{at.count()}));
         }
         again.send(one->message,
                    {.exchange = beds::amqp::events_exchange(queue_tag).str(),
                     .key = one->about.routing_key,
-                    .message_id = new_id,
+                    .more = more,
+                    .message_id = sent.message_id,
+                    .body = sent.body,
                     .told = "replayed"},
                    through, now, until);
         if (!through.wait_confirms(until) || !through.take_undelivered().empty()) {
@@ -386,8 +453,29 @@ exit_code replay(beds::amqp::consumer_connection& in, const std::vector<taken*>&
         one->message.ack();
         in.pump(); // acknowledged now, and its heartbeats go on
         ++replayed;
+        operations += sent.operations;
+        left_out += sent.left_out;
+        late += one->about.deadline && *one->about.deadline < now ? 1U : 0U;
     }
     out << replayed << " dead letter(s) sent again\n";
+    if (replayed == 0) {
+        return result;
+    }
+    if (asked.replay_ids == letter_ids::renewed) {
+        out << operations << " operation(s) under new ids";
+        if (left_out != 0) {
+            out << ", without " << left_out << " that were done";
+        }
+        out << '\n';
+    } else {
+        out << "What was applied, or refused for good, gets its first answer again, and only the "
+               "rest is done; --new-id does what was refused, under new ids\n";
+    }
+    if (late != 0 && !asked.deadline) {
+        out << late
+            << " of them had a deadline of their sender that is over; they have the time that "
+               "their templates give (--deadline gives another)\n";
+    }
     return result;
 }
 
@@ -403,6 +491,10 @@ letter read_letter(const delivery& from, std::string_view own_user) {
     made.effect = text_of(properties, "beds-error-effect");
     made.guarantee = text_of(properties, "beds-error-guarantee");
     made.detail = text_of(properties, "beds-error-detail");
+    if (origin.again) { // written by a node
+        made.operations = text_of(properties, beds::brokers::parts_header);
+    }
+    made.deadline = own_deadline(from);
     if (made.code.empty()) { // RabbitMQ gave it up
         made.code = rabbitmq_code;
         made.effect = "unknown";
@@ -411,6 +503,8 @@ letter read_letter(const delivery& from, std::string_view own_user) {
             made.effect = "none";
             made.never_taken = true;
             made.detail += ": too large, or too many headers, for a node to take";
+        } else if (made.detail == "expired") {
+            made.detail += ": it waited for a node longer than its sender's `expiration` allowed";
         }
     }
     made.routing_key = origin.routing_key;
@@ -448,12 +542,117 @@ std::string masked_body(std::string_view body) {
     return made;
 }
 
-bool may_renew(const letter& one, std::string_view body) {
+restated under_new_ids(const letter& one, std::string_view body) {
+    restated made;
+    const auto refuse = [](const char* why) { return restated{.refused = why}; };
+    if (one.event.empty()) {
+        return refuse("no node says what became of it");
+    }
+    if (one.effect != "none" && one.effect != "partly") {
+        return refuse(one.effect == "applied" ? "what could be done of it was applied"
+                                              : "a part of it may have been applied");
+    }
     beds::core::arena memory;
     datum parsed;
-    return one.effect == "none" && !one.event.empty() &&
-           !beds::core::parse_json(body, memory, parsed) && parsed.find("template") != nullptr &&
-           parsed.find("ops") == nullptr && parsed.find("id") == nullptr;
+    if (beds::core::parse_json(body, memory, parsed) || !parsed.is(datum::kind::object)) {
+        return refuse("it is no request");
+    }
+    const auto* const ops = parsed.find("ops");
+    if (ops == nullptr) {
+        const auto* const own = parsed.find("id");
+        made.operations = 1;
+        if (own == nullptr) {
+            made.message_id = renewed_id(one.id);
+        } else if (own->is(datum::kind::string)) {
+            beds::core::append_json(
+                made.body, with_member(parsed, "id", memory.copy(renewed_id(own->text)), memory));
+        } else {
+            return refuse("it is no request");
+        }
+        return made;
+    }
+    const auto parts = beds::brokers::read_parts(one.operations, ops->items().size());
+    if (parts.empty() && (one.effect == "partly" || !one.operations.empty())) {
+        return refuse("it does not say which part of it was applied");
+    }
+    std::vector<datum> rest;
+    for (std::size_t i = 0; i < ops->items().size(); ++i) {
+        const auto& op = ops->items()[i];
+        if (!op.is(datum::kind::object)) {
+            return refuse("it is no request");
+        }
+        if (!parts.empty()) {
+            const auto& part = parts[i];
+            if (part.effect != "none" && part.effect != "applied") {
+                return refuse("a part of it may have been applied");
+            }
+            if (part.effect == "applied" || part.code == "OK") {
+                ++made.left_out;
+                continue;
+            }
+        }
+        const auto* const own = op.find("id");
+        const auto id = own != nullptr && own->is(datum::kind::string)
+                            ? std::string{own->text}
+                            : one.id + "/" + std::to_string(i); // as nodes make it
+        rest.push_back(with_member(op, "id", memory.copy(renewed_id(id)), memory));
+    }
+    if (rest.empty()) {
+        return refuse("all of it was done");
+    }
+    made.operations = rest.size();
+    beds::core::append_json(
+        made.body, with_member(parsed, "ops", datum::of(std::span<const datum>{rest}), memory));
+    return made;
+}
+
+std::optional<std::string> without_deadlines(std::string_view body) {
+    beds::core::arena memory;
+    datum parsed;
+    if (body.find("\"deadline\"") == std::string_view::npos ||
+        beds::core::parse_json(body, memory, parsed) || !parsed.is(datum::kind::object)) {
+        return std::nullopt;
+    }
+    bool found = parsed.find("deadline") != nullptr;
+    auto whole = without_member(parsed, "deadline", memory);
+    std::vector<datum> rest;
+    if (const auto* const ops = whole.find("ops")) {
+        for (const auto& op : ops->items()) {
+            found = found || op.find("deadline") != nullptr;
+            rest.push_back(without_member(op, "deadline", memory));
+        }
+        whole = with_member(whole, "ops", datum::of(std::span<const datum>{rest}), memory);
+    }
+    if (!found) {
+        return std::nullopt; // it stands in a value
+    }
+    std::string made;
+    beds::core::append_json(made, whole);
+    return made;
+}
+
+std::optional<beds::core::system_time> own_deadline(const delivery& from) {
+    std::optional<std::int64_t> latest = from.properties().integer("beds-deadline");
+    const auto look = [&](const datum& at) {
+        const auto* const given = at.find("deadline");
+        if (given != nullptr && given->is(datum::kind::integer)) {
+            latest = std::max(latest.value_or(0), given->integer);
+        }
+    };
+    beds::core::arena memory;
+    datum parsed;
+    if (from.body().find("\"deadline\"") != std::string_view::npos &&
+        !beds::core::parse_json(from.body(), memory, parsed)) {
+        look(parsed);
+        if (const auto* const ops = parsed.find("ops")) {
+            std::for_each(ops->items().begin(), ops->items().end(), look);
+        }
+    }
+    constexpr std::int64_t year_2100 = 4'102'444'800'000;
+    if (!latest || *latest < 0 || *latest > year_2100) {
+        return std::nullopt;
+    }
+    return beds::core::system_time{std::chrono::milliseconds{*latest}};
 }
 
 std::string renewed_id(std::string_view id) {

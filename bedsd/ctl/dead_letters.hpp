@@ -47,6 +47,8 @@ struct letter_options {
     shown_values values = shown_values::masked;
     letter_ids replay_ids = letter_ids::kept;
     bool may_happen_twice = false; ///< `replay`: also what may have been applied before
+    /// `replay`: from then on; else the time that templates give. Those of the senders are over.
+    std::optional<std::chrono::milliseconds> deadline = {};
     /// So long an id is known for certain. Older letters are a danger.
     std::chrono::seconds inbox_window{std::chrono::hours{24}};
     std::uint16_t most = 10'000; ///< letters that are looked at, the oldest first
@@ -58,8 +60,9 @@ struct letter {
     std::string id = {}; ///< message id, or the event's when it has none
     std::string event = {};
     std::string code = {};
-    std::string effect = {};    ///< of all of it: `none`, `applied`, `partly`, `unknown`
-    std::string guarantee = {}; ///< `at_least_once`, when something that was done says so
+    std::string effect = {};     ///< of all of it: `none`, `applied`, `partly`, `unknown`
+    std::string operations = {}; ///< of an envelope: what became of each, as its node told it
+    std::string guarantee = {};  ///< `at_least_once`, when something that was done says so
     std::string detail = {};
     std::string routing_key = {}; ///< as the sender published it
     std::string principal = {};
@@ -68,6 +71,8 @@ struct letter {
     std::size_t bytes = 0;
     /// Of its first failure; nothing when that is not known.
     std::optional<beds::core::system_time> since = {};
+    /// The latest that its sender gave.
+    std::optional<beds::core::system_time> deadline = {};
     bool never_taken = false; ///< by a node: too large for it
 };
 
@@ -82,9 +87,24 @@ bool is_chosen(const letter& one, const letter_options& by);
 /// counted.
 std::string masked_body(std::string_view body);
 
-/// May the request run under another id? Only when nothing of it was applied, which is sure of a
-/// single operation with effect none that has no id of its own.
-bool may_renew(const letter& one, std::string_view body);
+/// What is sent again of a request, and how.
+struct restated {
+    std::string body = {};       ///< empty: as it is
+    std::string message_id = {}; ///< empty: as it is
+    std::size_t operations = 0;  ///< that are sent
+    std::size_t left_out = 0;    ///< that were done
+    std::string refused = {};    ///< why it is not sent at all; empty: it is
+};
+
+/// What was not done, under ids made from its own ones. Only where it is sure of every operation
+/// what became of it: what was done is left out.
+restated under_new_ids(const letter& one, std::string_view body);
+
+/// The latest deadline that its sender gave, in the header or in the body.
+std::optional<beds::core::system_time> own_deadline(const beds::amqp::delivery& from);
+
+/// The body without the deadlines of its operations, which are over, when it has any.
+std::optional<std::string> without_deadlines(std::string_view body);
 
 /// The id under which it is sent again then: made from its own, so that two letters of one request,
 /// or one that is sent twice, are one request.

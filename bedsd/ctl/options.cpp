@@ -120,7 +120,9 @@ Dead letters are requests that failed and whose sender could not be told; {tag}d
 node's own account (--config): only what it sends again keeps its first sender and so its id, and is not
 applied a second time. What might be is refused: effects that are unknown, and letters older than the
 inbox_window of the configuration (with --url: a day). The effect `partly` means that a part of an envelope was
-applied and another was not: sent again, the former is not applied again.
+applied and another was not; `show` says what became of each operation. Sent again, what was applied or refused
+for good gets its first answer again and only the rest is done. With --new-id what was refused is done as
+well, under new ids and without what was applied.
 
 Examples:
   bedsctl dlq list                       by cause, the most frequent first; as JSON one object
@@ -129,6 +131,7 @@ Examples:
   bedsctl dlq replay order-4711
   bedsctl dlq replay --template accounts --code BACKEND_UNAVAILABLE
   bedsctl dlq replay --new-id --code NOT_FOUND     when the row is there now
+  bedsctl dlq replay --deadline 30s --code DEADLINE_EXCEEDED
   bedsctl dlq drop --code INVALID_FIELD
 
 Exit codes: 0 done, 1 something was not found or not taken, 2 wrong command line or configuration,
@@ -640,8 +643,15 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
     auto* letters_replay = add_letters("replay", "Send them again, as their first sender");
     bool renew = false;
     letters_replay->add_flag("--new-id", renew,
-                             "Under a new id, where nothing was applied: what was refused for good "
-                             "is remembered under the old one, and would be refused again");
+                             "What was not done, under new ids: what was refused for good is "
+                             "remembered under its old one, and would be refused again. What was "
+                             "applied is left out; refused where that is not known");
+    std::string letters_deadline;
+    letters_replay
+        ->add_option("--deadline", letters_deadline,
+                     "To be done within this time, such as 30s (default: as templates say; "
+                     "deadlines that their senders gave hold no more)")
+        ->type_name("TIME");
     letters_replay->add_flag("--may-happen-twice", chosen.letters.may_happen_twice,
                              "Also what may have been applied before: its effect is unknown, or "
                              "its id is too old to be remembered");
@@ -778,6 +788,9 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
                                                       : letter_task::drop;
             letters.values = reveal ? shown_values::revealed : shown_values::masked;
             letters.replay_ids = renew ? letter_ids::renewed : letter_ids::kept;
+            if (!letters_deadline.empty()) {
+                letters.deadline = time_of("--deadline", letters_deadline, {});
+            }
             if (!letters.code.empty() && !is_known_code(letters.code)) {
                 throw usage_error("--code: there is no code '" + letters.code + "'; there are " +
                                   known_codes());

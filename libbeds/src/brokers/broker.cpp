@@ -3,6 +3,7 @@
 #include "brokers/event_id.hpp"
 #include "brokers/failure_log.hpp"
 #include "brokers/incoming.hpp"
+#include "brokers/parts.hpp"
 #include "brokers/resend.hpp"
 #include "brokers/taken.hpp"
 #include "brokers/wake_event.hpp"
@@ -1023,20 +1024,26 @@ struct broker::impl {
     /// headers. What this node does not hold whole goes there by RabbitMQ alone: `acknowledge`.
     void bury(taken& entry, const outcome& why, core::deadline until) {
         if (is_whole(*entry.delivery)) {
-            amqp::header headers[] = {
+            const auto parts =
+                entry.refused ? std::string{} : tell_parts(messages[entry.message].results);
+            std::vector<amqp::header> headers{
                 amqp::header::of("beds-event", entry.event),
                 amqp::header::of("beds-node", given.name),
                 amqp::header::of("beds-error-code", to_string(why.code)),
                 amqp::header::of("beds-error-detail", why.detail.substr(0, 512)),
                 amqp::header::of("beds-error-effect", effect_of(entry, why)),
-                // Sent again it may happen twice.
-                amqp::header::of("beds-error-guarantee", std::string_view{"at_least_once"}),
             };
-            const auto count = std::size(headers) - (repeats(entry) ? 0U : 1U);
+            if (!parts.empty()) {
+                headers.push_back(amqp::header::of(parts_header, parts));
+            }
+            if (repeats(entry)) { // sent again it may happen twice
+                headers.push_back(
+                    amqp::header::of("beds-error-guarantee", std::string_view{"at_least_once"}));
+            }
             again.send(*entry.delivery,
                        {.exchange = amqp::dead_exchange(given.queue_tag).str(),
                         .key = entry.from.routing_key,
-                        .more = std::span{headers}.first(count),
+                        .more = headers,
                         .failure = &why},
                        sure(), std::chrono::system_clock::now(), until);
         }

@@ -114,8 +114,8 @@ std::uint64_t resender::send(const amqp::delivery& from, const target& to,
     if (!to.told.empty()) {
         properties.reply_to = {};
     }
-    return through.publish(to.exchange, to.key, properties, from.body(), amqp::mandatory::yes,
-                           until);
+    return through.publish(to.exchange, to.key, properties, to.body.empty() ? from.body() : to.body,
+                           amqp::mandatory::yes, until);
 }
 
 } // namespace beds::brokers

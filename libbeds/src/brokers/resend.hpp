@@ -42,6 +42,7 @@ public:
         std::span<const amqp::header> more{};   ///< instead of those of the same name
         const core::outcome* failure = nullptr; ///< of this attempt: counted, and in the history
         std::string_view message_id{};          ///< instead of its own
+        std::string_view body{};                ///< instead of its own
         std::string_view
             told{}; ///< of the history, instead: it starts over, and nobody waits for it
     };

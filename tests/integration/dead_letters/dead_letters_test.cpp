@@ -4,6 +4,7 @@
 #include "support/counters.hpp"
 #include "support/folder.hpp"
 
+#include <optional>
 #include <sstream>
 #include <thread>
 
@@ -166,7 +167,8 @@ TEST_CASE("a dead letter is sent again as its first sender, and applied once") {
 
     // Refused for good is remembered under the id.
     auto again = here.ask({.task = letter_task::replay, .ids = {"pay-1"}});
-    CHECK(again.out == "1 dead letter(s) sent again\n");
+    CHECK(again.out.starts_with("1 dead letter(s) sent again\nWhat was applied, or refused for "
+                                "good, gets its first answer again, and only the rest is done"));
     here.wait_for_letters(2);
     CHECK(here.data.number("SELECT SUM(value) FROM counters") == 0);
     const auto shown = here.ask({.task = letter_task::show, .ids = {"pay-1"}});
@@ -214,13 +216,15 @@ TEST_CASE(
     CHECK(here.running->sum(&observe::broker_counters::requeued) == 0);
 }
 
-TEST_CASE("a dead letter of which a part was applied says so, and is completed when sent again") {
+TEST_CASE("a dead letter of which a part was applied says so, and the rest is done under new ids") {
     world here;
     here.raw->publish({.key = "counters.write",
                        .body =
                            R"({"v":1,"ops":[)"
                            R"({"template":"counters","op":"update","key":1,"inc":{"value":1}},)"
-                           R"({"template":"counters","op":"update","key":77,"inc":{"value":1}}]})",
+                           R"({"template":"counters","op":"update","key":77,"inc":{"value":1}},)"
+                           R"({"template":"counters","op":"fetch","key":2},)"
+                           R"({"template":"counters","op":"update","key":3,"inc":{"value":1}}]})",
                        .message_id = "half-2",
                        .user_id = here.rabbitmq.user});
     REQUIRE(here.raw->settle());
@@ -230,19 +234,33 @@ TEST_CASE("a dead letter of which a part was applied says so, and is completed w
     INFO(json.out);
     CHECK(contains(json.out, R"("code":"NOT_FOUND","effect":"partly")"));
     CHECK(contains(here.running->log(), "code=NOT_FOUND effect=partly"));
-    // The part that was applied is known under its id and is not applied again; but not under
-    // another one.
-    const auto renewed = here.ask(
-        {.task = letter_task::replay, .all = true, .replay_ids = bedsctl::letter_ids::renewed});
-    CHECK(renewed.code == exit_code::refused);
+    CHECK(contains(json.out, R"("operations":"OK applied 0,3; NOT_FOUND none 1; OK none 2")"));
+    CHECK(contains(here.ask({.task = letter_task::show, .all = true}).out,
+                   "OK applied 0,3; NOT_FOUND none 1; OK none 2"));
+    // Under its ids each gets its first answer, the refused one, too, though the row is there now.
+    here.data.sql("INSERT INTO counters (id) VALUES (77)");
     CHECK(here.ask({.task = letter_task::replay, .all = true}).code == exit_code::ok);
-    const auto until = core::deadline::after(20s);
-    while (here.running->sum(&observe::broker_counters::operations) < 4 && !until.expired()) {
+    auto until = core::deadline::after(20s);
+    while (here.running->sum(&observe::broker_counters::operations) < 8 && !until.expired()) {
         std::this_thread::sleep_for(10ms);
     }
     here.wait_for_letters(1);
-    CHECK(here.data.number("SELECT value FROM counters WHERE id = 1") == 1);
-    CHECK(contains(here.ask({.each = true}, bedsctl::format::json).out, R"("effect":"partly")"));
+    CHECK(here.data.number("SELECT SUM(value) FROM counters") == 2);
+    CHECK(contains(here.ask({.each = true}, bedsctl::format::json).out,
+                   R"("operations":"OK applied 0,3; NOT_FOUND none 1; OK none 2")"));
+    const auto renewed = here.ask(
+        {.task = letter_task::replay, .all = true, .replay_ids = bedsctl::letter_ids::renewed});
+    INFO(renewed.out << renewed.err);
+    CHECK(renewed.code == exit_code::ok);
+    CHECK(renewed.out == "1 dead letter(s) sent again\n"
+                         "1 operation(s) under new ids, without 3 that were done\n");
+    until = core::deadline::after(20s);
+    while (here.data.number("SELECT value FROM counters WHERE id = 77") == 0 && !until.expired()) {
+        std::this_thread::sleep_for(10ms);
+    }
+    CHECK(here.data.number("SELECT SUM(value) FROM counters") == 3);
+    CHECK(here.data.number("SELECT COUNT(*) FROM beds_inbox WHERE id = 'half-2/1~2'") == 1);
+    here.wait_for_letters(0);
 }
 
 TEST_CASE("a right that was missing is no answer for good: after the grant it is done") {
@@ -316,7 +334,7 @@ TEST_CASE("two letters of one request are one request, also under a new id") {
     const auto again = here.ask({.task = letter_task::replay,
                                  .ids = {"pay-1"},
                                  .replay_ids = bedsctl::letter_ids::renewed});
-    CHECK(again.out == "2 dead letter(s) sent again\n");
+    CHECK(again.out == "2 dead letter(s) sent again\n2 operation(s) under new ids\n");
     const auto until = core::deadline::after(10s);
     while (here.running->sum(&observe::broker_counters::operations) < 4 && !until.expired()) {
         std::this_thread::sleep_for(10ms);
@@ -399,7 +417,9 @@ TEST_CASE("what might happen twice is sent again only when that is said") {
     here.wait_for_letters(1);
 }
 
-TEST_CASE("a dead letter that is sent again has the time that its template gives") {
+TEST_CASE("a dead letter that is sent again has the time that its template gives, or a new one") {
+    const auto given = GENERATE(std::optional<std::chrono::milliseconds>{},
+                                std::optional<std::chrono::milliseconds>{60s});
     world here;
     amqp::publisher_connection out{test::amqp_settings(here.rabbitmq), core::deadline::after(10s)};
     const auto user = here.rabbitmq.user;
@@ -417,13 +437,19 @@ TEST_CASE("a dead letter that is sent again has the time that its template gives
         amqp::header::of("beds-history", told)};
     out.publish(amqp::dead_exchange(here.running->tag()).str(), "counters.write",
                 {.message_id = "late", .user_id = user, .headers = headers},
-                R"({"v":1,"template":"counters","op":"update","key":1,"inc":{"value":1}})",
+                R"({"v":1,"template":"counters","op":"update","key":1,"inc":{"value":1},)"
+                R"("deadline":1700000000000})",
                 amqp::mandatory::yes, core::deadline::after(10s));
     REQUIRE(out.wait_confirms(core::deadline::after(10s)));
     here.wait_for_letters(1);
-    const auto again = here.ask({.task = letter_task::replay, .all = true});
-    INFO(again.err);
+    CHECK(contains(here.ask({.task = letter_task::show, .all = true}).out,
+                   "2023-11-14T22:13:20Z of its sender, which is over"));
+    auto how = bedsctl::letter_options{.task = letter_task::replay, .all = true};
+    how.deadline = given;
+    const auto again = here.ask(how);
+    INFO(again.out << again.err);
     CHECK(again.code == exit_code::ok);
+    CHECK(contains(again.out, "had a deadline of their sender that is over") == !given);
     const auto until = core::deadline::after(10s);
     while (here.data.number("SELECT value FROM counters WHERE id = 1") == 0 && !until.expired()) {
         std::this_thread::sleep_for(10ms);

@@ -34,16 +34,65 @@ TEST_CASE("letters are chosen by id, code and template") {
     CHECK_FALSE(is_chosen(one, {.template_name = "order"}));
 }
 
-TEST_CASE("only what surely changed nothing gets a new id") {
+TEST_CASE("only what surely was not done gets a new id") {
     letter one;
+    one.id = "m";
     one.effect = "none";
     one.event = "dev.1";
-    CHECK(may_renew(one, R"({"v":1,"template":"t","op":"delete","key":1})"));
-    CHECK_FALSE(may_renew(one, R"({"v":1,"id":"a","template":"t","op":"delete","key":1})"));
-    CHECK_FALSE(may_renew(one, R"({"v":1,"ops":[{"template":"t","op":"delete","key":1}]})"));
-    CHECK_FALSE(may_renew(one, "not json"));
+    const auto of = [&](const char* body) { return under_new_ids(one, body); };
+    const auto* const bare = R"({"v":1,"template":"t","op":"delete","key":1})";
+    CHECK(of(bare).refused.empty());
+    CHECK(of(bare).message_id == "m~2");
+    CHECK(of(bare).body.empty());
+    CHECK(of(R"({"v":1,"id":"a","template":"t","key":1.50})").body ==
+          R"({"v":1,"id":"a~2","template":"t","key":1.50})");
+    CHECK(
+        of(R"({"v":1,"mode":"atomic","ops":[{"op":"delete"},{"id":"b~2","op":"delete"}]})").body ==
+        R"({"v":1,"mode":"atomic","ops":[{"op":"delete","id":"m/0~2"},{"id":"b~3","op":"delete"}]})");
+    for (const auto* no_request : {"not json", "[]", R"({"ops":[1]})", R"({"id":1})"}) {
+        CHECK(of(no_request).refused == "it is no request");
+    }
     one.effect = "unknown";
-    CHECK_FALSE(may_renew(one, R"({"v":1,"template":"t","op":"delete","key":1})"));
+    CHECK(of(bare).refused == "a part of it may have been applied");
+    one.effect = "applied";
+    CHECK_FALSE(of(bare).refused.empty());
+    one.effect = "none";
+    one.event = {};
+    CHECK_FALSE(of(bare).refused.empty());
+}
+
+TEST_CASE("of an envelope what was done is left out under new ids") {
+    letter one;
+    one.id = "m";
+    one.effect = "partly";
+    one.event = "dev.1";
+    one.operations = "OK applied 0; NOT_FOUND none 1; OK none 2; SKIPPED none 3; "
+                     "LIMIT_EXCEEDED applied 4";
+    const auto* const five = R"({"ops":[{"n":0},{"n":1},{"n":2},{"n":3,"id":"x"},{"n":4}]})";
+    const auto rest = under_new_ids(one, five);
+    CHECK(rest.refused.empty());
+    CHECK(rest.body == R"({"ops":[{"n":1,"id":"m/1~2"},{"n":3,"id":"x~2"}]})");
+    CHECK(rest.message_id.empty());
+    CHECK(rest.operations == 2);
+    CHECK(rest.left_out == 3);
+    CHECK(under_new_ids(one, R"({"ops":[{"n":0}]})").refused ==
+          "it does not say which part of it was applied");
+    one.operations = "OK applied 0; NOT_FOUND unknown 1-4";
+    CHECK(under_new_ids(one, five).refused == "a part of it may have been applied");
+    one.operations = "OK applied 0-4";
+    CHECK(under_new_ids(one, five).refused == "all of it was done");
+    one.operations = {}; // of an older node
+    CHECK(under_new_ids(one, five).refused == "it does not say which part of it was applied");
+}
+
+TEST_CASE("what is sent again is free of the deadlines of its operations") {
+    CHECK(without_deadlines(R"({"v":1,"op":"delete","deadline":1,"key":1.50})") ==
+          R"({"v":1,"op":"delete","key":1.50})");
+    CHECK(without_deadlines(R"({"ops":[{"deadline":1,"set":{"deadline":2}},{"key":1}],"v":1})") ==
+          R"({"ops":[{"set":{"deadline":2}},{"key":1}],"v":1})");
+    CHECK_FALSE(without_deadlines(R"({"op":"update","set":{"deadline":2}})"));
+    CHECK_FALSE(without_deadlines(R"({"op":"delete"})"));
+    CHECK_FALSE(without_deadlines("\"deadline\""));
 }
 
 TEST_CASE("the new id is made from the old one, and is an id") {

@@ -376,6 +376,10 @@ TEST_CASE("dead letters: what to do with which") {
     CHECK(replay.letters.task == letter_task::replay);
     CHECK(replay.letters.replay_ids == letter_ids::renewed);
     CHECK_FALSE(replay.letters.may_happen_twice);
+    CHECK_FALSE(replay.letters.deadline);
+    CHECK(parsed({"dlq", "replay", "a", "--deadline", "30s"}, there).letters.deadline == 30s);
+    CHECK(std::get<exit_code>(parse({"dlq", "replay", "a", "--deadline", "x"}, there).result) ==
+          exit_code::usage);
     CHECK(parsed({"dlq", "replay", "a", "--may-happen-twice"}, there).letters.may_happen_twice);
     CHECK(parsed({"dlq", "drop", "--all"}, there).letters.task == letter_task::drop);
     for (const auto* task : {"show", "replay", "drop"}) {
