@@ -417,6 +417,28 @@ TEST_CASE("what might happen twice is sent again only when that is said") {
     here.wait_for_letters(1);
 }
 
+TEST_CASE("what waited longer than its expiration says so") {
+    world here;
+    amqp::publisher_connection out{test::amqp_settings(here.rabbitmq), core::deadline::after(10s)};
+    const amqp::header headers[] = {amqp::header::of("x-first-death-reason", "expired")};
+    out.publish(amqp::dead_exchange(here.running->tag()).str(), "counters.write",
+                {.message_id = "old-1", .user_id = here.rabbitmq.user, .headers = headers}, "{}",
+                amqp::mandatory::yes, core::deadline::after(10s));
+    REQUIRE(out.wait_confirms(core::deadline::after(10s)));
+    here.wait_for_letters(1);
+    const auto shown = here.ask({.task = letter_task::show, .all = true});
+    INFO(shown.out);
+    CHECK(contains(shown.out, "expired: it waited for a node longer than its sender's "
+                              "`expiration` allowed"));
+    // A node may have had it before, which RabbitMQ does not tell.
+    CHECK(here.ask({.task = letter_task::replay, .all = true}).code == exit_code::refused);
+    CHECK(here.ask({.task = letter_task::replay,
+                    .all = true,
+                    .replay_ids = bedsctl::letter_ids::renewed,
+                    .may_happen_twice = true})
+              .code == exit_code::refused);
+}
+
 TEST_CASE("a dead letter that is sent again has the time that its template gives, or a new one") {
     const auto given = GENERATE(std::optional<std::chrono::milliseconds>{},
                                 std::optional<std::chrono::milliseconds>{60s});

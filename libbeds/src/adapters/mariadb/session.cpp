@@ -334,7 +334,9 @@ bool mariadb_session::lacks_default(const server_error& why, const bound_operati
     const auto column = blamed_column(why.number, why.message);
     const auto& fields = op.target->fields;
     return std::none_of(fields.begin(), fields.end(), [&](const auto& field) {
-        const auto same = [](char a, char b) { return std::tolower(a) == std::tolower(b); };
+        const auto same = [](unsigned char a, unsigned char b) {
+            return std::tolower(a) == std::tolower(b);
+        };
         return std::equal(column.begin(), column.end(), field.column.begin(), field.column.end(),
                           same) &&
                !field.write_protected && field.source == templates::generated::no;
