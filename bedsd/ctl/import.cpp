@@ -384,20 +384,24 @@ private:
         if (state_file_.empty() || asked_.dry_run) {
             return std::nullopt;
         }
-        return asked_.restart ? begin_anew() : go_on();
+        if (asked_.restart) {
+            begin_anew();
+            return std::nullopt;
+        }
+        return go_on();
     }
 
     /// From the first row, whatever was noted; but under the job that was noted, so that the inbox
     /// knows the rows.
-    std::optional<exit_code> begin_anew() {
+    void begin_anew() {
         std::optional<import_state> before;
         try {
             before = load_state(state_file_);
         } catch (const usage_error&) {
-            return std::nullopt; // it says nothing, and is written over
+            return; // it says nothing, and is written over
         }
         if (!before || before->template_name != state_.template_name) {
-            return std::nullopt;
+            return;
         }
         if (asked_.job.empty() && compare(*before) != content::changed) {
             state_.job = before->job;
@@ -406,7 +410,6 @@ private:
             refuse_another_account(*before);
             sent_before_ = true;
         }
-        return std::nullopt;
     }
 
     /// Behind what was noted. The code to end with when there is nothing.
@@ -453,7 +456,7 @@ private:
             if (before->position == before->size) { // the last line may have had no end
                 state_.position += unended(*before).size();
             }
-            if (before->done) {
+            if (before->done && !asked_.quiet) {
                 err_ << "'" << asked_.input
                      << "' has grown since it was imported: going on with line " << state_.line
                      << '\n';
