@@ -408,6 +408,12 @@ private:
         }
         if (state_.job == before->job) {
             refuse_another_account(*before);
+            if (forgotten()) {
+                throw usage_error("'" + state_file_.string() +
+                                  "' is older than the inbox_window: rows that were imported then "
+                                  "are not known any more, and would be inserted again. "
+                                  "--may-happen-twice does so");
+            }
             sent_before_ = true;
         }
     }
@@ -516,11 +522,16 @@ private:
             before.account + "', or say --may-happen-twice");
     }
 
-    /// What was on its way when an import was killed is known again only for so long.
-    void refuse_what_is_too_old(const import_state& before) const {
+    /// The inbox may not know any more what was sent up to now, and nobody said that it need not.
+    [[nodiscard]] bool forgotten() const {
         const auto age = std::filesystem::file_time_type::clock::now() -
                          std::filesystem::last_write_time(state_file_);
-        if (before.settled || asked_.may_happen_twice || age < asked_.inbox_window * 9 / 10) {
+        return !asked_.may_happen_twice && age >= asked_.inbox_window * 9 / 10;
+    }
+
+    /// What was on its way when an import was killed is known again only for so long.
+    void refuse_what_is_too_old(const import_state& before) const {
+        if (before.settled || !forgotten()) {
             return;
         }
         throw usage_error("'" + state_file_.string() +

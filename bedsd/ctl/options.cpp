@@ -155,8 +155,8 @@ where everything is answered for good. The same command then
   is refused                  when the file has changed where it was imported, or under another account, of which
                               the inbox does not know the rows: they would be inserted twice
 --restart sends all rows. Those that the inbox knows are answered as they were then, and counted with the others:
-a reply does not tell which. Of a file that has changed, or after the inbox_window, it knows none: all are
-inserted again, or refused where their key is there.
+a reply does not tell which. Of a file that has changed it knows none: all are inserted again, or refused where
+their key is there. So they are after the inbox_window, and only with --may-happen-twice.
 
 What fails for a while is sent again, with pauses, for up to --patience. What is refused for good goes to
 FILE.rejects.csv (for people.csv: people.rejects.csv), with columns beds:… that say where and why; mend it and

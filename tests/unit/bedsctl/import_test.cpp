@@ -457,3 +457,24 @@ TEST_CASE("import: what an import that was killed had sent is in doubt until its
     CHECK(of.run() == exit_code::ok);
     CHECK(of.state().settled);
 }
+
+TEST_CASE("import: --restart is refused when the inbox has forgotten the rows") {
+    importing of{[](const std::string&, const std::string&) -> std::string { return ok; }};
+    REQUIRE(of.run() == exit_code::ok);
+    const auto state = of.files.path("t.csv.beds-import");
+    of.asked.restart = true;
+    of.asked.inbox_window = 1h;
+    std::filesystem::last_write_time(state, std::filesystem::last_write_time(state) - 2h);
+    const auto told = of.refusal();
+    INFO(told);
+    CHECK(contains(told, "older than the inbox_window"));
+    CHECK(contains(told, "--may-happen-twice"));
+    SECTION("unless that is said") {
+        of.asked.may_happen_twice = true;
+    }
+    SECTION("but not under a job of its own") {
+        of.asked.job = "k";
+    }
+    CHECK(of.run() == exit_code::ok);
+    CHECK(of.client.asked.size() == 10);
+}
