@@ -5,7 +5,8 @@
 --   bedsctl schema | mariadb DATABASE
 --   GRANT SELECT, INSERT, DELETE ON DATABASE.beds_inbox TO 'beds'@'…';
 --
--- principal  who asked (the AMQP user, or `anonymous`); ids of different principals never meet
+-- principal  who asked (the AMQP user, or `anonymous`); ids of different principals never meet, not even
+--            those whose names differ in blanks at the end: bytes, compared exactly (255 characters)
 -- id         the operation's id, as its sender chose it (bytes, compared exactly)
 -- content    128 bits over the operation; the same id with other content is refused
 -- reply      the stored reply; may hold data of the operation, so treat it like the tables it is about
@@ -14,11 +15,11 @@
 -- Keep it InnoDB: the row and the effect must commit together. With an engine that cannot roll back all
 -- writes are refused.
 CREATE TABLE IF NOT EXISTS beds_inbox (
-    principal VARCHAR(255)   NOT NULL,
-    id        VARBINARY(512) NOT NULL,
-    content   BINARY(16)     NOT NULL,
-    reply     MEDIUMBLOB     NOT NULL,
-    created   TIMESTAMP(6)   NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+    principal VARBINARY(1020) NOT NULL,
+    id        VARBINARY(512)  NOT NULL,
+    content   BINARY(16)      NOT NULL,
+    reply     MEDIUMBLOB      NOT NULL,
+    created   TIMESTAMP(6)    NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
     PRIMARY KEY (principal, id),
     KEY created (created)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin

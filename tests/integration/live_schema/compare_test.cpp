@@ -355,5 +355,10 @@ TEST_CASE("an inbox that is missing, is misshapen or may not be used is told") {
     CHECK(
         has(changed("ALTER TABLE beds_inbox DROP PRIMARY KEY"), "no primary key (principal, id)"));
     CHECK(has(changed("ALTER TABLE beds_inbox ENGINE = Aria"), "cannot undo what it wrote"));
+    CHECK(has(changed("ALTER TABLE beds_inbox MODIFY principal VARBINARY(255)"),
+              "its column principal is not VARBINARY(1020)"));
+    CHECK(has(changed("ALTER TABLE beds_inbox MODIFY principal VARCHAR(30)"), "column principal"));
+    CHECK(changed("ALTER TABLE beds_inbox MODIFY principal VARCHAR(255) COLLATE utf8mb4_bin") ==
+          "");
     CHECK(changed("ALTER TABLE beds_inbox MODIFY reply LONGBLOB NOT NULL") == "");
 }

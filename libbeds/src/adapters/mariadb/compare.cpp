@@ -380,7 +380,7 @@ std::string misshapen(const surveyed& there) {
         const char* as;
     };
     static constexpr column columns[]{
-        {"principal", core::type_kind::string, 255, "VARCHAR(255)"},
+        {"principal", core::type_kind::bytes, 1020, "VARBINARY(1020)"},
         {"id", core::type_kind::bytes, 512, "VARBINARY(512)"},
         {"content", core::type_kind::bytes, 16, "BINARY(16)"},
         {"reply", core::type_kind::bytes, (1U << 24U) - 1, "MEDIUMBLOB"},
@@ -393,6 +393,11 @@ std::string misshapen(const surveyed& there) {
         });
         if (at == fields.end()) {
             return "it has no column " + std::string{wanted.name};
+        }
+        // Tables of before: blanks at the end of an account's name did not count.
+        if (at->type.kind == core::type_kind::string && at->type.max >= 255 &&
+            std::string_view{wanted.name} == "principal") {
+            continue;
         }
         if (at->type.kind != wanted.kind || (at->type.max != 0 && at->type.max < wanted.least)) {
             return "its column " + std::string{wanted.name} + " is not " + wanted.as;
