@@ -96,6 +96,8 @@ struct node_options {
     std::uint32_t max_attempts = 5;
     std::uint32_t max_queue_length = 100'000;
     std::uint16_t prefetch = 256;
+    std::size_t max_request_bytes = 0; ///< 0: the default; as below
+    std::size_t max_reply_bytes = 0;
     std::string tag{}; ///< empty: one that nobody else has
     observe::level log_level = observe::level::info;
     config::mismatch_action on_mismatch = config::mismatch_action::stop;
@@ -136,6 +138,12 @@ public:
         service.max_attempts = options.max_attempts;
         service.max_queue_length = options.max_queue_length;
         service.prefetch = options.prefetch;
+        if (options.max_request_bytes != 0) {
+            service.max_request_bytes = options.max_request_bytes;
+        }
+        if (options.max_reply_bytes != 0) {
+            service.max_reply_bytes = options.max_reply_bytes;
+        }
         if (rel != nullptr) {
             settings.rel_services["rel"] = *rel;
             service.instances["rel"] = options.rel;

@@ -323,6 +323,50 @@ TEST_CASE("mongodb: large rows go in as many commands as they need") {
     }
 }
 
+TEST_CASE("mongodb: up to 16 MiB a document is stored, a larger one refused, and harms none") {
+    // To the byte it cannot be shown here: the server of our tests takes no command of more than
+    // 16 MiB, others 16 KiB more, and of that the document is a part.
+    world on;
+    constexpr std::size_t most = 16 << 20;
+    int id = 0;
+    for (const auto size : {most - 65'536, most - 4096, most, most + 1}) {
+        INFO(size);
+        operations in;
+        const auto row = [&](std::string name) {
+            ++id;
+            return in.insert(on.target, {{"id", id},
+                                         {"name", std::move(name)},
+                                         {"email", std::to_string(id)},
+                                         {"age", 0},
+                                         {"extra", nullptr}});
+        };
+        auto before = row("neighbour");
+        auto large = row(std::string(size, 'x'));
+        auto after = row("neighbour");
+        const auto got = on.run(in);
+        CHECK(text_of(got.outcome(before)) == "ok OK applied");
+        CHECK(text_of(got.outcome(after)) == "ok OK applied");
+        const bool fits = size < most; // a name beside which there is no room for the rest
+        CHECK(text_of(got.outcome(large)) == (fits ? "ok OK applied" : "error INVALID_FIELD none"));
+        operations out;
+        auto read = out.fetch(on.target, {id - 1}).fields({"name"});
+        CHECK(on.run(out).of(read).rows.size() == (fits ? 1U : 0U));
+    }
+}
+
+TEST_CASE("mongodb: a prefix of 8000 bytes is looked for, a longer one refused") {
+    world on;
+    on.insert(1, std::string(8001, '('));
+    for (const std::size_t size : {7999U, 8000U, 8001U}) {
+        operations ops;
+        auto find = ops.find(on.target).where("name", comparison::prefix, {std::string(size, '(')});
+        const auto got = on.run(ops);
+        CHECK(text_of(got.outcome(find)) ==
+              (size <= 8000 ? "ok OK none" : "error INVALID_FIELD none"));
+        CHECK(got.of(find).rows.size() == (size <= 8000 ? 1U : 0U));
+    }
+}
+
 TEST_CASE("mongodb: calls are pipelines with bound arguments") {
     world on;
     for (int i = 1; i <= 5; ++i) {

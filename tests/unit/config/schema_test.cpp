@@ -84,3 +84,81 @@ TEST_CASE("the table is sound") {
         }
     }
 }
+
+namespace {
+
+/// Sets a number or duration; false where the type cannot hold it or there is none.
+bool set_number(const schema::value_ref& of, std::uint64_t number) {
+    return std::visit(
+        [&](const auto& target) {
+            using target_type = std::decay_t<decltype(target)>;
+            if constexpr (std::is_same_v<target_type, std::uint16_t*> ||
+                          std::is_same_v<target_type, std::uint32_t*> ||
+                          std::is_same_v<target_type, std::size_t*>) {
+                using integer = std::remove_pointer_t<target_type>;
+                *target = static_cast<integer>(number);
+                return std::uint64_t{*target} == number;
+            } else if constexpr (std::is_same_v<target_type, std::chrono::seconds*>) {
+                const std::chrono::milliseconds span{number};
+                *target = std::chrono::floor<std::chrono::seconds>(span);
+                return std::chrono::milliseconds{*target} == span;
+            } else if constexpr (std::is_same_v<target_type, std::chrono::milliseconds*> ||
+                                 std::is_same_v<target_type,
+                                                std::optional<std::chrono::milliseconds>*>) {
+                *target = std::chrono::milliseconds{number};
+                return true;
+            } else {
+                return false;
+            }
+        },
+        of);
+}
+
+} // namespace
+
+TEST_CASE("the bounds of every key are exact") {
+    config::settings scratch;
+    std::size_t bounded = 0;
+    for (const auto& section : schema::sections()) {
+        schema::path where;
+        for (const auto part : section.pattern) {
+            where.emplace_back(part);
+        }
+        for (const auto& key : section.keys) {
+            if (key.high == 0) {
+                continue;
+            }
+            const auto value = key.at(section.at(scratch, where));
+            INFO(schema::join(where, key.name) << ": " << schema::expected(key));
+            ++bounded;
+            // Of whole seconds the next one, else the next number.
+            const bool seconds = std::holds_alternative<std::chrono::seconds*>(value);
+            const std::uint64_t step = seconds ? 1000 : 1;
+            const bool is_duration =
+                seconds || std::holds_alternative<std::chrono::milliseconds*>(value) ||
+                std::holds_alternative<std::optional<std::chrono::milliseconds>*>(value);
+            for (const auto good : {key.low, key.low + step, key.high - step, key.high}) {
+                REQUIRE(set_number(value, good));
+                CHECK(schema::breaks(key, value) == std::nullopt);
+            }
+            if (set_number(value, key.high + step)) {
+                CHECK(schema::breaks(key, value).has_value());
+            }
+            if (key.low > 0 || is_duration) { // a duration may be below zero
+                REQUIRE(set_number(value, key.low - step));
+                CHECK(schema::breaks(key, value).has_value());
+            }
+            // As an operator reads and writes them.
+            const auto said = schema::expected(key);
+            for (const auto bound : {key.low, key.high}) {
+                REQUIRE(set_number(value, bound));
+                const auto shown = is_duration
+                                       ? schema::format_duration(std::chrono::milliseconds{bound})
+                                   : key.unit == schema::unit::bytes ? schema::format_size(bound)
+                                                                     : std::to_string(bound);
+                CHECK(said.find(shown) != std::string::npos);
+            }
+        }
+    }
+    CHECK(bounded > 20);
+}
