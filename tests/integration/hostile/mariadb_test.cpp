@@ -3,8 +3,12 @@
 #include "statements.hpp"
 #include "support/catch.hpp"
 
+#include <beds/core/json.hpp>
+#include <beds/templates/registry.hpp>
+
 #include <iomanip>
 #include <sstream>
+#include <utility>
 
 using namespace beds;
 using namespace std::chrono_literals;
@@ -173,6 +177,59 @@ void check_known(const std::map<std::string, std::size_t>& seen,
 }
 
 } // namespace
+
+TEST_CASE("hostile names in templates and configurations are refused when they are loaded") {
+    const std::string base = R"toml([template]
+name = "things"
+store = "rel"
+object = "things"
+key = ["id"]
+[fields]
+id = { type = "int64", required = true, column = "id_column" }
+title = { type = "string", collation = "utf8mb4_bin" }
+[read]
+view = "v_things"
+[write]
+insert = "sp_insert"
+update = "sp_update"
+delete = "sp_delete"
+[calls.say]
+procedure = "sp_say"
+class = "write"
+args = [["what", "string"]]
+)toml";
+    REQUIRE(templates::parse(base).problems.empty());
+    for (const auto& text : test::read_hostile_corpus().texts) {
+        constexpr std::string_view plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                           "0123456789_$.";
+        if (!text.empty() && text.find_first_not_of(plain) == std::string::npos) {
+            continue; // MariaDB may have such names; they stand in backquotes
+        }
+        std::string quoted;
+        core::append_json_string(quoted, text); // TOML's form, too
+        for (const char* name :
+             {"\"things\"\nstore", "\"things\"\nkey", "\"id_column\"", "\"utf8mb4_bin\"",
+              "\"v_things\"", "\"sp_insert\"", "\"sp_update\"", "\"sp_delete\"", "\"sp_say\"",
+              "\"what\"", "\"id\"]"}) {
+            const std::string_view found{name};
+            const auto end = found.find('"', 1) + 1;
+            auto hostile = base;
+            hostile.replace(hostile.find(found), end, quoted);
+            INFO(hostile.substr(0, 1000));
+            CHECK_FALSE(templates::parse(hostile).problems.empty());
+        }
+        config::settings settings;
+        const auto wrong = [&](std::string& setting) {
+            const auto before = std::exchange(setting, text);
+            INFO(text.substr(0, 60));
+            CHECK((text.empty() || !config::check(settings).empty()));
+            setting = before;
+        };
+        REQUIRE(config::check(settings).empty());
+        wrong(settings.id.wbid);
+        wrong(settings.id.env_name);
+    }
+}
 
 TEST_CASE("MariaDB: whatever is sent, only statements run that run with harmless values, too") {
     world here;
