@@ -31,7 +31,7 @@ public:
         return shared_->connection();
     }
     [[nodiscard]] capabilities can() const override {
-        return {.pipelines = true, .inbox = shared_->inbox()};
+        return {.pipelines = true, .inbox = shared_->inbox(), .comparison = true};
     }
     [[nodiscard]] std::unique_ptr<session> open_session(session_context context) override {
         return std::make_unique<mongodb_session>(shared_, std::move(context));
@@ -66,6 +66,19 @@ public:
     [[nodiscard]] explanation explain(session& connected, const bound_operation& op,
                                       core::deadline until) override {
         return session_of(connected).explain(op, until);
+    }
+    [[nodiscard]] std::optional<std::vector<difference>>
+    compare(session& connected, const templates::template_def& wanted, core::op_class highest,
+            core::deadline until) override {
+        return session_of(connected).compare(wanted, highest, until);
+    }
+    [[nodiscard]] std::vector<difference>
+    compare_own(session& connected, std::span<const templates::template_def* const>,
+                core::op_class highest, core::deadline until) override {
+        if (!shared_->inbox() || highest == core::op_class::read) {
+            return {};
+        }
+        return session_of(connected).compare_own(until);
     }
 
 private:

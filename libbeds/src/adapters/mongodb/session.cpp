@@ -117,6 +117,10 @@ void mongodb_session::connect(core::deadline until) {
     wire_version_ = 0;
     most_writes_ = 1000;
     plain_.clear();
+    listed_.reset();
+    rights_known_ = false;
+    rights_.reset();
+    stands_alone_ = false;
     const server_handle server{mongoc_client_select_server(client_.get(), true, nullptr, &error)};
     if (server) {
         const bson_t* const hello = mongoc_server_description_hello_response(server.get());
@@ -124,6 +128,8 @@ void mongodb_session::connect(core::deadline until) {
         if (bson_iter_init_find(&found, hello, "maxWireVersion")) {
             wire_version_ = static_cast<std::int32_t>(bson_iter_as_int64(&found));
         }
+        stands_alone_ = !bson_iter_init_find(&found, hello, "setName") &&
+                        !bson_iter_init_find(&found, hello, "msg");
         if (bson_iter_init_find(&found, hello, "maxWriteBatchSize")) {
             most_writes_ = static_cast<std::size_t>(
                 std::clamp<std::int64_t>(bson_iter_as_int64(&found), 1, 1000));
@@ -577,31 +583,14 @@ step_result mongodb_session::run_kind(run_scope& scope, core::verb verb, operati
 }
 
 bool mongodb_session::look_at_window() {
-    command_.clear();
-    command_.string("listIndexes", "beds_inbox");
-    command_.begin_document("cursor");
-    command_.end();
-    const auto how = execute(aim::write);
+    std::vector<live_index> indexes;
+    const auto how = list_indexes("beds_inbox", indexes);
     if (how == ending::not_sent || how == ending::lost) {
         return false;
     }
-    bool ends = false;
-    bson_iter_t top;
-    bson_iter_t batch;
-    bson_iter_t item;
-    if (how == ending::answered && bson_iter_init(&top, reply_.get()) &&
-        bson_iter_find_descendant(&top, "cursor.firstBatch", &batch) &&
-        bson_iter_recurse(&batch, &item)) {
-        while (!ends && bson_iter_next(&item)) {
-            bson_iter_t member;
-            bson_iter_t key;
-            ends = bson_iter_recurse(&item, &member) &&
-                   bson_iter_find(&member, "expireAfterSeconds") &&
-                   bson_iter_recurse(&item, &member) && bson_iter_find(&member, "key") &&
-                   bson_iter_recurse(&member, &key) && bson_iter_next(&key) &&
-                   std::string_view{bson_iter_key(&key)} == "t";
-        }
-    }
+    const bool ends = std::any_of(indexes.begin(), indexes.end(), [](const auto& each) {
+        return each.expire_after && !each.columns.empty() && each.columns.front() == "t";
+    });
     if (!ends && shared_->is_news("window of the inbox")) {
         log(observe::level::warning, "BEDS_MONGODB_WINDOW",
             "'beds_inbox' has no index that lets old entries go, so it only grows: run the "
@@ -617,54 +606,21 @@ void mongodb_session::inspect(std::span<const templates::template_def* const> ta
         return;
     }
     for (const auto* target : targets) {
+        std::vector<std::string> key;
+        for (const auto id : target->key) {
+            key.push_back(target->fields[id].column);
+        }
         // `_id` is unique, also in a collection that the first insert will create.
-        if (std::any_of(target->key.begin(), target->key.end(),
-                        [&](field_id id) { return target->fields[id].column == "_id"; })) {
+        if (std::find(key.begin(), key.end(), "_id") != key.end()) {
             continue;
         }
-        command_.clear();
-        command_.string("listIndexes", target->object);
-        command_.begin_document("cursor");
-        command_.end();
-        const auto how = execute(aim::write);
+        std::vector<live_index> indexes;
+        const auto how = list_indexes(target->object, indexes);
         if (how == ending::not_sent || how == ending::lost) {
             return;
         }
-        bool unique = false;
-        bson_iter_t top;
-        bson_iter_t batch;
-        bson_iter_t item;
-        if (how == ending::answered && bson_iter_init(&top, reply_.get()) &&
-            bson_iter_find_descendant(&top, "cursor.firstBatch", &batch) &&
-            bson_iter_recurse(&batch, &item)) {
-            while (!unique && bson_iter_next(&item)) {
-                bson_iter_t member;
-                std::vector<std::string> columns;
-                bool one_each = false;
-                if (!bson_iter_recurse(&item, &member)) {
-                    continue;
-                }
-                while (bson_iter_next(&member)) {
-                    const std::string_view what = bson_iter_key(&member);
-                    bson_iter_t column;
-                    if (what == "unique") {
-                        one_each = bson_iter_as_bool(&member);
-                    } else if (what == "key" && bson_iter_recurse(&member, &column)) {
-                        while (bson_iter_next(&column)) {
-                            columns.emplace_back(bson_iter_key(&column));
-                        }
-                    }
-                }
-                one_each = one_each || columns == std::vector<std::string>{"_id"};
-                // Unique in fewer fields is unique in the key.
-                unique = one_each && !columns.empty() &&
-                         std::all_of(columns.begin(), columns.end(), [&](const auto& column) {
-                             return std::any_of(
-                                 target->key.begin(), target->key.end(),
-                                 [&](field_id id) { return target->fields[id].column == column; });
-                         });
-            }
-        }
+        const bool unique = std::any_of(indexes.begin(), indexes.end(),
+                                        [&](const auto& each) { return tells_apart(each, key); });
         if (!unique && target->read_view.empty() && shared_->is_news("key of " + target->name)) {
             log(observe::level::warning, "BEDS_MONGODB_NO_KEY_INDEX",
                 "template '" + target->name +

@@ -3,6 +3,7 @@
 #include "adapters/mongodb/bson_writer.hpp"
 #include "adapters/mongodb/errors.hpp"
 #include "adapters/mongodb/evidence.hpp"
+#include "adapters/mongodb/indexes.hpp"
 #include "adapters/mongodb/mongoc_include.hpp"
 #include "adapters/mongodb/pipeline.hpp"
 #include "adapters/mongodb/service.hpp"
@@ -48,6 +49,10 @@ public:
     /// As `adapter::objects` and `adapter::survey` say. survey.cpp
     std::vector<std::string> objects(core::deadline until);
     surveyed survey(std::string_view object, core::deadline until);
+    /// As `adapter::compare` and `adapter::compare_own` say. compare.cpp
+    std::vector<difference> compare(const templates::template_def& wanted, core::op_class highest,
+                                    core::deadline until);
+    std::vector<difference> compare_own(core::deadline until);
     /// As `adapter::explain` says. explain.cpp
     explanation explain(const bound_operation& op, core::deadline until);
 
@@ -115,6 +120,23 @@ private:
         outcomes results;
         core::arena& memory;
     };
+
+    // compare.cpp
+    class comparing;
+    /// What the server lets this account do somewhere.
+    struct privilege {
+        bool anywhere = false;
+        std::string database;   ///< empty: all
+        std::string collection; ///< empty: all
+        std::vector<std::string> actions;
+    };
+    /// The names of this database's collections, and which of them are views; asked for once a
+    /// session. Null: the server does not tell.
+    const std::map<std::string, bool, std::less<>>* listing();
+    ending list_indexes(const std::string& collection, std::vector<live_index>& into);
+    void learn_rights();
+    /// Also where the server does not tell.
+    [[nodiscard]] bool may(std::string_view action, std::string_view collection) const;
 
     // survey.cpp
     void survey_indexes(surveyed& made,
@@ -266,6 +288,7 @@ private:
     client_handle client_; ///< after what it points to
     std::int32_t wire_version_ = 0;
     std::size_t most_writes_ = 1000; ///< in one command
+    bool stands_alone_ = false;      ///< the server is none of a replica set, and no router
 
     core::deadline until_ = core::deadline::never();
     bool touched_ = false; ///< a write of this group may have been applied
@@ -290,6 +313,9 @@ private:
     std::vector<core::value> cells_;
     std::map<const templates::call*, std::unique_ptr<pipeline>> pipelines_;
     std::map<std::string, bool, std::less<>> plain_; ///< `compares_bytes`, by object
+    std::optional<std::map<std::string, bool, std::less<>>> listed_; ///< see `listing`
+    bool rights_known_ = false;
+    std::optional<std::vector<privilege>> rights_; ///< nothing: all, or the server does not tell
     std::map<std::string, std::vector<std::string>, std::less<>> indexes_; ///< by collection/index
 };
 

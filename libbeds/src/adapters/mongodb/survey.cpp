@@ -186,25 +186,16 @@ std::optional<core::field_type> type_for(const member_report& seen, std::string&
 
 std::vector<std::string> mongodb_session::objects(core::deadline until) {
     until_ = until;
-    command_.clear();
-    command_.int32("listCollections", 1);
-    command_.boolean("nameOnly", 1);
-    std::vector<std::string> found;
-    if (execute(aim::read) != ending::answered) {
+    const auto* const all = listing();
+    if (all == nullptr) {
         throw core::error(core::errc::refused, "the database does not tell what it holds");
     }
-    each_document(aim::read, [&](const bson_iter_t& document) {
-        bson_iter_t member;
-        if (bson_iter_recurse(&document, &member) && bson_iter_find(&member, "name") &&
-            BSON_ITER_HOLDS_UTF8(&member)) {
-            std::string name = bson_iter_utf8(&member, nullptr);
-            if (!name.starts_with("system.") && !name.starts_with("beds_")) {
-                found.push_back(std::move(name));
-            }
+    std::vector<std::string> found;
+    for (const auto& [name, view] : *all) {
+        if (!name.starts_with("system.") && !name.starts_with("beds_")) {
+            found.push_back(name);
         }
-        return true;
-    });
-    std::sort(found.begin(), found.end());
+    }
     return found;
 }
 
@@ -303,49 +294,14 @@ surveyed mongodb_session::survey(std::string_view object, core::deadline until) 
 
 void mongodb_session::survey_indexes(
     surveyed& made, const std::function<bool(const std::string& column)>& holds_object_ids) {
-    struct index_report {
-        std::string name;
-        std::vector<std::string> columns;
-        bool unique = false;
-        bool partial = false;
-        bool plain = true; ///< ordered
-        std::optional<std::chrono::seconds> expire_after;
-    };
-    std::vector<index_report> found;
-    command_.clear();
-    command_.string("listIndexes", made.found.object);
-    if (execute(aim::read) != ending::answered) {
+    std::vector<live_index> found;
+    if (list_indexes(made.found.object, found) != ending::answered) {
         made.beside.head.emplace_back("Its indexes may not be seen by this account.");
         return;
     }
-    each_document(aim::read, [&](const bson_iter_t& document) {
-        bson_iter_t member;
-        index_report one;
-        if (!bson_iter_recurse(&document, &member)) {
-            return true;
-        }
-        while (bson_iter_next(&member)) {
-            const std::string_view what = bson_iter_key(&member);
-            bson_iter_t column;
-            if (what == "name" && BSON_ITER_HOLDS_UTF8(&member)) {
-                one.name = bson_iter_utf8(&member, nullptr);
-            } else if (what == "key" && bson_iter_recurse(&member, &column)) {
-                while (bson_iter_next(&column)) {
-                    one.columns.emplace_back(bson_iter_key(&column));
-                    one.plain = one.plain && BSON_ITER_HOLDS_NUMBER(&column);
-                }
-            } else if (what == "unique") {
-                one.unique = bson_iter_as_bool(&member);
-            } else if (what == "partialFilterExpression" || what == "sparse") {
-                one.partial = true;
-            } else if (what == "expireAfterSeconds") {
-                one.expire_after = std::chrono::seconds{bson_iter_as_int64(&member)};
-            }
-        }
-        one.unique = one.unique || one.name == "_id_";
-        found.push_back(std::move(one));
-        return true;
-    });
+    const auto some_only = [](const live_index& index) {
+        return !index.only.empty() || index.sparse;
+    };
     const auto field_of = [&](const std::string& column) -> std::optional<field_id> {
         const auto& all = made.found.fields;
         const auto at = std::find_if(all.begin(), all.end(),
@@ -353,7 +309,7 @@ void mongodb_session::survey_indexes(
         return at == all.end() ? std::nullopt
                                : std::optional{static_cast<field_id>(at - all.begin())};
     };
-    const auto fields_of = [&](const index_report& index) {
+    const auto fields_of = [&](const live_index& index) {
         std::vector<field_id> ids;
         for (const auto& column : index.columns) {
             if (const auto id = field_of(column)) {
@@ -362,9 +318,9 @@ void mongodb_session::survey_indexes(
         }
         return ids.size() == index.columns.size() && !ids.empty() ? ids : std::vector<field_id>{};
     };
-    const auto can_be_key = [&](const index_report& index) {
+    const auto can_be_key = [&](const live_index& index) {
         const auto ids = fields_of(index);
-        return index.unique && index.plain && !index.partial && !ids.empty() &&
+        return index.unique && index.plain && !some_only(index) && !ids.empty() &&
                std::all_of(ids.begin(), ids.end(), [&](field_id id) {
                    const auto& field = made.found.fields[id];
                    return field.type.kind != type_kind::document &&
@@ -397,7 +353,7 @@ void mongodb_session::survey_indexes(
         std::string wrong;
         if (!at->plain) {
             wrong = "it is of a kind that no condition uses";
-        } else if (at->partial) {
+        } else if (some_only(*at)) {
             wrong = "it holds some documents only";
         } else if (ids.empty()) {
             wrong = "it is over what is no field";
