@@ -91,21 +91,20 @@ private:
     live_database& database(const std::string& connection) {
         auto known = databases_.find(connection);
         if (known == databases_.end()) {
-            known = databases_
-                        .emplace(connection,
-                                 connect_live(connection, settings_.rel_services.at(connection),
-                                              until_, looks_at::inbox))
-                        .first;
+            const auto rel = settings_.rel_services.find(connection);
+            auto made = rel != settings_.rel_services.end()
+                            ? connect_live(connection, rel->second, until_, looks_at::inbox)
+                            : connect_live(connection, settings_.rec_services.at(connection),
+                                           until_, looks_at::inbox);
+            known = databases_.emplace(connection, std::move(made)).first;
         }
         return known->second;
     }
 
     void one(const templates::template_def& wanted) {
-        if (wanted.store != templates::engine::rel) {
-            out_ << wanted.name << ": not compared, MongoDB has no columns\n";
-            return;
-        }
-        if (!settings_.rel_services.contains(wanted.connection)) {
+        const bool rel = wanted.store == templates::engine::rel;
+        if (rel ? !settings_.rel_services.contains(wanted.connection)
+                : !settings_.rec_services.contains(wanted.connection)) {
             out_ << wanted.name << ": not compared, '" << wanted.connection
                  << "' is no database of the configuration\n";
             return;
@@ -127,7 +126,7 @@ private:
             count(each);
             out_ << to_string(each, wanted) << '\n';
         }
-        if (asked_.diff) {
+        if (asked_.diff && rel) { // documents have no columns to be put beside fields
             show(wanted, in);
         }
     }

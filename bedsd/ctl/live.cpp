@@ -103,8 +103,8 @@ live_database connect_live(const std::string&, beds::config::rel_service_setting
 
 #ifdef BEDS_WITH_MONGODB
 live_database connect_live(const std::string& name, beds::config::rec_service_settings service,
-                           beds::core::deadline until) {
-    service.inbox = false;
+                           beds::core::deadline until, looks_at what) {
+    service.inbox = service.inbox && what == looks_at::inbox;
     const auto place = "rec_services." + name + " at " +
                        (service.uri.empty() ? service.host + ":" + std::to_string(service.port)
                                             : hosts_of(service.uri.reveal())) +
@@ -114,7 +114,7 @@ live_database connect_live(const std::string& name, beds::config::rec_service_se
 }
 #else
 live_database connect_live(const std::string&, beds::config::rec_service_settings,
-                           beds::core::deadline) {
+                           beds::core::deadline, looks_at) {
     lacking("MongoDB");
 }
 #endif

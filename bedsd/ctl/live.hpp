@@ -32,6 +32,6 @@ enum class looks_at { objects, inbox };
 live_database connect_live(const std::string& name, beds::config::rel_service_settings service,
                            beds::core::deadline until, looks_at what = looks_at::objects);
 live_database connect_live(const std::string& name, beds::config::rec_service_settings service,
-                           beds::core::deadline until);
+                           beds::core::deadline until, looks_at what = looks_at::objects);
 
 } // namespace bedsctl

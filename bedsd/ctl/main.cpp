@@ -115,6 +115,9 @@ exit_code run(const bedsctl::options& options) {
             std::cout, bedsctl::load(options.connection.config), options.account);
         return flushed(result);
     }
+    if (options.task == task::schema && options.indexes) {
+        return flushed(bedsctl::print_indexes(std::cout, bedsctl::load(options.connection.config)));
+    }
     if (options.task == task::schema) {
         std::cout << bedsctl::schema_of(options.engine);
         return flushed(exit_code::ok);

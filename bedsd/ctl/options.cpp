@@ -51,11 +51,11 @@ BEDS_CONFIG), or at 127.0.0.1:9464.
 Exit codes: 0 ready, 1 not ready, 2 wrong command line or configuration, 3 no node answers)";
 
 constexpr const char* check_footer = R"(
-Compares the templates of the configuration (--config, BEDS_CONFIG) with its MariaDB databases, with the
-node's own account: tables, views, columns, their types and collations, what may be NULL, keys and indexes,
-procedures and their parameters. An error is what a template promises and its database cannot keep; a
+Compares the templates of the configuration (--config, BEDS_CONFIG) with its databases, with the node's own
+account: tables, views, columns, their types and collations, what may be NULL, keys and indexes, procedures
+and their parameters; of MongoDB collections, views, indexes, pipelines and rights. An error is what a template promises and its database cannot keep; a
 warning is what the database will refuse of some requests. --diff shows a template that differs beside the
-one that scaffold would write, under its names: - is the template's line, + the database's.
+one that scaffold would write, under its names: - is the template's line, + the database's (MariaDB).
 
 Exit codes: 0 no error, 1 errors, 2 wrong command line or configuration, 3 a database could not be reached)";
 
@@ -89,13 +89,15 @@ Exit codes: 0 done, 1 one of them is not there or was not written, 2 wrong comma
 3 the database could not be reached)";
 
 constexpr const char* schema_footer = R"(
-Without --grants it prints the objects of BEDS's own, and asks for no configuration. --grants reads the
-configuration (--config, BEDS_CONFIG) and its templates, and contacts no server.
+Without --grants and --indexes it prints the objects of BEDS's own, and asks for no configuration. Those read
+the configuration (--config, BEDS_CONFIG) and its templates, and contact no server. What --indexes prints is
+all that `bedsctl check` looks for in a MongoDB database; run again it changes nothing.
 
 Examples:
   bedsctl schema | mariadb shop
   bedsctl schema --grants --config beds.toml --account "'beds'@'10.0.0.%'" | mariadb
   bedsctl schema --engine mongodb >inbox.js
+  bedsctl schema --engine mongodb --indexes --config beds.toml >indexes.js
 
 Exit codes: 0 done, 2 wrong command line, configuration or template)";
 
@@ -560,6 +562,10 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
             ->add_flag("--grants", chosen.grants,
                        "The least rights that the templates of the configuration need (MariaDB)")
             ->excludes(engine);
+    schema
+        ->add_flag("--indexes", chosen.indexes,
+                   "With the indexes that the templates of the configuration need (MongoDB)")
+        ->needs(engine);
     schema->add_option("--account", chosen.account, "To whom (default: the configured user @'%')")
         ->needs(grants)
         ->type_name("'USER'@'HOST'");
@@ -718,6 +724,14 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
             }
             if (chosen.grants && chosen.connection.config.empty()) {
                 throw usage_error("the rights are those of a configuration's templates: name it "
+                                  "with --config or BEDS_CONFIG");
+            }
+            if (chosen.indexes && chosen.engine != "mongodb") {
+                throw usage_error(
+                    "--indexes is of MongoDB: tables of MariaDB are made with theirs");
+            }
+            if (chosen.indexes && chosen.connection.config.empty()) {
+                throw usage_error("the indexes are those of a configuration's templates: name it "
                                   "with --config or BEDS_CONFIG");
             }
             return chosen;

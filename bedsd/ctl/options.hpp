@@ -59,6 +59,7 @@ struct options {
     contract_form described_as = contract_form::own;
     std::string engine = "mariadb"; ///< of `schema`
     bool grants = false;            ///< of `schema`: the rights instead of the objects
+    bool indexes = false;           ///< of `schema`: the templates' indexes, too
     std::string account = {};       ///< of `schema --grants`
     std::string admin = {};         ///< of `status`: address of the node's admin pages
     letter_options letters = {};
