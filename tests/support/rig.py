@@ -268,6 +268,7 @@ class Workload:
             # The second of each pair is the one that only the update of several meets.
             data.docs.insert_many([{"id": id_, "owner": owner, "balance": 0} for owner in range(1, self.rows + 1)
                                    for id_ in (owner, -owner)])
+            data.notes.create_index("id", unique=True)
             data.notes.create_index("mark")
 
     def dump(self, recorder, requests):

@@ -37,6 +37,7 @@ public:
             test::mongodb::settings_for(test::require_mongodb().uri, std::string{data.name()});
         options.rec.bulk = 1;
         options.templates = {test::notes_template("notes", "rec"), std::string{tags_template}};
+        data.make_indexes(options.templates.front());
         running = std::make_unique<test::running_node>(rabbitmq, nullptr, options);
         REQUIRE(running->node().wait_ready(core::deadline::after(15s)));
         raw = std::make_unique<test::raw_client>(rabbitmq, running->tag());

@@ -1,5 +1,7 @@
 #include "fixture.hpp"
 
+#include <beds/templates/registry.hpp>
+
 #include <mongoc/mongoc.h>
 
 #include <stdexcept>
@@ -92,6 +94,13 @@ void raw_database::make(const templates::template_def& target) {
         run(R"({"create": ")" + target.object + R"("})");
     } else {
         run(R"({"createIndexes": ")" + target.object + R"(", "indexes": [)" + indexes + "]}");
+    }
+}
+
+void raw_database::make_indexes(const std::string& template_text) {
+    const auto of = templates::parse(template_text);
+    for (const auto& command : adapters::mongodb_index_commands(of.parsed.value())) {
+        run(command);
     }
 }
 

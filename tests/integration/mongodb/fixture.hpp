@@ -35,6 +35,8 @@ public:
     /// Drops and makes it, with a unique index on the key unless that is `_id`, and the unique
     /// indexes of the template.
     void make(const templates::template_def& target);
+    /// The indexes that a node looks for, of a template's text.
+    void make_indexes(const std::string& template_text);
     /// The stored documents in order of insertion, as canonical Extended JSON.
     std::vector<std::string> documents(const std::string& collection);
 

@@ -67,8 +67,7 @@ public:
                                                                   test::unique_name());
             options.mongodb =
                 test::mongodb::settings_for(test::require_mongodb().uri, mongo->name());
-            mongo->run(
-                R"({"createIndexes":"things","indexes":[{"key":{"id":1},"name":"id","unique":true}]})");
+            mongo->make_indexes(things(store));
         }
         running = std::make_unique<test::running_node>(rabbitmq_, store == "rel" ? &rel : nullptr,
                                                        options);

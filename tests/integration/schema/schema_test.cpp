@@ -1,6 +1,7 @@
 #include "integration/mongodb/fixture.hpp"
 #include "integration/mongodb/requests.hpp"
 #include "support/catch.hpp"
+#include "support/folder.hpp"
 
 #include <beds/adapters/mariadb.hpp>
 
@@ -9,6 +10,7 @@
 #include <cstdio>
 #include <regex>
 #include <string>
+#include <sys/wait.h>
 #include <vector>
 
 // What `bedsctl schema` prints, run in an empty database as its DBA runs it: the inbox works, and
@@ -19,16 +21,27 @@ using namespace beds::test;
 
 namespace {
 
-std::string printed(const std::string& arguments) {
-    FILE* const from = ::popen((std::string{BEDSCTL_PROGRAM} + " schema" + arguments).c_str(), "r");
-    REQUIRE(from != nullptr);
+struct ended {
     std::string text;
+    int code = 0;
+};
+
+ended output(const std::string& arguments) {
+    FILE* const from = ::popen((std::string{BEDSCTL_PROGRAM} + ' ' + arguments).c_str(), "r");
+    REQUIRE(from != nullptr);
+    ended made;
     std::array<char, 4096> part{};
     for (std::size_t got = 0; (got = std::fread(part.data(), 1, part.size(), from)) > 0;) {
-        text.append(part.data(), got);
+        made.text.append(part.data(), got);
     }
-    REQUIRE(::pclose(from) == 0);
-    return text;
+    made.code = WEXITSTATUS(::pclose(from));
+    return made;
+}
+
+std::string printed(const std::string& arguments) {
+    const auto made = output("schema" + arguments);
+    REQUIRE(made.code == 0);
+    return made.text;
 }
 
 std::string items_template(const std::string& store) {
@@ -76,6 +89,35 @@ void check_inbox(const std::shared_ptr<adapters::adapter>& engine, const std::st
     }
 }
 
+/// Here is no mongosh: the two commands of inbox.js are taken from the script.
+void run_inbox(const std::string& script, mongodb::raw_database& made) {
+    std::smatch found;
+    REQUIRE(std::regex_search(script, found, std::regex{R"(const days = (\d+);)"}));
+    const auto seconds = std::to_string(std::stol(found[1]) * 86400);
+    REQUIRE(std::regex_search(script, found, std::regex{R"(db\.createCollection\('(\w+)'\);)"}));
+    const std::string collection = found[1];
+    REQUIRE(
+        std::regex_search(script, found,
+                          std::regex{R"(db\.(\w+)\.createIndex\(\{(\w+): 1\}, )"
+                                     R"(\{name: '(\w+)', expireAfterSeconds: days \* 86400\}\))"}));
+    CHECK(found[1] == collection);
+    made.run(R"({"create": ")" + collection + "\"}");
+    made.run(R"({"createIndexes": ")" + collection + R"(", "indexes": [{"key": {")" +
+             std::string{found[2]} + R"(": 1}, "name": ")" + std::string{found[3]} +
+             R"(", "expireAfterSeconds": )" + seconds + "}]}");
+}
+
+/// And what it does beside that: each command stands in a line of its own.
+void run_indexes(const std::string& script, mongodb::raw_database& made) {
+    const std::regex line{R"(\ndb\.runCommand\((?:EJSON\.deserialize\()?(\{.*\})\)?\);(?=\n))"};
+    std::size_t run = 0;
+    for (std::sregex_iterator at{script.begin(), script.end(), line}, end; at != end; ++at) {
+        made.run((*at)[1]);
+        ++run;
+    }
+    REQUIRE(run > 0);
+}
+
 } // namespace
 
 TEST_CASE("what bedsctl schema prints makes an inbox that works on MariaDB") {
@@ -111,22 +153,74 @@ TEST_CASE("what bedsctl schema prints makes an inbox that works on MongoDB") {
     const auto where = require_mongodb();
     mongodb::raw_database made{where.uri, unique_name()};
     const auto script = printed(" --engine mongodb");
-    // Here is no mongosh: its two commands are taken from the script.
-    std::smatch found;
-    REQUIRE(std::regex_search(script, found, std::regex{R"(const days = (\d+);)"}));
-    const auto seconds = std::to_string(std::stol(found[1]) * 86400);
-    REQUIRE(std::regex_search(script, found, std::regex{R"(db\.createCollection\('(\w+)'\);)"}));
-    const std::string collection = found[1];
-    REQUIRE(
-        std::regex_search(script, found,
-                          std::regex{R"(db\.(\w+)\.createIndex\(\{(\w+): 1\}, )"
-                                     R"(\{name: '(\w+)', expireAfterSeconds: days \* 86400\}\))"}));
-    CHECK(found[1] == collection);
-    made.run(R"({"create": ")" + collection + "\"}");
-    made.run(R"({"createIndexes": ")" + collection + R"(", "indexes": [{"key": {")" +
-             std::string{found[2]} + R"(": 1}, "name": ")" + std::string{found[3]} +
-             R"(", "expireAfterSeconds": )" + seconds + "}]}");
+    run_inbox(script, made);
     check_inbox(adapters::make_mongodb("rec", mongodb::settings_for(where.uri, made.name())),
                 "rec");
     CHECK(made.documents("beds_inbox").size() == 2);
+}
+
+TEST_CASE("MongoDB: what bedsctl schema --indexes prints makes bedsctl check silent") {
+    const auto where = require_mongodb();
+    mongodb::raw_database made{where.uri, unique_name()};
+    const folder files;
+    files.write("templates/things.toml", R"toml([template]
+name = "things"
+store = "rec"
+object = "things"
+key = ["id", "part"]
+[fields]
+id = { type = "int64", required = true }
+part = { type = "string", required = true }
+name = { type = "string" }
+price = { type = "decimal(8,2)" }
+open = { type = "bool" }
+seen = { type = "datetime" }
+[[index]]
+fields = ["id"]
+[[index]]
+fields = ["name", "price"]
+unique = true
+[[index]]
+fields = ["name"]
+where = { price = "1.50", open = true }
+[[index]]
+fields = ["seen"]
+expire_after = "2h"
+)toml");
+    files.write("templates/items.toml", items_template("rec"));
+    const auto config = files.write(
+        "beds.toml",
+        "[broker_services.app_server]\nhost = \"127.0.0.1\"\nuser = \"u\"\npass = \"p\"\n"
+        "instances.rec = { read = 1, write = 1 }\n"
+        "[rec_services.rec]\nuri = \"" +
+            where.uri + "\"\ndatabase = \"" + made.name() + "\"\n");
+    const auto check = [&] { return output("check --config " + config.string() + " 2>&1"); };
+    const auto before = check();
+    INFO(before.text);
+    CHECK(before.code == 1);
+    const auto has = [](const std::string& text, const std::string& part) {
+        return text.find(part) != std::string::npos;
+    };
+    CHECK(has(before.text, "things.toml:5: template.key: error: no unique index of 'things' tells "
+                           "documents apart by id, part: two inserts of one key both succeed"));
+    CHECK(has(before.text, "items.toml:5: template.object: warning: there is no collection "
+                           "'items'"));
+    CHECK(has(before.text, "database rec: beds_inbox: warning: there is no collection "
+                           "'beds_inbox'"));
+    CHECK(has(before.text, "2 templates compared, 5 errors, 3 warnings\n"));
+
+    const auto script = output("schema --engine mongodb --indexes --config " + config.string());
+    INFO(script.text);
+    REQUIRE(script.code == 0);
+    CHECK(has(script.text, "db = db.getSiblingDB(\"" + made.name() + "\");\n"));
+    for (int times = 0; times < 2; ++times) { // again harms nothing
+        run_indexes(script.text, made);
+    }
+    run_inbox(script.text, made);
+    const auto after = check();
+    CHECK(after.text == "items: as the database has it\nthings: as the database has it\n"
+                        "2 templates compared, 0 errors, 0 warnings\n");
+    CHECK(after.code == 0);
+    CHECK(output("schema --indexes --config " + config.string() + " 2>&1").code == 2);
+    CHECK(output("schema --engine mongodb --indexes 2>&1").code == 2);
 }

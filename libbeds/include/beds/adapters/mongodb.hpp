@@ -81,8 +81,9 @@ std::shared_ptr<adapter> make_mongodb(std::string connection_name,
                                       driver_init init = driver_init::by_beds);
 
 /// The commands that make the indexes which `adapter::compare` looks for: a unique one on the key,
-/// unless that is `_id`, and those of the template. JSON for `db.runCommand`; a value that JSON has
-/// not stands in it as Extended JSON. Run again they change nothing.
+/// unless that is `_id`, and those of the template. Where there are none, what makes the
+/// collection. JSON for `db.runCommand`; a value that JSON has not stands in it as Extended JSON.
+/// Run again they change nothing.
 std::vector<std::string> mongodb_index_commands(const templates::template_def& of);
 
 } // namespace beds::adapters

@@ -417,6 +417,10 @@ std::vector<std::string> mongodb_index_commands(const templates::template_def& o
         made.push_back(command_for(of.object, {over, each.unique, each.expire_after, only}, name));
         there.push_back(std::move(one));
     }
+    if (made.empty()) {
+        // Every collection has this one: where there is no collection it makes it.
+        made.push_back(command_for(of.object, {{"_id"}}, own.name));
+    }
     return made;
 }
 
