@@ -375,7 +375,8 @@ constexpr key templates_keys[]{
     {.name = "on_mismatch",
      .at = at<&templates_settings::on_mismatch>,
      .doc = "When a template is refused, by itself or by its database's adapter, or does not fit "
-            "the tables, rights and procedures of a live MariaDB: `stop` the node's start, or "
+            "the tables, rights and procedures of a live MariaDB, or the indexes, rights and "
+            "pipelines of a live MongoDB: `stop` the node's start, or "
             "`leave_out` the template with a warning (for development). `warn` and `ignore` are "
             "for the live database alone: told and served, or not looked at. What a "
             "reload brings, and what shows when the node runs already because the database was "
