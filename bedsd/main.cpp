@@ -1,7 +1,7 @@
 // bedsd: reads the configuration, builds a node, waits for a signal, stops the node.
 
 #include "configuration.hpp"
-#include "engines.hpp"
+#include "engines/engines.hpp"
 #include "log.hpp"
 #include "options.hpp"
 #include "stop.hpp"

@@ -1,7 +1,7 @@
 #include "in_process.hpp"
 
 #include "connect.hpp"
-#include "engines.hpp"
+#include "engines/engines.hpp"
 
 #include <beds/client/local_client.hpp>
 #include <beds/node/node.hpp>

@@ -654,9 +654,11 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
                              "applied is left out; refused where that is not known");
     std::string letters_deadline;
     letters_replay
-        ->add_option("--deadline", letters_deadline,
-                     "To be done within this time, such as 30s (default: as templates say; "
-                     "deadlines that their senders gave hold no more)")
+        ->add_option(
+            "--deadline", letters_deadline,
+            std::string{"To be done within this time (default: as templates say; deadlines "
+                        "that their senders gave hold no more; "} +
+                times + ")")
         ->type_name("TIME");
     letters_replay->add_flag("--may-happen-twice", chosen.letters.may_happen_twice,
                              "Also what may have been applied before: its effect is unknown, or "

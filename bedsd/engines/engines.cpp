@@ -1,4 +1,4 @@
-#include "engines.hpp"
+#include "engines/engines.hpp"
 
 #include <beds/node/node.hpp>
 #if BEDS_WITH_MARIADB

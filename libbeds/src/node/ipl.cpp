@@ -192,7 +192,8 @@ std::string node::impl::start_role(const std::string& role,
                                    [](const auto& instance) { return instance.second.read > 0; });
     for (const auto& [connection, op_class, size] : broker_groups(service)) {
         brokers::broker_settings each;
-        each.name = node_name + " " + connection + "." + std::string{core::to_string(op_class)};
+        each.name = node_name + " " + connection + ".";
+        each.name += core::to_string(op_class);
         each.connection = connection;
         each.op_class = op_class;
         each.catalog = op_class == core::op_class::read || !reads;

@@ -190,6 +190,7 @@ void node::impl::compare_news(const std::shared_ptr<const templates::registry>& 
 void node::impl::follow_with_checks(const std::shared_ptr<const templates::registry>& all,
                                     const std::vector<templates::change>& changes) {
     std::vector<std::string> names;
+    names.reserve(changes.size());
     for (const auto& one : changes) {
         names.push_back(one.name);
     }

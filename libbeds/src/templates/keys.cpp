@@ -32,8 +32,12 @@ constexpr std::array about_rows{
     key_row{"object", "identifier", "required",
             "table (`rel`: `schema.table` too) or collection; begins with the configuration's "
             "`wbid` and `_` when there is one"},
-    key_row{"key", "array of field names", "required",
-            "the primary key, in order; not of type double, json or document"},
+    key_row{
+        "key", "array of field names", "required",
+        "the primary key, in order; not of type double, json or document. On `rec` it is `_id`, or "
+        "has a "
+        "unique index, which `bedsctl schema --engine mongodb --indexes` prints: without it a node "
+        "does not start ([operating.md](operating.md))"},
     key_row{"tla", "three lower-case letters or digits", "none",
             "columns are `{field}_{tla}` unless `column` says otherwise"},
     key_row{"closed", "`false`", "`false`", "`true` is not available in this version"},

@@ -24,6 +24,9 @@ public:
         uri.replace(uri.find(port), port.size(), ':' + std::to_string(tap.port()));
         options.mongodb = test::mongodb::settings_for(uri, data.name());
         options.templates = test::hostile_templates(false);
+        for (const auto& text : options.templates) {
+            data.make_indexes(text);
+        }
         running = std::make_unique<test::running_node>(rabbitmq, nullptr, options);
         REQUIRE(running->node().wait_ready(core::deadline::after(30s)));
         raw = std::make_unique<test::raw_client>(rabbitmq, running->tag());

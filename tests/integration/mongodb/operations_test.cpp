@@ -347,7 +347,8 @@ TEST_CASE("mongodb: up to 16 MiB a document is stored, a larger one refused, and
         CHECK(text_of(got.outcome(before)) == "ok OK applied");
         CHECK(text_of(got.outcome(after)) == "ok OK applied");
         const bool fits = size < most; // a name beside which there is no room for the rest
-        CHECK(text_of(got.outcome(large)) == (fits ? "ok OK applied" : "error INVALID_FIELD none"));
+        CHECK(text_of(got.outcome(large)) ==
+              (fits ? "ok OK applied" : "error LIMIT_EXCEEDED none"));
         operations out;
         auto read = out.fetch(on.target, {id - 1}).fields({"name"});
         CHECK(on.run(out).of(read).rows.size() == (fits ? 1U : 0U));
