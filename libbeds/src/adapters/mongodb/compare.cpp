@@ -211,21 +211,20 @@ private:
         found_.push_back({how, std::move(key), std::move(text), std::move(advice)});
     }
 
+    [[noreturn]] void give_up() const {
+        throw core::error(core::errc::unreachable,
+                          with_.is_late() ? "the time was over while templates were compared"
+                                          : "the connection broke while templates were compared");
+    }
     void must_answer() const {
         if (!with_.usable() || with_.until_.expired()) {
-            throw core::error(core::errc::unreachable,
-                              with_.is_late() ? "the time was over while templates were compared"
-                                              : "the connection broke while templates were "
-                                                "compared");
+            give_up();
         }
     }
     /// Of a command: the server took it. Throws when the server was not there.
     bool answered(ending how) const {
         if (how == ending::not_sent || how == ending::lost) {
-            throw core::error(core::errc::unreachable,
-                              with_.is_late() ? "the time was over while templates were compared"
-                                              : "the connection broke while templates were "
-                                                "compared");
+            give_up();
         }
         return how == ending::answered;
     }
@@ -461,18 +460,11 @@ private:
         if (where != place::missing) {
             try_inbox();
         }
-        struct use {
-            const char* action;
-            const char* told;
-        };
-        static constexpr std::array<use, 3> uses{{{"insert", "writes are refused"},
-                                                  {"update", "writes are refused"},
-                                                  {"remove", "writes are refused"}}};
-        for (const auto& each : uses) {
-            if (!with_.may(each.action, "beds_inbox")) {
+        for (const auto* action : {"insert", "update", "remove"}) {
+            if (!with_.may(action, "beds_inbox")) {
                 say(severity::error, "beds_inbox",
-                    "this account may not " + std::string{each.action} +
-                        " in 'beds_inbox': " + each.told,
+                    "this account may not " + std::string{action} +
+                        " in 'beds_inbox': writes are refused",
                     "grant find, insert, update and remove on beds_inbox");
             }
         }
