@@ -260,16 +260,20 @@ class Workload:
         return SCHEMA.format(name=self.name, rows=self.rows, chunk=ROWS_OF_A_CHUNK,
                              inbox=(TOP / "libbeds/sql/mariadb/inbox.sql").read_text())
 
+    def make_indexes(self):
+        """Those that a node looks for when it starts."""
+        with self.servers.mongo() as client:
+            data = client[self.name]
+            for name, plain in (("docs", "owner"), ("notes", "mark")):
+                data[name].create_index("id", unique=True)
+                data[name].create_index(plain)
+
     def prepare_documents(self):
         with self.servers.mongo() as client:
             data = client[self.name]
-            data.docs.create_index("id", unique=True)
-            data.docs.create_index("owner")
             # The second of each pair is the one that only the update of several meets.
             data.docs.insert_many([{"id": id_, "owner": owner, "balance": 0} for owner in range(1, self.rows + 1)
                                    for id_ in (owner, -owner)])
-            data.notes.create_index("id", unique=True)
-            data.notes.create_index("mark")
 
     def dump(self, recorder, requests):
         """Every trace that there is, under the id of the request that it belongs to."""
@@ -337,6 +341,7 @@ database = "{workload.name}"
 connect_timeout = "2s"
 """
         if servers.mongodb is not None:
+            workload.make_indexes()
             mongo_host, mongo_port = (reach or servers).address("mongodb")
             text += f"""
 [rec_services.rec]

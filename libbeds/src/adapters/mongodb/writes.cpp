@@ -732,9 +732,9 @@ step_result mongodb_session::update_one(run_scope& scope, const bound_operation&
             return false;
         });
         if (full) {
-            outcome = core::outcome::failure(core::code::constraint,
-                                             "the sum is out of the field's range",
-                                             field_name(op, op.inc.front().field));
+            outcome = core::outcome::failure(
+                core::code::constraint, "the field has no value, or the sum is out of its range",
+                field_name(op, op.inc.front().field));
             return step_result::done;
         }
     }
@@ -869,7 +869,8 @@ step_result mongodb_session::explain_miss(run_scope& scope, const bound_operatio
                                          "the row does not have the expected values");
         return step_result::done;
     }
-    outcome = core::outcome::failure(core::code::constraint, "the sum is out of the field's range",
+    outcome = core::outcome::failure(core::code::constraint,
+                                     "the field has no value, or the sum is out of its range",
                                      field_name(op, op.inc.front().field));
     return step_result::done;
 }
