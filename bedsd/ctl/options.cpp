@@ -81,8 +81,14 @@ documents of a collection look like, and its indexes. What a template cannot say
 stands beside it as a comment. It is a beginning: read it, take out what applications have no business with,
 and let bedsd --check read it.
 
+--procedures FILE is for those who let BEDS touch no table ([templates] direct = "deny"): for a table T it
+writes SQL for a view T_view and the procedures T_insert, T_update and T_delete, with a template that uses
+them. Run the file with an account that may use the tables; `bedsctl schema --grants` then asks for SELECT
+on the view and EXECUTE on the procedures only. `if` takes columns that are NOT NULL, and not with deletes.
+
 Examples:
   bedsctl scaffold --config beds.toml ms_accounts
+  bedsctl scaffold --config beds.toml ms_accounts --directory templates --procedures accounts.sql
   bedsctl scaffold --config beds.toml --all --directory templates
 
 Exit codes: 0 done, 1 one of them is not there or was not written, 2 wrong command line or configuration,
@@ -603,8 +609,15 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
             ->add_option("--directory", scaffold_directory,
                          "Write NAME.toml for each there (default: to standard output)")
             ->type_name("DIR");
-    scaffold->add_flag("--overwrite", chosen.scaffold.overwrite, "Also files that are there")
-        ->needs(scaffold_directory_option);
+    std::string scaffold_procedures;
+    auto* scaffold_procedures_option =
+        scaffold
+            ->add_option("--procedures", scaffold_procedures,
+                         "Templates that read views and write through procedures, whose SQL goes "
+                         "to this file (MariaDB; default: templates of the tables themselves)")
+            ->type_name("FILE");
+    auto* scaffold_overwrite =
+        scaffold->add_flag("--overwrite", chosen.scaffold.overwrite, "Also files that are there");
 
     auto* topology = app.add_subcommand(
         "topology", "What RabbitMQ must hold for a service, for its operator to read or to import");
@@ -747,6 +760,11 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
                           : explain->parsed()  ? task::explain
                                                : task::scaffold;
             chosen.scaffold.directory = scaffold_directory;
+            chosen.scaffold.procedures = scaffold_procedures;
+            if (scaffold_overwrite->count() != 0 && scaffold_directory_option->count() == 0 &&
+                scaffold_procedures_option->count() == 0) {
+                throw usage_error("--overwrite is for --directory and --procedures");
+            }
             chosen.topology.form = definitions ? topology_form::definitions : topology_form::table;
             if (const auto named = variables("BEDS_CONFIG");
                 chosen.connection.config.empty() && named) {

@@ -2,6 +2,7 @@
 
 #include "arguments.hpp"
 #include "live.hpp"
+#include "procedures.hpp"
 
 #include <beds/core/error.hpp>
 #include <beds/templates/registry.hpp>
@@ -68,6 +69,12 @@ public:
                const std::string& role, const scaffold_options& asked, beds::core::deadline until)
         : out_(out), err_(err), role_(role), asked_(asked), until_(until), wbid_(settings.id.wbid) {
         std::tie(connection_, store_) = choose(settings, asked.connection);
+        if (!asked.procedures.empty() && store_ != templates::engine::rel) {
+            throw usage_error("--procedures is for MariaDB; " + connection_ + " is a MongoDB");
+        }
+        if (store_ == templates::engine::rel) {
+            database_ = settings.rel_services.at(connection_).database;
+        }
         live_ = store_ == templates::engine::rel
                     ? connect_live(connection_, settings.rel_services.at(connection_), until)
                     : connect_live(connection_, settings.rec_services.at(connection_), until);
@@ -83,6 +90,12 @@ public:
             return exit_code::refused;
         }
         auto worst = exit_code::ok;
+        if (!asked_.procedures.empty() && !asked_.overwrite &&
+            std::filesystem::exists(asked_.procedures)) {
+            err_ << "bedsctl: " << asked_.procedures.string()
+                 << " is there already; --overwrite replaces it\n";
+            return exit_code::refused;
+        }
         for (const auto& each : objects) {
             try {
                 if (!write(each)) {
@@ -99,6 +112,9 @@ public:
                 worst = exit_code::refused;
             }
         }
+        if (!sql_.empty()) {
+            write_sql();
+        }
         return out_ ? worst : exit_code::unknown;
     }
 
@@ -110,6 +126,15 @@ private:
         found.name = templates::name_for_object(object, wbid_);
         found.service = role_.empty() ? "app_server" : role_;
         found.connection = connection_;
+        std::vector<table_column> columns;
+        if (!asked_.procedures.empty()) {
+            if (const auto why = why_no_procedures(made); !why.empty()) {
+                err_ << "bedsctl: " << object << ": no procedures are made: " << why << '\n';
+                return false;
+            }
+            columns = columns_of(live_, object, until_);
+            go_through_procedures(made, columns);
+        }
         made.beside.head.emplace_back(
             "Read it before a node does: what it names, every application may read and write.");
         const auto text = templates::to_toml(found, made.beside);
@@ -118,6 +143,13 @@ private:
         how.connections = {{connection_, store_}};
         const auto file = found.name + ".toml";
         const auto problems = templates::parse(text, how, file).problems;
+        if (!asked_.procedures.empty() && !problems.empty()) {
+            err_ << "bedsctl: " << object
+                 << ": no procedures are made: its template would be "
+                    "refused:\n";
+            tell_problems(err_, problems);
+            return false;
+        }
         if (asked_.directory.empty()) {
             out_ << (first_ ? "" : "\n") << text;
             first_ = false;
@@ -148,7 +180,30 @@ private:
             err_ << object << ": a node refuses this until it is mended:\n";
         }
         tell_problems(err_, problems);
+        if (!asked_.procedures.empty()) {
+            tell_replaced(found);
+            sql_ += (sql_.empty() ? "" : "\n") + procedures_sql(made, object, columns);
+        }
         return true;
+    }
+
+    /// The file replaces what has these names: a DBA who has own ones must hear of it.
+    void tell_replaced(const templates::template_def& by) {
+        for (const auto& name : {by.write.insert, by.write.update, by.write.remove}) {
+            if (live_.adapter->survey_procedure(*live_.session, name, until_)) {
+                err_ << "  procedure " << name << " is there already; the file replaces it\n";
+            }
+        }
+    }
+
+    void write_sql() {
+        std::ofstream to{asked_.procedures, std::ios::binary};
+        to << procedures_begin(database_) << sql_ << procedures_end();
+        to.close();
+        if (!to) {
+            throw usage_error("cannot write " + asked_.procedures.string());
+        }
+        err_ << asked_.procedures.string() << ": for the DBA to read and to run\n";
     }
 
     std::ostream& out_;
@@ -160,6 +215,8 @@ private:
     std::string connection_;
     templates::engine store_ = templates::engine::rel;
     live_database live_;
+    std::string database_;
+    std::string sql_;               ///< of all tables of this run
     std::set<std::string> written_; ///< files of this run
     bool first_ = true;
 };
