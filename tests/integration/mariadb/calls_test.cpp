@@ -374,6 +374,8 @@ DELIMITER ;
     updates.update(target, {ada}).set({{"visits", 1}});
     updates.update(target, {ada}).inc({{"visits", 1}});
     updates.update(target).where("name", "ada").set({{"note", "new"}});
+    // To the procedure a NULL would say that nothing is expected.
+    updates.update(target, {ada}).inc({{"score", 100}}).expect({{"score", nullptr}});
     got = write(*session, updates);
     CHECK(got[0].effect == effect::applied);
     CHECK(got.rows.of(0).count == 1U);
@@ -389,6 +391,8 @@ DELIMITER ;
     }
     CHECK(got[8].code == code::unsupported);
     CHECK(got[8].detail.find("by key only") != std::string_view::npos);
+    CHECK(got[9].code == code::unsupported);
+    CHECK(got[9].field == "score");
     CHECK(here.sql("SELECT name, COALESCE(note, 'null'), score, visits FROM people WHERE id = " +
                    std::to_string(ada)) == "ada\tnull\t6\t0\n");
 
