@@ -419,7 +419,7 @@ exit_code replay(beds::amqp::consumer_connection& in, const std::vector<taken*>&
         }
         restated sent;
         if (asked.replay_ids == letter_ids::renewed) {
-            sent = under_new_ids(one->about, one->message.body());
+            sent = under_new_ids(one->about, one->message.body(), asked.may_happen_twice);
             if (!sent.refused.empty()) {
                 err << "bedsctl: '" << one->about.id << "' gets no new id: " << sent.refused
                     << '\n';
@@ -542,15 +542,18 @@ std::string masked_body(std::string_view body) {
     return made;
 }
 
-restated under_new_ids(const letter& one, std::string_view body) {
+restated under_new_ids(const letter& one, std::string_view body, bool may_happen_twice) {
     restated made;
     const auto refuse = [](const char* why) { return restated{.refused = why}; };
-    if (one.event.empty()) {
+    if (one.event.empty() && !may_happen_twice) {
         return refuse("no node says what became of it");
     }
-    if (one.effect != "none" && one.effect != "partly") {
-        return refuse(one.effect == "applied" ? "what could be done of it was applied"
-                                              : "a part of it may have been applied");
+    if (one.effect == "applied") {
+        return refuse("what could be done of it was applied");
+    }
+    const bool known = one.effect == "none" || one.effect == "partly";
+    if (!known && !may_happen_twice) {
+        return refuse("a part of it may have been applied");
     }
     beds::core::arena memory;
     datum parsed;
@@ -583,7 +586,7 @@ restated under_new_ids(const letter& one, std::string_view body) {
         }
         if (!parts.empty()) {
             const auto& part = parts[i];
-            if (part.effect != "none" && part.effect != "applied") {
+            if (part.effect != "none" && part.effect != "applied" && !may_happen_twice) {
                 return refuse("a part of it may have been applied");
             }
             if (part.effect == "applied" || part.code == "OK") {

@@ -96,9 +96,10 @@ struct restated {
     std::string refused = {};    ///< why it is not sent at all; empty: it is
 };
 
-/// What was not done, under ids made from its own ones. Only where it is sure of every operation
-/// what became of it: what was done is left out.
-restated under_new_ids(const letter& one, std::string_view body);
+/// What was not done, under ids made from its own ones: what was done is left out. Only where it is
+/// sure of every operation what became of it; or else what may have been done is sent, too, and may
+/// happen twice.
+restated under_new_ids(const letter& one, std::string_view body, bool may_happen_twice);
 
 /// The latest deadline that its sender gave, in the header or in the body.
 std::optional<beds::core::system_time> own_deadline(const beds::amqp::delivery& from);

@@ -468,8 +468,14 @@ private:
                      << '\n';
             }
         }
-        if (before->done) {
-            return std::nullopt; // what is new is counted by itself
+        if (before->done) { // what is new is counted by itself
+            std::error_code missing;
+            if (state_.rejects == before->rejects && before->rejects_bytes != 0 &&
+                std::filesystem::file_size(state_.rejects, missing) == before->rejects_bytes) {
+                state_.rejects_bytes = before->rejects_bytes;
+                rejects_go_on_ = true;
+            }
+            return std::nullopt;
         }
         refuse_what_is_too_old(*before);
         if (asked_.rejects.empty()) {
@@ -600,7 +606,7 @@ private:
             throw usage_error("'" + state_.rejects +
                               "' is what is imported: name another file with --rejects");
         }
-        if (resumed_) {
+        if (resumed_ || rejects_go_on_) {
             rejects_->resume(state_.rejects_bytes);
             state_.rejects_bytes = rejects_->bytes();
         }
@@ -1071,7 +1077,8 @@ private:
     std::string trouble_;      ///< why it stops
     std::string last_trouble_; ///< of what is sent again
     bool resumed_ = false;
-    bool sent_before_ = false; ///< an earlier run may have sent what is behind the place
+    bool rejects_go_on_ = false; ///< behind those of a finished import, which nobody has touched
+    bool sent_before_ = false;   ///< an earlier run may have sent what is behind the place
     bool ended_ = false;
     bool broken_ = false;
     bool stopping_ = false;

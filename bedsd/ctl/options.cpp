@@ -130,7 +130,8 @@ applied a second time. What might be is refused: effects that are unknown, and l
 inbox_window of the configuration (with --url: a day). The effect `partly` means that a part of an envelope was
 applied and another was not; `show` says what became of each operation. Sent again, what was applied or refused
 for good gets its first answer again and only the rest is done. With --new-id what was refused is done as
-well, under new ids and without what was applied.
+well, under new ids and without what was applied. An effect that stays unknown although it is sent again
+(MongoDB) is done by --new-id --may-happen-twice: look first whether it is there.
 
 Examples:
   bedsctl dlq list                       by cause, the most frequent first; as JSON one object
@@ -664,7 +665,8 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
     letters_replay->add_flag("--new-id", renew,
                              "What was not done, under new ids: what was refused for good is "
                              "remembered under its old one, and would be refused again. What was "
-                             "applied is left out; refused where that is not known");
+                             "applied is left out; refused where that is not known, unless "
+                             "--may-happen-twice");
     std::string letters_deadline;
     letters_replay
         ->add_option(

@@ -434,8 +434,7 @@ TEST_CASE("what waited longer than its expiration says so") {
     CHECK(here.ask({.task = letter_task::replay, .all = true}).code == exit_code::refused);
     CHECK(here.ask({.task = letter_task::replay,
                     .all = true,
-                    .replay_ids = bedsctl::letter_ids::renewed,
-                    .may_happen_twice = true})
+                    .replay_ids = bedsctl::letter_ids::renewed})
               .code == exit_code::refused);
 }
 

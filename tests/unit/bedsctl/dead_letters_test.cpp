@@ -39,7 +39,7 @@ TEST_CASE("only what surely was not done gets a new id") {
     one.id = "m";
     one.effect = "none";
     one.event = "dev.1";
-    const auto of = [&](const char* body) { return under_new_ids(one, body); };
+    const auto of = [&](const char* body) { return under_new_ids(one, body, false); };
     const auto* const bare = R"({"v":1,"template":"t","op":"delete","key":1})";
     CHECK(of(bare).refused.empty());
     CHECK(of(bare).message_id == "m~2");
@@ -54,8 +54,10 @@ TEST_CASE("only what surely was not done gets a new id") {
     }
     one.effect = "unknown";
     CHECK(of(bare).refused == "a part of it may have been applied");
+    CHECK(under_new_ids(one, bare, true).message_id == "m~2"); // by its name
     one.effect = "applied";
     CHECK_FALSE(of(bare).refused.empty());
+    CHECK_FALSE(under_new_ids(one, bare, true).refused.empty());
     one.effect = "none";
     one.event = {};
     CHECK_FALSE(of(bare).refused.empty());
@@ -69,20 +71,24 @@ TEST_CASE("of an envelope what was done is left out under new ids") {
     one.operations = "OK applied 0; NOT_FOUND none 1; OK none 2; SKIPPED none 3; "
                      "LIMIT_EXCEEDED applied 4";
     const auto* const five = R"({"ops":[{"n":0},{"n":1},{"n":2},{"n":3,"id":"x"},{"n":4}]})";
-    const auto rest = under_new_ids(one, five);
+    const auto rest = under_new_ids(one, five, false);
     CHECK(rest.refused.empty());
     CHECK(rest.body == R"({"ops":[{"n":1,"id":"m/1~2"},{"n":3,"id":"x~2"}]})");
     CHECK(rest.message_id.empty());
     CHECK(rest.operations == 2);
     CHECK(rest.left_out == 3);
-    CHECK(under_new_ids(one, R"({"ops":[{"n":0}]})").refused ==
+    CHECK(under_new_ids(one, R"({"ops":[{"n":0}]})", false).refused ==
           "it does not say which part of it was applied");
     one.operations = "OK applied 0; NOT_FOUND unknown 1-4";
-    CHECK(under_new_ids(one, five).refused == "a part of it may have been applied");
+    CHECK(under_new_ids(one, five, false).refused == "a part of it may have been applied");
+    const auto doubtful = under_new_ids(one, five, true);
+    CHECK(doubtful.operations == 4);
+    CHECK(doubtful.left_out == 1);
     one.operations = "OK applied 0-4";
-    CHECK(under_new_ids(one, five).refused == "all of it was done");
+    CHECK(under_new_ids(one, five, false).refused == "all of it was done");
     one.operations = {}; // of an older node
-    CHECK(under_new_ids(one, five).refused == "it does not say which part of it was applied");
+    CHECK(under_new_ids(one, five, false).refused ==
+          "it does not say which part of it was applied");
 }
 
 TEST_CASE("what is sent again is free of the deadlines of its operations") {

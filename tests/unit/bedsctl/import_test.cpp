@@ -331,9 +331,24 @@ TEST_CASE("import: refused rows of a file that has grown are not written over th
     REQUIRE(of.run() == exit_code::refused);
     const auto before = of.files.read("t.rejects.csv");
     of.append("10\n11\n");
+    SECTION("they go on behind them") {
+        CHECK(of.run() == exit_code::refused);
+        INFO(of.said.str());
+        CHECK(contains(of.said.str(), "read 2, applied 1, rejected 1"));
+        const auto after = of.files.read("t.rejects.csv");
+        CHECK(after.size() > before.size());
+        CHECK(after.substr(0, before.size()) == before);
+        CHECK(contains(after.substr(before.size()), "10,12,NO"));
+        of.append("12\n");
+        CHECK(of.run() == exit_code::ok);
+        CHECK(of.files.read("t.rejects.csv") == after);
+        return;
+    }
+    const auto mended = before + "9\n";
+    of.files.write("t.rejects.csv", mended);
     const auto told = of.refusal();
     CHECK(contains(told, "t.rejects.csv' is there already"));
-    CHECK(of.files.read("t.rejects.csv") == before);
+    CHECK(of.files.read("t.rejects.csv") == mended);
     of.asked.rejects = of.files.path("more.csv").string();
     CHECK(of.run() == exit_code::refused);
     INFO(of.said.str());

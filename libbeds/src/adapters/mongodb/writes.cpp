@@ -733,7 +733,8 @@ step_result mongodb_session::update_one(run_scope& scope, const bound_operation&
         });
         if (full) {
             outcome = core::outcome::failure(
-                core::code::constraint, "the field has no value, or the sum is out of its range",
+                core::code::constraint,
+                "the field has no value or one of another type, or the sum is out of range",
                 field_name(op, op.inc.front().field));
             return step_result::done;
         }
@@ -869,9 +870,10 @@ step_result mongodb_session::explain_miss(run_scope& scope, const bound_operatio
                                          "the row does not have the expected values");
         return step_result::done;
     }
-    outcome = core::outcome::failure(core::code::constraint,
-                                     "the field has no value, or the sum is out of its range",
-                                     field_name(op, op.inc.front().field));
+    outcome = core::outcome::failure(
+        core::code::constraint,
+        "the field has no value or one of another type, or the sum is out of range",
+        field_name(op, op.inc.front().field));
     return step_result::done;
 }
 
