@@ -195,7 +195,7 @@ struct node::impl {
     /// `registry`, of `roles` what says so, what sets withhold, `left_out`, `reloads`
     mutable std::mutex sets;
     reload_status reloads;
-    std::timed_mutex reloading;   // one at a time; guards `texts`, too
+    std::mutex reloading;         // one at a time; guards `texts`, too
     std::uint64_t generation = 0; ///< changes under `sets`, and only while reloading
     bool has_directory = false;   ///< templates came from it
     /// For asking how long the queues are; by role.
