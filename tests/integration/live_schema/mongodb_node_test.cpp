@@ -1,11 +1,10 @@
 // What a node does when its templates do not fit the live MongoDB.
+#include "integration/live_schema/becomes.hpp"
 #include "integration/mongodb/fixture.hpp"
 #include "support/catch.hpp"
 #include "support/folder.hpp"
 #include "support/gate.hpp"
 #include "support/running_node.hpp"
-
-#include <thread>
 
 using namespace beds;
 using namespace beds::test;
@@ -13,8 +12,6 @@ using namespace std::chrono_literals;
 using config::mismatch_action;
 
 namespace {
-
-constexpr auto long_enough = 30s;
 
 constexpr const char* things = R"([template]
 name = "things"
@@ -33,18 +30,6 @@ key = ["id"]
 [fields]
 id = { type = "int64", required = true, column = "_id" }
 )";
-
-template <class Condition>
-bool becomes(Condition condition) {
-    const auto until = core::deadline::after(long_enough);
-    while (!condition()) {
-        if (until.expired()) {
-            return false;
-        }
-        std::this_thread::sleep_for(20ms);
-    }
-    return true;
-}
 
 bool contains(const std::string& text, std::string_view part) {
     return text.find(part) != std::string::npos;

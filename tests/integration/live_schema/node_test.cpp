@@ -1,4 +1,5 @@
 // What a node does when its templates do not fit the live database.
+#include "integration/live_schema/becomes.hpp"
 #include "support/catch.hpp"
 #include "support/counters.hpp"
 #include "support/folder.hpp"
@@ -6,7 +7,6 @@
 
 #include <algorithm>
 #include <memory>
-#include <thread>
 
 using namespace beds;
 using namespace beds::test;
@@ -14,20 +14,6 @@ using namespace std::chrono_literals;
 using config::mismatch_action;
 
 namespace {
-
-constexpr auto long_enough = 30s;
-
-template <class Condition>
-bool becomes(Condition condition) {
-    const auto until = core::deadline::after(long_enough);
-    while (!condition()) {
-        if (until.expired()) {
-            return false;
-        }
-        std::this_thread::sleep_for(20ms);
-    }
-    return true;
-}
 
 struct world {
     world() { make_counters(data, 3); }
