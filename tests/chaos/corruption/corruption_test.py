@@ -47,9 +47,10 @@ class Caller(rig.Caller):
             return  # the way back was corrupted
         try:
             reply = json.loads(body.decode())
-            if reply["status"] not in ("ok", "error", "partial", "skipped"):
-                raise ValueError(reply["status"])
-        except (ValueError, KeyError, TypeError) as wrong:
+            for part in (reply, *reply.get("results", [])):
+                if part["status"] not in ("ok", "error", "partial", "skipped"):
+                    raise ValueError(part["status"])
+        except (ValueError, KeyError, TypeError, AttributeError) as wrong:
             self.malformed = (*self.malformed, f"{body[:300]}: {wrong!r}")
             return
         super()._on_reply(channel, method, properties, body)
