@@ -33,7 +33,8 @@ started_at() {
 bedsd_pid() {
     local pid started
     read -r pid started 2>/dev/null <"$run_dir/bedsd.pid" || return 1
-    [ "$(started_at "$pid")" = "$started" ] && echo "$pid"
+    # Without a time it had ended before it was asked for one.
+    [ -n "$started" ] && [ "$(started_at "$pid")" = "$started" ] && echo "$pid"
 }
 
 # Ends bedsd (SIGTERM drains; SIGKILL after 15 s) and the servers. Their files stay.

@@ -133,6 +133,12 @@ class Run(unittest.TestCase):
         self.assertEqual(self.run_it(BEDSD_ENDS="1"), 1, self.output)
         self.assertIn("bedsd ended; its log:\nno such database\n", self.output)
 
+    def test_bedsd_that_ended_before_it_was_looked_at(self):
+        self.program("build/bedsd/ctl/bedsctl", "exit 3")
+        self.program("bin/cat", 'case "$1" in /proc/*) sleep 0.5 ;; esac\nexec /bin/cat "$@"')
+        self.assertEqual(self.run_it(BEDSD_ENDS="1"), 1, self.output)
+        self.assertIn("bedsd ended; its log:\nno such database\n", self.output)
+
     def test_interrupted_or_killed(self):
         self.client("kill -INT $PPID")
         self.assertEqual(self.run_it(), 130, self.output)
