@@ -3,6 +3,7 @@
 #include "brokers/parts.hpp"
 #include "brokers/resend.hpp"
 #include "connect.hpp"
+#include "core/epoch.hpp"
 #include "options.hpp"
 #include "print.hpp"
 
@@ -94,13 +95,6 @@ datum with_member(const datum& from, std::string_view name, const datum& value,
 datum with_member(const datum& from, std::string_view name, std::string_view value,
                   beds::core::arena& memory) {
     return with_member(from, name, datum::of(value), memory);
-}
-
-std::string text_of(beds::core::system_time time) {
-    char text[40];
-    const auto since = std::chrono::duration_cast<std::chrono::microseconds>(
-        std::chrono::floor<std::chrono::seconds>(time.time_since_epoch()));
-    return std::string{text, beds::core::format_datetime(since.count(), text)};
 }
 
 beds::amqp::consumer_connection open(const beds::amqp::connection_settings& amqp,
@@ -225,7 +219,7 @@ std::string json_of(const letter& one, std::string_view body) {
         add("operations", one.operations);
     }
     if (one.deadline) {
-        add("deadline", text_of(*one.deadline));
+        add("deadline", beds::brokers::to_seconds_text(*one.deadline));
     }
     add("detail", one.detail);
     add("routing_key", one.routing_key);
@@ -359,8 +353,8 @@ void show(std::ostream& out, const taken& one, shown_values values, format outpu
     rows.push_back({"why", about.detail});
     if (about.deadline) {
         const bool over = *about.deadline < std::chrono::system_clock::now();
-        rows.push_back(
-            {"deadline", text_of(*about.deadline) + (over ? " of its sender, which is over" : "")});
+        rows.push_back({"deadline", beds::brokers::to_seconds_text(*about.deadline) +
+                                        (over ? " of its sender, which is over" : "")});
     }
     rows.insert(rows.end(), {{"sent to", about.routing_key},
                              {"principal", about.principal},
@@ -651,11 +645,7 @@ std::optional<beds::core::system_time> own_deadline(const delivery& from) {
             std::for_each(ops->items().begin(), ops->items().end(), look);
         }
     }
-    constexpr std::int64_t year_2100 = 4'102'444'800'000;
-    if (!latest || *latest < 0 || *latest > year_2100) {
-        return std::nullopt;
-    }
-    return beds::core::system_time{std::chrono::milliseconds{*latest}};
+    return latest ? beds::core::time_from_epoch(*latest) : std::nullopt;
 }
 
 std::string renewed_id(std::string_view id) {

@@ -2,6 +2,7 @@
 
 #include "arguments.hpp"
 #include "node/role_templates.hpp"
+#include "sql_names.hpp"
 
 #include <beds/core/error.hpp>
 
@@ -16,15 +17,6 @@ namespace {
 
 namespace templates = beds::templates;
 
-/// Identifiers of templates hold no backticks; names of databases may.
-std::string in_backticks(const std::string& identifier) {
-    std::string made = "`";
-    for (const char c : identifier) {
-        made += c == '`' ? "``" : std::string(1, c);
-    }
-    return made + '`';
-}
-
 std::string in_quotes(const std::string& text) {
     std::string made = "'";
     for (const char c : text) {
@@ -34,10 +26,8 @@ std::string in_quotes(const std::string& text) {
 }
 
 std::string in_database(const std::string& name, const std::string& database) {
-    const auto dot = name.find('.');
-    return dot == std::string::npos
-               ? in_backticks(database) + '.' + in_backticks(name)
-               : in_backticks(name.substr(0, dot)) + '.' + in_backticks(name.substr(dot + 1));
+    return name.find('.') == std::string::npos ? in_backticks(database) + '.' + in_backticks(name)
+                                               : in_statement(name);
 }
 
 /// Collects what several templates need of one object.

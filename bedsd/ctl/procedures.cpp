@@ -1,5 +1,8 @@
 #include "procedures.hpp"
 
+#include "adapters/mariadb/sql_mode.hpp"
+#include "sql_names.hpp"
+
 #include <beds/core/error.hpp>
 
 #ifdef BEDS_WITH_MARIADB
@@ -17,22 +20,6 @@ namespace templates = beds::templates;
 using beds::core::type_kind;
 
 constexpr std::size_t longest_identifier = 64;
-
-std::string in_backticks(const std::string& identifier) {
-    std::string made = "`";
-    for (const char c : identifier) {
-        made += c == '`' ? "``" : std::string(1, c);
-    }
-    return made + '`';
-}
-
-/// `name`, or `schema`.`name`.
-std::string in_statement(const std::string& object) {
-    const auto dot = object.find('.');
-    return dot == std::string::npos
-               ? in_backticks(object)
-               : in_backticks(object.substr(0, dot)) + '.' + in_backticks(object.substr(dot + 1));
-}
 
 std::string without_schema(const std::string& object) {
     return object.substr(object.find('.') + 1);
@@ -411,8 +398,8 @@ std::string procedures_begin(const std::string& database) {
            "procedures of these names are replaced.\n-- A column that is changed later: make "
            "template and file again.\n\n-- Procedures keep the mode that they were made in; it "
            "is that of BEDS's sessions.\nSET @beds_mode = @@SESSION.sql_mode;\nSET SESSION "
-           "sql_mode = 'STRICT_TRANS_TABLES,STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,"
-           "ERROR_FOR_DIVISION_BY_ZERO,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION';\n\n";
+           "sql_mode = '" +
+           std::string{beds::adapters::mariadb::session_sql_mode} + "';\n\n";
 }
 
 std::string procedures_end() {

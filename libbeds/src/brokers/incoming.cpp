@@ -1,5 +1,7 @@
 #include "brokers/incoming.hpp"
 
+#include "core/epoch.hpp"
+
 #include <chrono>
 #include <cstdint>
 
@@ -43,15 +45,14 @@ std::optional<outcome> read_properties(const amqp::delivery& from, std::string_v
                                 "content_encoding");
     }
     if (properties.find("beds-deadline") != nullptr) {
-        constexpr std::int64_t most = 4'102'444'800'000; // 2100-01-01
-        const auto at = properties.integer("beds-deadline");
-        if (!at || *at < 0 || *at > most) {
+        const auto given = properties.integer("beds-deadline");
+        into.deadline = given ? core::time_from_epoch(*given) : std::nullopt;
+        if (!into.deadline) {
             return outcome::failure(
                 code::invalid_envelope,
                 "the header beds-deadline must be milliseconds since 1970-01-01 UTC",
                 "beds-deadline");
         }
-        into.deadline = core::system_time{std::chrono::milliseconds{*at}};
     }
     if (const auto form = properties.text("beds-int64")) {
         into.int64_as_string = *form == "string";

@@ -52,6 +52,13 @@ origin origin_of(const amqp::delivery& from, std::string_view own_user) {
     return made;
 }
 
+std::string to_seconds_text(core::system_time time) {
+    char text[40];
+    const auto since = std::chrono::duration_cast<std::chrono::microseconds>(
+        std::chrono::floor<std::chrono::seconds>(time.time_since_epoch()));
+    return {text, core::format_datetime(since.count(), text)};
+}
+
 resender::resender(std::string own_user, std::string node)
     : own_user_(std::move(own_user)), node_(std::move(node)) {}
 
@@ -63,11 +70,8 @@ std::uint64_t resender::send(const amqp::delivery& from, const target& to,
     history_ = before.history;
     const auto event = to.failure != nullptr ? to_string(to.failure->code) : to.told;
     if (!event.empty()) {
-        char time[40];
-        const auto since = std::chrono::duration_cast<std::chrono::microseconds>(
-            std::chrono::floor<std::chrono::seconds>(now.time_since_epoch()));
         history_.append(history_.empty() ? "" : "; ")
-            .append(time, core::format_datetime(since.count(), time))
+            .append(to_seconds_text(now))
             .append(" ")
             .append(event)
             .append(" ")

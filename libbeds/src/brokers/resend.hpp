@@ -28,6 +28,9 @@ struct origin {
 /// account (`user_id`): anybody can write headers.
 origin origin_of(const amqp::delivery& from, std::string_view own_user);
 
+/// As the history has it: UTC, to the second.
+std::string to_seconds_text(core::system_time time);
+
 /// Publishes a delivered request once more, whole: body, properties and headers, with its origin in
 /// headers of its own. Persistent and mandatory.
 class resender {

@@ -1,3 +1,5 @@
+#include "core/epoch.hpp"
+
 #include <beds/core/error.hpp>
 #include <beds/wire/request.hpp>
 
@@ -84,12 +86,12 @@ std::string_view take_string(operation& op, std::string_view name, const datum& 
 }
 
 bool take_deadline(const datum& given, std::optional<core::system_time>& into) {
-    // Milliseconds since the epoch; the bound keeps the clock's nanoseconds from overflowing.
-    constexpr std::int64_t most = 4'102'444'800'000; // 2100-01-01
-    if (!given.is(datum::kind::integer) || given.integer < 0 || given.integer > most) {
+    const auto at =
+        given.is(datum::kind::integer) ? core::time_from_epoch(given.integer) : std::nullopt;
+    if (!at) {
         return false;
     }
-    into = core::system_time{std::chrono::milliseconds{given.integer}};
+    into = at;
     return true;
 }
 

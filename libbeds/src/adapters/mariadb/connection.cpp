@@ -1,5 +1,7 @@
 #include "adapters/mariadb/connection.hpp"
 
+#include "adapters/mariadb/sql_mode.hpp"
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -12,15 +14,13 @@ using namespace std::chrono_literals;
 
 /// Pinned, so that a session means the same on every server. Backslashes do not matter: values
 /// never stand in a statement's text.
-constexpr std::array session_set_up{
-    std::string_view{"SET NAMES utf8mb4 COLLATE utf8mb4_bin"},
-    std::string_view{"SET SESSION sql_mode = 'STRICT_TRANS_TABLES,STRICT_ALL_TABLES,"
-                     "NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,"
-                     "NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION', "
-                     "time_zone = '+00:00', autocommit = 1, sql_safe_updates = 0, "
-                     "sql_select_limit = DEFAULT"},
-    std::string_view{"SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"},
-};
+std::array<std::string, 3> session_set_up() {
+    return {"SET NAMES utf8mb4 COLLATE utf8mb4_bin",
+            "SET SESSION sql_mode = '" + std::string{session_sql_mode} +
+                "', time_zone = '+00:00', autocommit = 1, sql_safe_updates = 0, "
+                "sql_select_limit = DEFAULT",
+            "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"};
+}
 
 std::uint64_t number_or(const char* text, std::uint64_t fallback) {
     if (text == nullptr) {
@@ -175,7 +175,7 @@ void connection::configure(core::deadline /*until*/) {
         throw_error(later ? core::errc::unreachable : core::errc::refused,
                     "the database session could not be set up", why);
     };
-    for (const auto text : session_set_up) {
+    for (const auto& text : session_set_up()) {
         if (!command(text)) {
             fail();
         }

@@ -264,27 +264,33 @@ private:
         }
     }
 
+    /// What it holds, and by the way what it is. False: its indexes may not be seen.
+    bool see_indexes(const std::string& name, place& where, std::vector<live_index>& into) {
+        if (!answered(with_.list_indexes(name, into))) {
+            into.clear();
+            if (code() == no_collection) {
+                where = place::missing;
+            } else if (code() == is_a_view) {
+                where = place::view;
+            } else {
+                unseen_ = true;
+            }
+        }
+        return !unseen_;
+    }
+
     void object(const templates::template_def& wanted, bool writes) {
         const auto& name = wanted.object;
         auto where = place_of(name);
         std::vector<live_index> indexes;
         if (where == place::collection || where == place::unknown) {
-            if (!answered(with_.list_indexes(name, indexes))) {
-                if (code() == no_collection) {
-                    where = place::missing;
-                } else if (code() == is_a_view) {
-                    where = place::view;
-                } else {
-                    say(severity::warning, "template.key",
-                        "the indexes of '" + name +
-                            "' are not compared, and nobody knows whether two documents may have "
-                            "one key: this account may not listIndexes: " +
-                            servers_words(),
-                        "grant listIndexes on it");
-                    where = where == place::unknown ? place::unknown : place::collection;
-                    indexes.clear();
-                    unseen_ = true;
-                }
+            if (!see_indexes(name, where, indexes)) {
+                say(severity::warning, "template.key",
+                    "the indexes of '" + name +
+                        "' are not compared, and nobody knows whether two documents may have "
+                        "one key: this account may not listIndexes: " +
+                        servers_words(),
+                    "grant listIndexes on it");
             }
         }
         if (where == place::missing) {
@@ -317,11 +323,7 @@ private:
                         : "nothing is found"),
             without_semicolon(like, "its DBA makes it and its indexes: bedsctl schema --engine "
                                     "mongodb --indexes"));
-        live_index own;
-        own.name = "_id_";
-        own.columns = {"_id"};
-        own.unique = true;
-        indexes = {own};
+        indexes = {index_of_ids()};
     }
 
     void written_view(const templates::template_def& wanted, bool writes) {
@@ -335,6 +337,18 @@ private:
         }
     }
 
+    /// A find that may read and finds no document.
+    void find_nothing(std::string_view name) {
+        auto& command = with_.command_;
+        command.string("find", name);
+        command.begin_document("filter");
+        command.begin_document("_id");
+        command.begin_array("$in");
+        command.end();
+        command.end();
+        command.end();
+    }
+
     void try_find(const std::string& name, place where, const char* key) {
         auto& command = with_.command_;
         command.clear();
@@ -343,13 +357,7 @@ private:
         if (explained) {
             command.begin_document("explain");
         }
-        command.string("find", name);
-        command.begin_document("filter");
-        command.begin_document("_id");
-        command.begin_array("$in"); // nothing
-        command.end();
-        command.end();
-        command.end();
+        find_nothing(name);
         if (explained) {
             command.end();
             command.string("verbosity", "queryPlanner");
@@ -438,19 +446,12 @@ private:
             "inbox.js";
         auto where = place_of("beds_inbox");
         std::vector<live_index> indexes;
-        if (where != place::missing && !answered(with_.list_indexes("beds_inbox", indexes))) {
-            if (code() == no_collection) {
-                where = place::missing;
-            } else if (code() == is_a_view) {
-                where = place::view;
-            } else {
-                say(severity::warning, "beds_inbox",
-                    "this account may not listIndexes of 'beds_inbox': nobody knows whether old "
-                    "entries go: " +
-                        servers_words(),
-                    "grant listIndexes on beds_inbox");
-                unseen_ = true;
-            }
+        if (where != place::missing && !see_indexes("beds_inbox", where, indexes)) {
+            say(severity::warning, "beds_inbox",
+                "this account may not listIndexes of 'beds_inbox': nobody knows whether old "
+                "entries go: " +
+                    servers_words(),
+                "grant listIndexes on beds_inbox");
         }
         if (where == place::view) {
             say(severity::error, "beds_inbox", "'beds_inbox' is a view: writes are refused",
@@ -479,15 +480,8 @@ private:
     }
 
     void try_inbox() {
-        auto& command = with_.command_;
-        command.clear();
-        command.string("find", "beds_inbox");
-        command.begin_document("filter");
-        command.begin_document("_id");
-        command.begin_array("$in"); // nothing
-        command.end();
-        command.end();
-        command.end();
+        with_.command_.clear();
+        find_nothing("beds_inbox");
         if (!answered(with_.execute(aim::write))) {
             say(severity::error, "beds_inbox",
                 "'beds_inbox' cannot be read: writes are refused: " + servers_words(),

@@ -319,6 +319,14 @@ private:
 
 } // namespace
 
+live_index index_of_ids() {
+    live_index made;
+    made.name = "_id_";
+    made.columns = {"_id"};
+    made.unique = true;
+    return made;
+}
+
 live_index read_index(const bson_iter_t& document) {
     live_index made;
     bson_iter_t member;
@@ -381,11 +389,7 @@ std::vector<std::string> mongodb_index_commands(const templates::template_def& o
     using namespace mongodb;
     std::vector<std::string> made;
     std::vector<live_index> there; // with what was made so far
-    live_index own;
-    own.name = "_id_";
-    own.columns = {"_id"};
-    own.unique = true;
-    there.push_back(own);
+    there.push_back(index_of_ids());
     if (auto command = key_index_command(of); !command.empty()) {
         live_index key;
         key.columns = columns_of(of, of.key);
@@ -419,7 +423,7 @@ std::vector<std::string> mongodb_index_commands(const templates::template_def& o
     }
     if (made.empty()) {
         // Every collection has this one: where there is no collection it makes it.
-        made.push_back(command_for(of.object, {{"_id"}}, own.name));
+        made.push_back(command_for(of.object, {{"_id"}}, index_of_ids().name));
     }
     return made;
 }

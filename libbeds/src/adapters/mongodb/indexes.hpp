@@ -27,6 +27,9 @@ struct live_index {
     std::vector<std::uint8_t> collation; ///< BSON; empty: it compares bytes
 };
 
+/// The one that every collection has.
+live_index index_of_ids();
+
 /// Of one document of `listIndexes`.
 live_index read_index(const bson_iter_t& document);
 
