@@ -1,6 +1,7 @@
 #include "integration/mongodb/fixture.hpp"
 #include "support/callers.hpp"
 #include "support/gate.hpp"
+#include "support/loopback.hpp"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -249,21 +250,18 @@ TEST_CASE("silence: a client ends within two seconds, whatever is broken") {
     }
     SECTION("nobody answers at that address") {
         // A full queue of connections that nobody accepts: further ones get no answer.
-        const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        const loopback_listener full{0};
         sockaddr_in address{};
         address.sin_family = AF_INET;
         address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        socklen_t size = sizeof address;
-        auto* const plain = reinterpret_cast<sockaddr*>(&address);
-        REQUIRE(::bind(listener, plain, size) == 0);
-        REQUIRE(::listen(listener, 0) == 0);
-        REQUIRE(::getsockname(listener, plain, &size) == 0);
+        address.sin_port = htons(full.port());
         std::vector<int> waiting;
         for (int i = 0; i < 4; ++i) {
             waiting.push_back(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-            static_cast<void>(::connect(waiting.back(), plain, size));
+            static_cast<void>(
+                ::connect(waiting.back(), reinterpret_cast<sockaddr*>(&address), sizeof address));
         }
-        one = new_client(ntohs(address.sin_port), 3s);
+        one = new_client(full.port(), 3s);
         ask(*one);
         std::this_thread::sleep_for(100ms);
         CHECK(time_to_end(one) < at_most);
@@ -271,7 +269,6 @@ TEST_CASE("silence: a client ends within two seconds, whatever is broken") {
         for (const int each : waiting) {
             ::close(each);
         }
-        ::close(listener);
         std::this_thread::sleep_for(2s); // the thread that was left alone ends, too
     }
     CHECK(ended % 3 == 0);

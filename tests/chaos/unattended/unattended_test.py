@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Writes that nobody waits for: published persistent and mandatory, confirmed by RabbitMQ, without a reply_to, and
-never sent again. Meanwhile bedsd, MariaDB and RabbitMQ are killed and their connections cut. In the end each that RabbitMQ
-has confirmed is in the tables once, or is a dead letter with its body; no other is there twice.
+never sent again. Meanwhile bedsd, MariaDB and RabbitMQ are killed and their connections cut. In the end each that
+RabbitMQ has confirmed is in the tables once, or is a dead letter with its body. A letter may lie there twice.
 
     unattended_test.py BEDSD GATE       BEDS_TEST_SEED (printed): the same faults at the same moments
 

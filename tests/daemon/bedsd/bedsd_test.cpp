@@ -1,10 +1,8 @@
 #include "daemon/bedsd/process.hpp"
 #include "support/catch.hpp"
+#include "support/loopback.hpp"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <sstream>
-#include <sys/socket.h>
 
 using namespace daemon_test;
 using namespace std::chrono_literals;
@@ -70,30 +68,6 @@ struct node_files : folder {
         }
         return true;
     }
-};
-
-/// Takes connections and never says a word.
-class silent_server {
-public:
-    silent_server() : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-        sockaddr_in address{};
-        address.sin_family = AF_INET;
-        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        socklen_t size = sizeof address;
-        auto* const plain = reinterpret_cast<sockaddr*>(&address);
-        REQUIRE(::bind(socket_, plain, size) == 0);
-        REQUIRE(::listen(socket_, 16) == 0);
-        REQUIRE(::getsockname(socket_, plain, &size) == 0);
-        port_ = ntohs(address.sin_port);
-    }
-    ~silent_server() { ::close(socket_); }
-    silent_server(const silent_server&) = delete;
-    silent_server& operator=(const silent_server&) = delete;
-    [[nodiscard]] std::string port() const { return std::to_string(port_); }
-
-private:
-    int socket_;
-    int port_ = 0;
 };
 
 } // namespace
@@ -236,10 +210,13 @@ TEST_CASE("without servers the node is live, says what is missing, and stops in 
 
 TEST_CASE("a second SIGTERM ends it at once, with a line about it") {
     const node_files node;
-    const silent_server rabbitmq; // a broker that is connecting is not at its end yet
-    process bedsd{node, node.command({"--set", "broker_services.app_server.port=" + rabbitmq.port(),
-                                      "--set", "broker_services.app_server.connect_timeout=50s",
-                                      "--set", "admin.drain_timeout=50s"})};
+    // It takes connections and says nothing: a broker that is connecting is not at its end yet.
+    const beds::test::loopback_listener rabbitmq;
+    process bedsd{
+        node,
+        node.command({"--set", "broker_services.app_server.port=" + std::to_string(rabbitmq.port()),
+                      "--set", "broker_services.app_server.connect_timeout=50s", "--set",
+                      "admin.drain_timeout=50s"})};
     REQUIRE(node.says("BEDS_IPL_STEP ipl: rabbitmq app_server: "));
     bedsd.signal(SIGTERM);
     REQUIRE(node.says("BEDSD_STOP"));

@@ -406,7 +406,8 @@ TEST_CASE("what might happen twice is sent again only when that is said") {
         amqp::header::of("beds-routing-key", "counters.write"),
         amqp::header::of("beds-history", "2999-01-01T00:00:00Z BACKEND_UNAVAILABLE x")};
     out.publish(amqp::dead_exchange(here.running->tag()).str(), "counters.write",
-                {.message_id = "pay-4", .user_id = user, .headers = headers}, "{}",
+                {.message_id = "pay-4", .user_id = user, .headers = headers},
+                R"({"v":1,"template":"counters","op":"update","key":3,"inc":{"value":5}})",
                 amqp::mandatory::yes, core::deadline::after(10s));
     REQUIRE(out.wait_confirms(core::deadline::after(10s)));
     here.wait_for_letters(1);
@@ -415,6 +416,21 @@ TEST_CASE("what might happen twice is sent again only when that is said") {
     CHECK(unknown.code == exit_code::refused);
     CHECK(contains(unknown.err, "its effect is unknown"));
     here.wait_for_letters(1);
+    // Whoever saw that it was not done has it done, also where the old id stays unknown.
+    bedsctl::letter_options renewed{
+        .task = letter_task::replay, .all = true, .replay_ids = bedsctl::letter_ids::renewed};
+    CHECK(here.ask(renewed).code == exit_code::refused);
+    renewed.may_happen_twice = true;
+    const auto sent = here.ask(renewed);
+    INFO(sent.err);
+    CHECK(sent.out == "1 dead letter(s) sent again\n1 operation(s) under new ids\n");
+    until = core::deadline::after(10s);
+    while (here.data.number("SELECT value FROM counters WHERE id = 3") == 0 && !until.expired()) {
+        std::this_thread::sleep_for(10ms);
+    }
+    CHECK(here.data.number("SELECT value FROM counters WHERE id = 3") == 5);
+    CHECK(here.data.number("SELECT COUNT(*) FROM beds_inbox WHERE id LIKE 'pay-4~2%'") == 1);
+    here.wait_for_letters(0);
 }
 
 TEST_CASE("what waited longer than its expiration says so") {

@@ -1,5 +1,6 @@
 #include "support/catch.hpp"
 #include "support/gate.hpp"
+#include "support/loopback.hpp"
 
 #include <arpa/inet.h>
 #include <cerrno>
@@ -81,34 +82,13 @@ private:
 };
 
 /// A server that does nothing but accept.
-class listener {
+class listener : public beds::test::loopback_listener {
 public:
-    listener() : socket_(::socket(AF_INET, SOCK_STREAM, 0)) {
-        auto where = loopback(0);
-        socklen_t size = sizeof where;
-        REQUIRE(::bind(socket_, reinterpret_cast<sockaddr*>(&where), size) == 0);
-        REQUIRE(::listen(socket_, 16) == 0);
-        ::getsockname(socket_, reinterpret_cast<sockaddr*>(&where), &size);
-        port_ = ntohs(where.sin_port);
-    }
-    ~listener() { close(); }
-    listener(const listener&) = delete;
-    listener& operator=(const listener&) = delete;
-    void close() {
-        if (socket_ >= 0) {
-            ::close(std::exchange(socket_, -1));
-        }
-    }
     [[nodiscard]] peer accept() const {
-        pollfd one{socket_, POLLIN, 0};
+        pollfd one{descriptor(), POLLIN, 0};
         REQUIRE(::poll(&one, 1, 10'000) == 1);
-        return peer{::accept(socket_, nullptr, nullptr)};
+        return peer{beds::test::loopback_listener::accept()};
     }
-    [[nodiscard]] std::uint16_t port() const { return port_; }
-
-private:
-    int socket_;
-    std::uint16_t port_ = 0;
 };
 
 template <typename Condition>

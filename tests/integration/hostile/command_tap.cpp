@@ -1,5 +1,7 @@
 #include "command_tap.hpp"
 
+#include "support/loopback.hpp"
+
 #include <mongoc/mongoc.h>
 
 #include <arpa/inet.h>
@@ -31,18 +33,6 @@ bool send_all(int to, const char* from, std::size_t size) {
         }
         from += sent;
         size -= static_cast<std::size_t>(sent);
-    }
-    return true;
-}
-
-bool read_all(int from, char* to, std::size_t size) {
-    while (size > 0) {
-        const auto got = recv(from, to, size, 0);
-        if (got <= 0) {
-            return false;
-        }
-        to += got;
-        size -= static_cast<std::size_t>(got);
     }
     return true;
 }
@@ -125,8 +115,7 @@ std::string document_at(std::string_view message, std::size_t& at, std::vector<s
 struct command_tap::impl {
     std::string host;
     std::uint16_t to = 0;
-    int listener = -1;
-    std::uint16_t port = 0;
+    loopback_listener listener;
     std::mutex mutex;
     std::map<std::string, std::size_t> seen;
     std::string trouble;
@@ -207,7 +196,7 @@ struct command_tap::impl {
 
     void serve() {
         for (;;) {
-            const int client = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
+            const int client = listener.accept();
             if (client < 0) {
                 return;
             }
@@ -231,24 +220,12 @@ struct command_tap::impl {
 command_tap::command_tap(std::string host, std::uint16_t port) : impl_(std::make_unique<impl>()) {
     impl_->host = std::move(host);
     impl_->to = port;
-    impl_->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    if (bind(impl_->listener, reinterpret_cast<const sockaddr*>(&address), size) != 0 ||
-        listen(impl_->listener, 16) != 0 ||
-        getsockname(impl_->listener, reinterpret_cast<sockaddr*>(&address), &size) != 0) {
-        throw std::runtime_error{"cannot listen"};
-    }
-    impl_->port = ntohs(address.sin_port);
     impl_->acceptor = std::thread{[this] { impl_->serve(); }};
 }
 
 command_tap::~command_tap() {
-    shutdown(impl_->listener, SHUT_RDWR);
+    impl_->listener.shut_down();
     impl_->acceptor.join();
-    close(impl_->listener);
     for (const int one : impl_->open) {
         shutdown(one, SHUT_RDWR);
     }
@@ -261,7 +238,7 @@ command_tap::~command_tap() {
 }
 
 std::uint16_t command_tap::port() const {
-    return impl_->port;
+    return impl_->listener.port();
 }
 
 std::map<std::string, std::size_t> command_tap::take() {

@@ -1,5 +1,7 @@
 #include "scripted_server.hpp"
 
+#include "support/loopback.hpp"
+
 #include <mongoc/mongoc.h>
 
 #include <cstdint>
@@ -24,26 +26,12 @@ struct header {
     std::int32_t operation;
 };
 
-bool read_all(int from, void* to, std::size_t size) {
-    auto* at = static_cast<char*>(to);
-    while (size > 0) {
-        const auto got = recv(from, at, size, 0);
-        if (got <= 0) {
-            return false;
-        }
-        at += got;
-        size -= static_cast<std::size_t>(got);
-    }
-    return true;
-}
-
 } // namespace
 
 struct scripted_server::impl {
     script answers;
     int wire_version;
-    int listener = -1;
-    int port = 0;
+    loopback_listener listener;
     std::atomic<bool> stopping{false};
     mutable std::mutex mutex;
     std::vector<std::string> seen;
@@ -149,20 +137,9 @@ scripted_server::scripted_server(script answers, int wire_version)
     : impl_(std::make_unique<impl>()) {
     impl_->answers = std::move(answers);
     impl_->wire_version = wire_version;
-    impl_->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    if (bind(impl_->listener, reinterpret_cast<const sockaddr*>(&address), size) != 0 ||
-        listen(impl_->listener, 16) != 0 ||
-        getsockname(impl_->listener, reinterpret_cast<sockaddr*>(&address), &size) != 0) {
-        throw std::runtime_error{"cannot listen"};
-    }
-    impl_->port = ntohs(address.sin_port);
     impl_->acceptor = std::thread{[this] {
         for (;;) {
-            const int connection = accept4(impl_->listener, nullptr, nullptr, SOCK_CLOEXEC);
+            const int connection = impl_->listener.accept();
             if (connection < 0 || impl_->stopping) {
                 return;
             }
@@ -175,9 +152,8 @@ scripted_server::scripted_server(script answers, int wire_version)
 
 scripted_server::~scripted_server() {
     impl_->stopping = true;
-    shutdown(impl_->listener, SHUT_RDWR);
+    impl_->listener.shut_down();
     impl_->acceptor.join();
-    close(impl_->listener);
     drop_connections();
     for (auto& one : impl_->connections) {
         one.join();
@@ -188,7 +164,7 @@ scripted_server::~scripted_server() {
 }
 
 std::string scripted_server::uri() const {
-    return "mongodb://127.0.0.1:" + std::to_string(impl_->port) + "/db";
+    return "mongodb://127.0.0.1:" + std::to_string(impl_->listener.port()) + "/db";
 }
 
 std::vector<std::string> scripted_server::commands() const {
