@@ -456,7 +456,8 @@ TEST_CASE("what waited longer than its expiration says so") {
 
 TEST_CASE("a dead letter that is sent again has the time that its template gives, or a new one") {
     const auto given = GENERATE(std::optional<std::chrono::milliseconds>{},
-                                std::optional<std::chrono::milliseconds>{60s});
+                                std::optional<std::chrono::milliseconds>{60s},
+                                std::optional<std::chrono::milliseconds>{-1s});
     world here;
     amqp::publisher_connection out{test::amqp_settings(here.rabbitmq), core::deadline::after(10s)};
     const auto user = here.rabbitmq.user;
@@ -487,6 +488,15 @@ TEST_CASE("a dead letter that is sent again has the time that its template gives
     INFO(again.out << again.err);
     CHECK(again.code == exit_code::ok);
     CHECK(contains(again.out, "had a deadline of their sender that is over") == !given);
+    if (given && *given < 0s) { // the new one is over: the letter is back, with it
+        here.wait_for_letters(1);
+        const auto back = here.ask({.task = letter_task::show, .all = true}).out;
+        INFO(back);
+        CHECK(contains(back, "Z of its sender, which is over"));
+        CHECK_FALSE(contains(back, "2023-11-14"));
+        CHECK(here.data.number("SELECT value FROM counters WHERE id = 1") == 0);
+        return;
+    }
     const auto until = core::deadline::after(10s);
     while (here.data.number("SELECT value FROM counters WHERE id = 1") == 0 && !until.expired()) {
         std::this_thread::sleep_for(10ms);
