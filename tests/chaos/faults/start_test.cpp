@@ -1,4 +1,5 @@
 #include "fixture.hpp"
+#include "support/gate.hpp"
 
 using namespace beds;
 using namespace beds::test;
@@ -122,4 +123,29 @@ TEST_CASE("the node comes first, then MariaDB, then RabbitMQ") {
     chaos_world other;
     other.start();
     CHECK(other.ready(5s));
+}
+
+TEST_CASE("a database that comes back shows soon, also when nobody asks for anything") {
+    chaos_world world;
+    gate network{world.rel.host, world.rel.port};
+    world.rel.host = "127.0.0.1";
+    world.rel.port = network.port();
+    world.start_ready();
+    // A node that rests looks at its database every five seconds; a machine may stand still once.
+    auto least = std::chrono::steady_clock::duration::max();
+    for (int round = 0; round < 3; ++round) {
+        network.stop_accepting();
+        network.reset();
+        for (const auto until = core::deadline::after(30s);
+             world.running->node().status().ready && !until.expired();) {
+            std::this_thread::sleep_for(5ms);
+        }
+        REQUIRE_FALSE(world.running->node().status().ready);
+        network.accept_again();
+        const auto back = std::chrono::steady_clock::now();
+        REQUIRE(world.ready(30s));
+        least = std::min(least, std::chrono::steady_clock::now() - back);
+    }
+    INFO(std::chrono::duration_cast<std::chrono::milliseconds>(least).count() << " ms");
+    CHECK(least < 2500ms);
 }

@@ -69,8 +69,19 @@ def main(folder):
 
     unit = (root / "usr/lib/systemd/system/bedsd.service").read_text(encoding="utf-8")
     for line in ('ExecStart="/usr/bin/bedsd" --config "/etc/beds/beds.toml"', "User=beds",
-                 "Type=notify", "ExecReload=/bin/kill -HUP $MAINPID", "NotifyAccess=main", "WatchdogSec=30"):
+                 "Type=notify", "ExecReload=/bin/kill -HUP $MAINPID", "NotifyAccess=main", "WatchdogSec=30",
+                 "Restart=on-failure"):
         check(line in unit.splitlines(), f"the unit lacks {line}")
+    # How secrets get in: what an override says, and what beds.toml names then.
+    handed = re.search(r"(?m)^#\s+LoadCredential=(\w+):/etc/beds/secrets/", unit)
+    check(handed and f'pass_file = "${{CREDENTIALS_DIRECTORY}}/{handed[1]}"' in unit,
+          "the unit does not say how a credential is loaded and named")
+    # Otherwise systemd kills a node that still finishes its work.
+    told = (packages["libbeds"][3] / "usr/share/doc/beds/config-reference.md").read_text(encoding="utf-8")
+    drain = re.search(r'(?m)^\| `drain_timeout` \|.*\| `"(\d+)s"` \|', told)
+    stop = re.search(r"(?m)^TimeoutStopSec=(\d+)$", unit)
+    check(drain and stop and int(drain[1]) < int(stop[1]),
+          f"the unit waits {stop and stop[1]} s for a stop that may take {drain and drain[1]} s")
     check(str(folder) not in unit and str(BUILD) not in unit, "the unit names where it was built")
     account = (root / "usr/lib/sysusers.d/beds.conf").read_text(encoding="utf-8")
     check(re.search(r"(?m)^u beds ", account), "sysusers.d makes no account beds")

@@ -288,6 +288,34 @@ TEST_CASE("what is changed under a running node is told as a misfit, and done wh
     CHECK(here.data.number("SELECT value FROM counters WHERE id = 1") == 1);
 }
 
+TEST_CASE("what stops to fit under requests shows soon, and so does that it was mended") {
+    const world here;
+    const running_node running{here.rabbitmq, &here.settings, here.options(mismatch_action::stop)};
+    REQUIRE(running.node().wait_ready(core::deadline::after(long_enough)));
+    using time = std::chrono::steady_clock;
+    const auto takes = [&](bool ready) {
+        const auto begin = time::now();
+        REQUIRE(becomes([&] { return running.node().status().ready == ready; }));
+        return time::now() - begin;
+    };
+    // The least of a few: a machine may stand still once.
+    auto told = time::duration::max();
+    auto mended = time::duration::max();
+    for (int round = 0; round < 3; ++round) {
+        here.data.sql("ALTER TABLE counters RENAME COLUMN note TO remark");
+        REQUIRE(code_of(running, client::fetch("counters", 1)) == core::code::backend_unavailable);
+        told = std::min(told, takes(false));
+        here.data.sql("ALTER TABLE counters RENAME COLUMN remark TO note");
+        mended = std::min(mended, takes(true));
+    }
+    using std::chrono::milliseconds;
+    INFO("told after " << std::chrono::duration_cast<milliseconds>(told).count()
+                       << " ms, mended after "
+                       << std::chrono::duration_cast<milliseconds>(mended).count() << " ms");
+    CHECK(told < 4s);
+    CHECK(mended < 2s);
+}
+
 TEST_CASE("a role without write instances needs no rights to write, and no inbox") {
     const world here;
     const auto account = unique_name("r");
