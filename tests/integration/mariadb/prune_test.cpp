@@ -65,6 +65,24 @@ TEST_CASE("the inbox forgets what is older than its window, and nothing else", "
     CHECK(here.log().text().empty());
 }
 
+TEST_CASE("the inbox keeps what is within its window while it forgets the rest", "[mariadb]") {
+    world here;
+    make_accounts(here, 10);
+    auto settings = here.settings();
+    settings.inbox_window = 60s; // looked at every 3 s
+    here.make_adapter(settings);
+    fill(here, "old", 1000, 90);
+    fill(here, "recent", 1000, 20); // the next ones in the order of deletion
+    const auto target = accounts();
+    auto session = here.session();
+    operations work;
+    work.update(target, {1}).inc({{"balance", 1}});
+    REQUIRE(write(*session, work, {.ids = {"mine"}}).commit == commit_result::applied);
+    CHECK(comes_to(here, "old", 0, 20s));
+    CHECK(rows(here, "recent") == 1000);
+    CHECK(rows(here, "mine") == 1);
+}
+
 TEST_CASE("of several nodes one prunes, and none is in the way of writes", "[mariadb]") {
     world here;
     make_accounts(here, 10);
