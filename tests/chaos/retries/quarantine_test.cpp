@@ -1,6 +1,7 @@
 #include "faults/fixture.hpp"
 
 #include <map>
+#include <thread>
 
 using namespace beds;
 using namespace beds::test;
@@ -74,6 +75,36 @@ TEST_CASE("what was delivered before is worked on one at a time, and once") {
     raw_client raw{servers().amqp(), world.options.tag};
     raw.listen_to_the_dead();
     CHECK_FALSE(raw.dead(300ms));
+}
+
+TEST_CASE("RabbitMQ gives a node one suspect at a time, so none dies of its neighbour") {
+    chaos_world world;
+    declare_and_leave(world);
+    publish_marks(world, 6);
+    REQUIRE(take_and_vanish(named(world, "rel.write"), 6) == 6);
+    // Somebody else is about to insert all of them: the first one waits.
+    std::thread holder{[&] {
+        world.data.sql("BEGIN; INSERT INTO marks (id, value) VALUES ('m0', 0), ('m1', 0), "
+                       "('m2', 0), ('m3', 0), ('m4', 0), ('m5', 0); DO SLEEP(6); ROLLBACK");
+    }};
+    world.start_ready();
+    const auto aside = [&] { return world.running->sum(&observe::broker_counters::quarantined); };
+    for (const auto until = core::deadline::after(5s); aside() < 6 && !until.expired();) {
+        std::this_thread::sleep_for(10ms);
+    }
+    std::this_thread::sleep_for(500ms); // so long RabbitMQ needs at most to hand out the others
+    raw_client raw{servers().amqp(), world.options.tag};
+    const auto waiting = raw.ready_messages(named(world, "rel.write.quarantine"));
+    const auto done = world.data.number("SELECT COUNT(*) FROM marks");
+    holder.join();
+    INFO(world.running->log());
+    CHECK(done == 0);
+    CHECK(waiting == 5);
+    for (const auto until = core::deadline::after(20s);
+         world.data.number("SELECT COUNT(*) FROM marks") < 6 && !until.expired();) {
+        std::this_thread::sleep_for(20ms);
+    }
+    CHECK(world.data.number("SELECT COUNT(*) FROM marks") == 6);
 }
 
 TEST_CASE("a redelivered read is answered by way of the quarantine, also one for the catalog") {

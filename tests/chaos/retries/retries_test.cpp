@@ -191,6 +191,8 @@ TEST_CASE("a write that fails every time becomes a dead letter, whole, with its 
     INFO(history);
     CHECK(std::count(history.begin(), history.end(), ';') == 1);
     CHECK(history.find(" DEADLINE_EXCEEDED test rel.write/") != std::string::npos);
+    CHECK(letter->header("beds-node").starts_with("test rel.write/"));
+    CHECK(history.ends_with(" " + letter->header("beds-node")));
     CHECK_FALSE(raw.dead(200ms));
     CHECK(settled_sum(world, 1) == 1); // the neighbour
 }
