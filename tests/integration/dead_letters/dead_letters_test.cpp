@@ -193,6 +193,30 @@ TEST_CASE("a dead letter is sent again as its first sender, and applied once") {
     here.wait_for_letters(0);
 }
 
+TEST_CASE("a dead letter is its first sender's when it is sent again, not its keeper's") {
+    world here;
+    here.data.sql("CREATE TRIGGER busy BEFORE UPDATE ON counters FOR EACH ROW "
+                  "SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'closed'");
+    here.raw->publish(
+        {.key = "counters.write",
+         .body = R"({"v":1,"template":"counters","op":"update","key":1,"inc":{"value":1}})",
+         .message_id = "nameless-1"}); // without user_id: of nobody whom RabbitMQ vouches for
+    REQUIRE(here.raw->settle());
+    here.wait_for_letters(1);
+    here.data.sql("DROP TRIGGER busy");
+    CHECK(here.ask({.task = letter_task::replay,
+                    .ids = {"nameless-1"},
+                    .replay_ids = bedsctl::letter_ids::renewed})
+              .code == exit_code::ok);
+    const auto until = core::deadline::after(10s);
+    while (here.data.number("SELECT value FROM counters WHERE id = 1") == 0 && !until.expired()) {
+        std::this_thread::sleep_for(10ms);
+    }
+    CHECK(here.data.number("SELECT value FROM counters WHERE id = 1") == 1);
+    CHECK(here.data.number("SELECT COUNT(*) FROM beds_inbox WHERE principal = 'anonymous'") == 2);
+    CHECK(here.data.number("SELECT COUNT(*) FROM beds_inbox") == 2);
+}
+
 TEST_CASE(
     "a dead letter of what commits by itself says that it may happen twice, and why it failed") {
     world here{"DROP PROCEDURE slow;\nDELIMITER //\n"
