@@ -22,9 +22,14 @@ TEST_CASE("a minimal file gives settings with defaults") {
     CHECK(app.pass.reveal() == "hunter2");
     CHECK(app.port == 5672);
     CHECK(app.heartbeat == 30s);
+    CHECK(app.max_attempts == 5);
+    CHECK(app.delivery_limit == 20);
     CHECK(app.instances.at("rel") == config::broker_counts{4, 2, 1});
     CHECK(result.settings.rel_services.at("rel").database == "beds");
     CHECK(result.settings.rel_services.at("rel").inbox);
+    CHECK(result.settings.rel_services.at("rel").inbox_window == 24h);
+    CHECK_FALSE(
+        result.settings.rel_services.at("rel").create_tables); // nobody makes tables unasked
     CHECK(result.settings.id.env_name == "dev");
     CHECK(result.settings.id.node == config::host_name());
     CHECK(result.settings.templates.directory == room.root() / "templates");
