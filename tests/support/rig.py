@@ -399,6 +399,13 @@ connect_timeout = "2s"
             time.sleep(0.05)
         for template, one in books.items():
             self.recorder.write("books", of=template, idle=idle, **one)
+        self.entered = sum(one["received"] for one in books.values())
+
+    def late(self):
+        """Operations that came between its books and its end, which it finished: RabbitMQ delivers again when it
+        likes."""
+        ended = re.findall(r"BEDSD_ENDED .* (\d+) since the start", self.log())
+        return max(0, int(ended[-1]) - self.entered) if ended else 0
 
     def _changed(self):
         pid, status = os.waitpid(self.pid, os.WNOHANG | os.WUNTRACED)

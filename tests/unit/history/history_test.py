@@ -36,8 +36,8 @@ BOOKS = {"event": "books", "received": 6, "replied_ok": 1, "rejected": 1, "unkno
          "in_flight": 0}
 
 
-def whole(exact):
-    return {"event": "whole", "exact": exact}
+def whole(exact, **members):
+    return {"event": "whole", "exact": exact, **members}
 
 
 class Invariants(unittest.TestCase):
@@ -71,6 +71,8 @@ class Invariants(unittest.TestCase):
             [BOOKS, invoke(), ok(results=2), invoke(), fail(), effect(), whole(True)],
             [BOOKS, invoke(), ok(results=4), invoke(), fail(), effect(), whole(False)],
             [BOOKS, whole(False)],
+            [BOOKS, invoke(), ok(results=5), invoke(), fail(), effect(), whole(False, late=1)],
+            [BOOKS, invoke(), ok(results=4), effect(), whole(True, late=1)],
             [{"event": "applied", "key": "k", "sequence": n} for n in (1, 2, 3)],
         ):
             with self.subTest(events=events):
@@ -122,6 +124,8 @@ class Invariants(unittest.TestCase):
         self.assertEqual(self.broken(BOOKS, invoke(), ok(results=2), effect(), whole(True)), ["I8"])
         self.assertEqual(self.broken(BOOKS, invoke(), event("unknown", results=4), whole(True)), ["I8"])
         self.assertEqual(self.broken(invoke(), fail(), whole(False)), ["I8"])
+        for more in (whole(True, late=1), whole(False, late=1)):
+            self.assertEqual(self.broken(BOOKS, invoke(), ok(results=7), effect(), more), ["I8"])
 
     def test_what_is_no_event(self):
         with self.assertRaises(ValueError):
