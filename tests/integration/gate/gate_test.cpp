@@ -138,7 +138,15 @@ TEST_CASE("a delay is added to each direction and does not add up over messages"
     auto [client, server] = all.connected();
     all.between.delay(direction::to_server, 60ms);
     all.between.delay(direction::to_client, 40ms);
-    const auto begin = steady::now();
+    auto begin = steady::now();
+    client.send("1");
+    CHECK(server.read(1) == "1");
+    CHECK(steady::now() - begin >= 60ms);
+    begin = steady::now();
+    server.send("2");
+    CHECK(client.read(1) == "2");
+    CHECK(steady::now() - begin >= 40ms);
+    begin = steady::now();
     std::string sent;
     for (int i = 0; i < 50; ++i) {
         sent += std::to_string(1000 + i);
