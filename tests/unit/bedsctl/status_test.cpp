@@ -15,8 +15,8 @@ constexpr std::string_view page =
     R"({"name":"database rel","required":true,"ready":false,"reason":"refused \u001b[31m"},)"
     R"({"name":"database rec","required":false,"ready":false,"reason":"away"}],)"
     R"("templates":[{"template":"","received":0},)"
-    R"({"template":"items","received":9,"replied_ok":8,"rejected":1,"unknown":0,"dead":0,)"
-    R"("requeued":0,"in_flight":0}],)"
+    R"({"template":"items","received":28,"replied_ok":10,"rejected":6,"unknown":5,"dead":4,)"
+    R"("requeued":2,"in_flight":1}],)"
     R"("queues":[{"service":"app_server","queue":"rel.read","messages":3,"consumers":2}]})";
 
 } // namespace
@@ -35,7 +35,7 @@ TEST_CASE("status as a table") {
           "\n"
           "template  received  replied_ok  rejected  unknown  dead  requeued  in_flight\n"
           "--------  --------  ----------  --------  -------  ----  --------  ---------\n"
-          "items     9         8           1         0        0     0         0\n"
+          "items     28        10          6         5        4     2         1\n"
           "\n"
           "queue     service     messages  consumers\n"
           "--------  ----------  --------  ---------\n"
