@@ -38,6 +38,20 @@ TEST_CASE("a publisher's nested, many or huge headers do not take the node down"
     hostile.publish(queue, many);
     ++sent;
     CHECK(served());
+    // What BEDS reads, with every type that it is not, and names as long as few have them.
+    using text = std::string;
+    for (const auto& name :
+         {text{"beds-deadline"}, text{"beds-int64"}, text{"traceparent"}, text(200, 'n')}) {
+        for (const auto& value :
+             {text{"V"}, text{"t\1", 2}, text{"b\xff"}, 'd' + text(8, '\x7f'),
+              'T' + text(8, '\xff'), 'S' + raw_publisher::long_string("soon"),
+              'x' + raw_publisher::long_string("\xff"), 'A' + raw_publisher::long_string(""),
+              'F' + raw_publisher::long_string("")}) {
+            hostile.publish(queue, raw_publisher::short_string(name) + value);
+            ++sent;
+        }
+    }
+    CHECK(served());
     // Nobody could be told: they are in the dead queue, once each.
     for (std::size_t i = 0; i < sent; ++i) {
         INFO(i << " of " << sent);
