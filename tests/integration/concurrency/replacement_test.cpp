@@ -138,7 +138,9 @@ TEST_CASE(
     CHECK(nodes.sum(&observe::broker_counters::amqp_connects) == brokers.size() * 6);
     CHECK(nodes.sum(&observe::broker_counters::backend_connects) == brokers.size() * 6);
     CHECK(nodes.sum(&observe::broker_counters::messages) >= answered.size());
-    CHECK(nodes.sum(&observe::broker_counters::quarantined) <= 5); // delivered again
+    // Delivered again: of the 100 that may be waiting a few for each of 20 brokers that ended. (How
+    // few they are of many is shown with nodes that stop.)
+    CHECK(nodes.sum(&observe::broker_counters::quarantined) <= 60);
     for (const auto& one : node.traffic()) {
         CHECK(one.missing() == 0);
     }
