@@ -1,17 +1,21 @@
 #include "log.hpp"
 
+#include <boost/locale/utf.hpp>
 #include <spdlog/logger.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 
 #if BEDSD_WITH_SYSTEMD
-#define SD_JOURNAL_SUPPRESS_LOCATION // it would be this file, for every entry
+// It would be this file, for every entry.
+#define SD_JOURNAL_SUPPRESS_LOCATION // NOLINT(readability-identifier-naming): systemd's name
 #include <systemd/sd-journal.h>
 
 #include <sys/uio.h>
 #include <unistd.h>
 #endif
 
+#include <cstdint>
 #include <memory>
+#include <utility>
 
 namespace bedsd {
 namespace {
@@ -63,6 +67,32 @@ int priority(level value) {
     return 3;
 }
 
+enum class controls : std::uint8_t { kept, escaped };
+
+/// Texts of servers may hold any byte: what is no UTF-8 is escaped.
+void append_readable(std::string& out, std::string_view text, controls how) {
+    namespace utf = boost::locale::utf;
+    static constexpr std::string_view digits = "0123456789abcdef";
+    for (auto at = text.begin(); at != text.end();) {
+        const auto from = at;
+        const auto code = utf::utf_traits<char>::decode(at, text.end());
+        const bool control = code < 0x20 || (code >= 0x7f && code < 0xa0);
+        if (utf::is_valid_codepoint(code) && !(control && how == controls::escaped)) {
+            out.append(from, at);
+            continue;
+        }
+        if (!utf::is_valid_codepoint(code)) {
+            at = from + 1;
+        }
+        for (auto each = from; each != at; ++each) {
+            const auto byte = static_cast<unsigned char>(*each);
+            out += "\\x";
+            out += digits[byte >> 4U];
+            out += digits[byte & 0xfU];
+        }
+    }
+}
+
 log_sink console(level lowest) {
     auto sink = std::make_shared<spdlog::sinks::stderr_color_sink_mt>();
     auto logger = std::make_shared<spdlog::logger>("bedsd", std::move(sink));
@@ -77,27 +107,19 @@ log_sink console(level lowest) {
 } // namespace
 
 std::string console_line(const log_record& record) {
-    static constexpr std::string_view digits = "0123456789abcdef";
     std::string line;
-    for (const auto part :
-         {record.id, std::string_view{" "}, record.source, std::string_view{": "}, record.text}) {
-        for (const char c : part) {
-            const auto code = static_cast<unsigned char>(c);
-            if (code < 0x20 || code == 0x7f) {
-                line += "\\x";
-                line += digits[code >> 4U];
-                line += digits[code & 0xfU];
-            } else {
-                line += c;
-            }
-        }
-    }
+    append_readable(line, record.id, controls::escaped);
+    line += ' ';
+    append_readable(line, record.source, controls::escaped);
+    line += ": ";
+    append_readable(line, record.text, controls::escaped);
     return line;
 }
 
 std::vector<std::string> journal_fields(const log_record& record) {
-    return {"MESSAGE=" + std::string{record.text},
-            "PRIORITY=" + std::to_string(priority(record.severity)),
+    std::string message{"MESSAGE="};
+    append_readable(message, record.text, controls::kept); // with others it is a blob to journalctl
+    return {std::move(message), "PRIORITY=" + std::to_string(priority(record.severity)),
             "BEDS_ID=" + std::string{record.id}, "BEDS_SOURCE=" + std::string{record.source},
             "SYSLOG_IDENTIFIER=bedsd"};
 }

@@ -13,11 +13,11 @@ namespace bedsd {
 /// journal, or this build has no libsystemd, the console is used and the first line says so.
 beds::observe::log_sink make_log(const beds::config::log_settings& settings);
 
-/// `NAME=value` of each field of the journal's entry.
+/// `NAME=value` of each field of the journal's entry. Bytes that are no UTF-8 are escaped.
 std::vector<std::string> journal_fields(const beds::observe::log_record& record);
 
-/// `id source: text`, with control characters escaped, so that text of a server cannot forge a
-/// line.
+/// `id source: text`, with control characters and bytes that are no UTF-8 escaped, so that text of
+/// a server cannot forge a line.
 std::string console_line(const beds::observe::log_record& record);
 
 } // namespace bedsd

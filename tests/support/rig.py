@@ -374,7 +374,7 @@ connect_timeout = "2s"
         process.returncode = 0  # waited for here, not by subprocess
 
     def log(self):
-        return (self.folder / "log").read_text()
+        return (self.folder / "log").read_text(errors="backslashreplace")  # drivers write into it, too
 
     def page(self, path):
         """Status and text of one of its admin pages."""
