@@ -319,10 +319,12 @@ int main(int argc, char** argv) try {
             if (tries > 120 || bedsd.ended()) {
                 throw std::runtime_error("bedsd does not answer");
             }
-            const auto probing = open_raw(where); // the exchange may not be there: a channel error
-            amqp_exchange_declare(probing.get(), 1, bytes(tag + "beds.events"), bytes("direct"), 1,
-                                  0, 0, 0, amqp_empty_table);
-            if (amqp_get_rpc_reply(probing.get()).reply_type != AMQP_RESPONSE_NORMAL) {
+            // Its brokers consume when everything is declared and bound: what is published before
+            // may go nowhere.
+            const auto probing = open_raw(where); // the queue may not be there: a channel error
+            const auto* const there =
+                amqp_queue_declare(probing.get(), 1, bytes(queue), 1, 0, 0, 0, amqp_empty_table);
+            if (there == nullptr || there->consumer_count == 0) {
                 continue;
             }
             if (sent == static_cast<std::int64_t>(good) + left) {
