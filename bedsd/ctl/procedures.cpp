@@ -21,6 +21,12 @@ using beds::core::type_kind;
 
 constexpr std::size_t longest_identifier = 64;
 
+std::string one_of(std::string_view condition, std::string_view then, std::string_view otherwise) {
+    std::string made{"IF("};
+    made.append(condition).append(", ").append(then).append(", ").append(otherwise).append(")");
+    return made;
+}
+
 std::string without_schema(const std::string& object) {
     return object.substr(object.find('.') + 1);
 }
@@ -212,13 +218,12 @@ private:
             const auto name = column_name(each);
             const auto given = parameter("p_", each);
             parameters.push_back("IN " + given + ' ' + parameter_type(each, column(each)));
-            auto value =
-                "IF(JSON_CONTAINS(`p_set`, '\"" + each.name + "\"'), " + given + ", " + name + ')';
+            auto value = one_of("JSON_CONTAINS(`p_set`, '\"" + each.name + "\"')", given, name);
             if (is_incremented(each)) {
                 const auto added = parameter("p_inc_", each);
                 parameters.push_back("IN " + added + ' ' + increment_type(each, column(each)));
                 // Nothing is computed of what only stays: no type is changed on the way.
-                value = "IF(" + added + " IS NULL, " + value + ", " + name + " + " + added + ')';
+                value = one_of(added + " IS NULL", value, name + " + " + added);
             }
             changes.push_back(in_backticks(each.column) + " = " + value);
         }
@@ -226,8 +231,9 @@ private:
             if (is_expected(each, column(each))) {
                 const auto wanted = parameter("p_if_", each);
                 parameters.push_back("IN " + wanted + ' ' + parameter_type(each, column(each)));
-                expected.push_back("(" + wanted + " IS NULL OR " + column_name(each) + " = " +
-                                   wanted + ')');
+                auto& all = expected.emplace_back("(" + wanted);
+                all.append(" IS NULL OR ").append(column_name(each));
+                all.append(" = ").append(wanted).append(")");
             }
         }
         parameters.emplace_back("OUT `p_affected` int");

@@ -32,7 +32,7 @@ public:
     [[nodiscard]] std::filesystem::path path(const std::string& name) const { return root_ / name; }
     /// Makes the folders that `name` is in, too.
     std::filesystem::path write(const std::string& name, std::string_view text) const {
-        const auto file = root_ / name;
+        auto file = root_ / name;
         std::filesystem::create_directories(file.parent_path());
         std::ofstream{file, std::ios::binary} << text;
         return file;

@@ -14,7 +14,6 @@ using adapters::commit_result;
 using adapters::group_mode;
 using adapters::step_result;
 using adapters::work_kind;
-using core::code;
 using core::effect;
 using testing::operations;
 using clock_type = std::chrono::steady_clock;

@@ -6,7 +6,6 @@
 using namespace beds;
 using namespace beds::test;
 using adapters::commit_result;
-using adapters::step_result;
 using testing::operations;
 
 namespace {
