@@ -1,5 +1,6 @@
 #include "dead_letters.hpp"
 #include "options.hpp"
+#include "support/becomes.hpp"
 #include "support/catch.hpp"
 #include "support/counters.hpp"
 #include "support/folder.hpp"
@@ -82,11 +83,8 @@ args = [["id", "int64"]]
     }
     /// Until so many requests are dead letters.
     void wait_for_letters(std::uint32_t count) const {
-        const auto until = core::deadline::after(10s);
-        while (raw->ready_messages(amqp::dead_queue(running->tag())) != count) {
-            REQUIRE_FALSE(until.expired());
-            std::this_thread::sleep_for(10ms);
-        }
+        REQUIRE(test::becomes(
+            [&] { return raw->ready_messages(amqp::dead_queue(running->tag())) == count; }, 10s));
     }
     answer ask(const bedsctl::letter_options& what,
                bedsctl::format output = bedsctl::format::table) const {
@@ -179,10 +177,8 @@ TEST_CASE("a dead letter is sent again as its first sender, and applied once") {
                       .ids = {"pay-1"},
                       .replay_ids = bedsctl::letter_ids::renewed});
     CHECK(again.code == exit_code::ok);
-    const auto until = core::deadline::after(10s);
-    while (here.data.number("SELECT SUM(value) FROM counters") == 0 && !until.expired()) {
-        std::this_thread::sleep_for(10ms);
-    }
+    CHECK(test::becomes([&] { return here.data.number("SELECT SUM(value) FROM counters") != 0; },
+                        10s));
     CHECK(here.data.number("SELECT value FROM counters WHERE id = 1") == 4711);
     CHECK(here.data.number("SELECT COUNT(DISTINCT principal) FROM beds_inbox") == 1);
     here.wait_for_letters(1);
@@ -208,10 +204,8 @@ TEST_CASE("a dead letter is its first sender's when it is sent again, not its ke
                     .ids = {"nameless-1"},
                     .replay_ids = bedsctl::letter_ids::renewed})
               .code == exit_code::ok);
-    const auto until = core::deadline::after(10s);
-    while (here.data.number("SELECT value FROM counters WHERE id = 1") == 0 && !until.expired()) {
-        std::this_thread::sleep_for(10ms);
-    }
+    CHECK(test::becomes(
+        [&] { return here.data.number("SELECT value FROM counters WHERE id = 1") != 0; }, 10s));
     CHECK(here.data.number("SELECT value FROM counters WHERE id = 1") == 1);
     CHECK(here.data.number("SELECT COUNT(*) FROM beds_inbox WHERE principal = 'anonymous'") == 2);
     CHECK(here.data.number("SELECT COUNT(*) FROM beds_inbox") == 2);
@@ -264,10 +258,8 @@ TEST_CASE("a dead letter of which a part was applied says so, and the rest is do
     // Under its ids each gets its first answer, the refused one, too, though the row is there now.
     here.data.sql("INSERT INTO counters (id) VALUES (77)");
     CHECK(here.ask({.task = letter_task::replay, .all = true}).code == exit_code::ok);
-    auto until = core::deadline::after(20s);
-    while (here.running->sum(&observe::broker_counters::operations) < 8 && !until.expired()) {
-        std::this_thread::sleep_for(10ms);
-    }
+    CHECK(test::becomes(
+        [&] { return here.running->sum(&observe::broker_counters::operations) >= 8; }, 20s));
     here.wait_for_letters(1);
     CHECK(here.data.number("SELECT SUM(value) FROM counters") == 2);
     CHECK(contains(here.ask({.each = true}, bedsctl::format::json).out,
@@ -278,10 +270,8 @@ TEST_CASE("a dead letter of which a part was applied says so, and the rest is do
     CHECK(renewed.code == exit_code::ok);
     CHECK(renewed.out == "1 dead letter(s) sent again\n"
                          "1 operation(s) under new ids, without 3 that were done\n");
-    until = core::deadline::after(20s);
-    while (here.data.number("SELECT value FROM counters WHERE id = 77") == 0 && !until.expired()) {
-        std::this_thread::sleep_for(10ms);
-    }
+    CHECK(test::becomes(
+        [&] { return here.data.number("SELECT value FROM counters WHERE id = 77") != 0; }, 20s));
     CHECK(here.data.number("SELECT SUM(value) FROM counters") == 3);
     CHECK(here.data.number("SELECT COUNT(*) FROM beds_inbox WHERE id = 'half-2/1~2'") == 1);
     here.wait_for_letters(0);
@@ -296,10 +286,8 @@ TEST_CASE("a right that was missing is no answer for good: after the grant it is
     CHECK(here.data.number("SELECT COUNT(*) FROM beds_inbox") == 0);
     here.data.sql("GRANT UPDATE ON counters TO " + user);
     CHECK(here.ask({.task = letter_task::replay, .all = true}).code == exit_code::ok);
-    const auto until = core::deadline::after(20s);
-    while (here.data.number("SELECT SUM(value) FROM counters") == 0 && !until.expired()) {
-        std::this_thread::sleep_for(10ms);
-    }
+    CHECK(test::becomes([&] { return here.data.number("SELECT SUM(value) FROM counters") != 0; },
+                        20s));
     CHECK(here.data.number("SELECT value FROM counters WHERE id = 1") == 4711);
     here.wait_for_letters(0);
     here.data.sql("DROP USER " + user);
@@ -318,10 +306,8 @@ TEST_CASE("a dead letter that is answered from the inbox keeps its why") {
     CHECK(contains(first, "DUPLICATE_KEY"));
     CHECK(contains(first, "exists already"));
     CHECK(here.ask({.task = letter_task::replay, .all = true}).code == exit_code::ok);
-    const auto until = core::deadline::after(20s);
-    while (here.running->sum(&observe::broker_counters::operations) < 2 && !until.expired()) {
-        std::this_thread::sleep_for(10ms);
-    }
+    CHECK(test::becomes(
+        [&] { return here.running->sum(&observe::broker_counters::operations) >= 2; }, 20s));
     here.wait_for_letters(1);
     CHECK(here.ask({}).out == first);
 }
@@ -359,10 +345,8 @@ TEST_CASE("two letters of one request are one request, also under a new id") {
                                  .ids = {"pay-1"},
                                  .replay_ids = bedsctl::letter_ids::renewed});
     CHECK(again.out == "2 dead letter(s) sent again\n2 operation(s) under new ids\n");
-    const auto until = core::deadline::after(10s);
-    while (here.running->sum(&observe::broker_counters::operations) < 4 && !until.expired()) {
-        std::this_thread::sleep_for(10ms);
-    }
+    CHECK(test::becomes(
+        [&] { return here.running->sum(&observe::broker_counters::operations) >= 4; }, 10s));
     CHECK(here.data.number("SELECT value FROM counters WHERE id = 1") == 4711);
     CHECK(here.data.number("SELECT COUNT(*) FROM beds_inbox WHERE id LIKE 'pay-1~2%'") == 1);
     here.wait_for_letters(0);
@@ -373,10 +357,8 @@ TEST_CASE("what might happen twice is sent again only when that is said") {
     // Applied, forgotten by the inbox, and refused when it came once more: a letter of something
     // that was done.
     here.send("pay-3", 1);
-    auto until = core::deadline::after(10s);
-    while (here.data.number("SELECT SUM(value) FROM counters") == 0 && !until.expired()) {
-        std::this_thread::sleep_for(10ms);
-    }
+    CHECK(test::becomes([&] { return here.data.number("SELECT SUM(value) FROM counters") != 0; },
+                        10s));
     here.data.sql("DELETE FROM beds_inbox; "
                   "CREATE TRIGGER busy BEFORE UPDATE ON counters FOR EACH ROW "
                   "SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'closed'");
@@ -395,11 +377,8 @@ TEST_CASE("what might happen twice is sent again only when that is said") {
     CHECK(here.data.number("SELECT value FROM counters WHERE id = 1") == 4711);
     again.may_happen_twice = true;
     CHECK(here.ask(again).code == exit_code::ok);
-    until = core::deadline::after(10s);
-    while (here.data.number("SELECT value FROM counters WHERE id = 1") == 4711 &&
-           !until.expired()) {
-        std::this_thread::sleep_for(10ms);
-    }
+    CHECK(test::becomes(
+        [&] { return here.data.number("SELECT value FROM counters WHERE id = 1") != 4711; }, 10s));
     CHECK(here.data.number("SELECT value FROM counters WHERE id = 1") == 2 * 4711);
     here.wait_for_letters(0);
 
@@ -448,10 +427,8 @@ TEST_CASE("what might happen twice is sent again only when that is said") {
     const auto sent = here.ask(renewed);
     INFO(sent.err);
     CHECK(sent.out == "1 dead letter(s) sent again\n1 operation(s) under new ids\n");
-    until = core::deadline::after(10s);
-    while (here.data.number("SELECT value FROM counters WHERE id = 3") == 0 && !until.expired()) {
-        std::this_thread::sleep_for(10ms);
-    }
+    CHECK(test::becomes(
+        [&] { return here.data.number("SELECT value FROM counters WHERE id = 3") != 0; }, 10s));
     CHECK(here.data.number("SELECT value FROM counters WHERE id = 3") == 5);
     CHECK(here.data.number("SELECT COUNT(*) FROM beds_inbox WHERE id LIKE 'pay-4~2%'") == 1);
     here.wait_for_letters(0);
@@ -521,10 +498,8 @@ TEST_CASE("a dead letter that is sent again has the time that its template gives
         CHECK(here.data.number("SELECT value FROM counters WHERE id = 1") == 0);
         return;
     }
-    const auto until = core::deadline::after(10s);
-    while (here.data.number("SELECT value FROM counters WHERE id = 1") == 0 && !until.expired()) {
-        std::this_thread::sleep_for(10ms);
-    }
+    CHECK(test::becomes(
+        [&] { return here.data.number("SELECT value FROM counters WHERE id = 1") != 0; }, 10s));
     CHECK(here.data.number("SELECT value FROM counters WHERE id = 1") == 1);
 }
 

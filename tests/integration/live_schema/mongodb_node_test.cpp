@@ -1,6 +1,6 @@
 // What a node does when its templates do not fit the live MongoDB.
-#include "integration/live_schema/becomes.hpp"
 #include "integration/mongodb/fixture.hpp"
+#include "support/becomes.hpp"
 #include "support/catch.hpp"
 #include "support/folder.hpp"
 #include "support/gate.hpp"

@@ -1,5 +1,5 @@
 // What a node does when its templates do not fit the live database.
-#include "integration/live_schema/becomes.hpp"
+#include "support/becomes.hpp"
 #include "support/catch.hpp"
 #include "support/counters.hpp"
 #include "support/folder.hpp"

@@ -12,8 +12,8 @@ constexpr std::chrono::seconds long_enough{30};
 
 /// Waits until it is so; false when it took too long.
 template <class Condition>
-bool becomes(Condition condition) {
-    const auto until = core::deadline::after(long_enough);
+bool becomes(Condition condition, std::chrono::milliseconds within = long_enough) {
+    const auto until = core::deadline::after(within);
     while (!condition()) {
         if (until.expired()) {
             return false;
