@@ -212,6 +212,10 @@ std::optional<std::string> environment(std::string const& name) {
     return value;
 }
 
+bool in_full() {
+    return environment("BEDS_CHAOS_FULL") == "1";
+}
+
 void skip(std::string_view name, std::string_view reason) {
     auto const is_required = environment("BEDS_REQUIRE_SERVERS") == "1";
     std::fprintf(stderr, "%s: %.*s (%.*s)%s\n", is_required ? "missing" : "skipped",

@@ -36,6 +36,9 @@ endpoint parse_uri(std::string_view uri);
 /// The value of an environment variable; nothing when it is unset or empty.
 std::optional<std::string> environment(std::string const& name);
 
+/// As long and as large as the promises are written: `tests/run --full`.
+bool in_full();
+
 /// The shared servers: AMQP_URL, BEDS_MARIADB_URI, BEDS_MONGODB_URI. Without the variable they
 /// print "skipped: NAME (VARIABLE is not set)" and end the program with 77, which CTest counts as a
 /// skip, or with 1 when BEDS_REQUIRE_SERVERS=1 or a case before this one failed. Call them first in

@@ -62,6 +62,37 @@ void reconnect_fsm::back_off(milliseconds at_least, core::steady_time now) {
     state_ = state::waiting;
 }
 
+reconnect_lead::reconnect_lead(milliseconds patience) : patience_(patience) {}
+
+bool reconnect_lead::leads_another(const void* who, core::steady_time now) const {
+    return leads_ != nullptr && leads_ != who && now < next_ + patience_;
+}
+
+bool reconnect_lead::may_try(const void* who, core::steady_time now) const {
+    const std::lock_guard lock{mutex_};
+    return !leads_another(who, now);
+}
+
+void reconnect_lead::found_away(const void* who, core::steady_time now, core::steady_time next) {
+    const std::lock_guard lock{mutex_};
+    if (!leads_another(who, now)) {
+        leads_ = who;
+        next_ = next;
+    }
+}
+
+void reconnect_lead::found_there() {
+    const std::lock_guard lock{mutex_};
+    leads_ = nullptr;
+}
+
+void reconnect_lead::gone(const void* who) {
+    const std::lock_guard lock{mutex_};
+    if (leads_ == who) {
+        leads_ = nullptr;
+    }
+}
+
 reconnect_fsm::random_source system_random() {
     std::random_device device;
     std::seed_seq seed{device(), device(), device(), device()};

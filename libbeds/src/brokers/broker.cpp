@@ -58,6 +58,9 @@ struct broker::impl {
           reconnect(amqp::reconnect_policy{}, amqp::system_random()), topology(given.topology),
           catalog_queue(amqp::catalog_queue(given.queue_tag)), again(given.amqp.user, given.name),
           random(std::random_device{}()) {
+        if (given.lead == nullptr) {
+            given.lead = std::make_shared<amqp::reconnect_lead>();
+        }
         auto& options = given.factory;
         options.highest_class = given.op_class;
         options.strict_route = given.strict_route;
@@ -344,9 +347,14 @@ struct broker::impl {
                 500ms));
             return false;
         }
+        if (!given.lead->may_try(this, now)) {
+            wake.wait(200ms);
+            return false;
+        }
         try {
             connect();
             reconnect.connected(std::chrono::steady_clock::now());
+            given.lead->found_there();
             amqp_arrival.note();
             counters.amqp_connected.store(true, std::memory_order_relaxed);
             note_amqp({});
@@ -357,9 +365,15 @@ struct broker::impl {
             disconnect();
             const bool refused = failed.code() == core::errc::refused ||
                                  failed.code() == core::errc::topology_conflict;
+            const auto failed_at = std::chrono::steady_clock::now();
             reconnect.attempt_failed(refused ? amqp::connect_failure::refused
                                              : amqp::connect_failure::unreachable,
-                                     std::chrono::steady_clock::now());
+                                     failed_at);
+            if (refused) { // by a server that is there; what it refused may be this broker's alone
+                given.lead->found_there();
+            } else {
+                given.lead->found_away(this, failed_at, reconnect.next(failed_at).until);
+            }
             note_amqp(failed.message());
             return false;
         }
@@ -413,6 +427,7 @@ struct broker::impl {
             drain();
         }
         counters.turn.store(0, std::memory_order_relaxed);
+        given.lead->gone(this);
         disconnect();
         given.factory.connects_before = work->connects();
         counters.backend_connected.store(false, std::memory_order_relaxed);

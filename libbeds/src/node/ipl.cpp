@@ -188,6 +188,7 @@ std::string node::impl::start_role(const std::string& role,
     const auto node_name = given.id.node.empty() ? config::host_name() : given.id.node;
     const auto cursors = cursor_keys_of(role, service);
     std::size_t count = 0;
+    const auto lead = std::make_shared<amqp::reconnect_lead>();
     const bool reads = std::any_of(service.instances.begin(), service.instances.end(),
                                    [](const auto& instance) { return instance.second.read > 0; });
     for (const auto& [connection, op_class, size] : broker_groups(service)) {
@@ -198,6 +199,7 @@ std::string node::impl::start_role(const std::string& role,
         each.op_class = op_class;
         each.catalog = op_class == core::op_class::read || !reads;
         each.amqp = connection_settings_of(service);
+        each.lead = lead;
         each.queue_tag = service.queue_tag;
         each.topology = broker_topology(service, *own, connection, op_class);
         each.declare = service.declare == config::declare_mode::passive

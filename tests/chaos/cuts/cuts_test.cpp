@@ -38,8 +38,7 @@ int times(const std::string& text, std::string_view part) {
 
 TEST_CASE(
     "the connection to MariaDB is cut after any number of bytes: what is said of the data holds") {
-    const char* full = std::getenv("BEDS_CHAOS_FULL"); // tests/run chaos --full
-    const int writes = full != nullptr && std::string_view{full} == "1" ? 200 : 60;
+    const int writes = in_full() ? 200 : 60;
     chaos_world world{writes};
     const auto real = servers().mariadb();
     gate network{real.host, real.port};
@@ -102,8 +101,7 @@ TEST_CASE(
 
 TEST_CASE(
     "the connection is cut between COMMIT and its answer: applied, or unknown until asked again") {
-    const char* full = std::getenv("BEDS_CHAOS_FULL");
-    const int writes = full != nullptr && std::string_view{full} == "1" ? 200 : 32;
+    const int writes = in_full() ? 200 : 32;
     chaos_world world{3 * writes};
     const auto real = servers().mariadb();
     gate network{real.host, real.port};

@@ -4,17 +4,29 @@
 using namespace beds;
 using namespace beds::test;
 
+namespace {
+
+endpoint behind(const gate& network) {
+    auto made = servers().amqp();
+    made.host = "127.0.0.1";
+    made.port = network.port();
+    return made;
+}
+
+} // namespace
+
 TEST_CASE("when RabbitMQ is away nobody storms it, and all are back soon after it") {
     chaos_world world;
     const auto real = servers().amqp();
-    gate network{real.host, real.port};
-    auto through = real;
-    through.host = "127.0.0.1";
-    through.port = network.port();
-    world.running = std::make_unique<running_node>(through, &world.rel, world.options);
-    REQUIRE(world.ready());
+    gate network{real.host, real.port};  // of one node and the clients
+    gate of_nodes{real.host, real.port}; // of the other nodes
+    world.options.tag = unique_name("t") + "_";
+    world.running = std::make_unique<running_node>(behind(network), &world.rel, world.options);
+    const running_node second{behind(of_nodes), &world.rel, world.options};
+    const running_node third{behind(of_nodes), &world.rel, world.options};
+    REQUIRE((world.ready() && second.ready(20s) && third.ready(20s)));
     std::vector<std::unique_ptr<client::client>> clients;
-    for (int i = 0; i < 20; ++i) {
+    for (int i = 0; i < 50; ++i) {
         clients.push_back(world.running->new_client());
     }
     for (const auto& one : clients) {
@@ -22,23 +34,27 @@ TEST_CASE("when RabbitMQ is away nobody storms it, and all are back soon after i
     }
 
     servers().kill(server::rabbitmq);
-    std::this_thread::sleep_for(2s); // the first attempts, 100 ms and 200 ms apart
+    std::this_thread::sleep_for(2s); // the first attempts, 100 ms and 300 ms apart
     const auto before = network.count().accepted;
-    constexpr auto away = 10s;
+    const auto before_of_nodes = of_nodes.count().accepted;
+    constexpr auto away = 20s;
     std::this_thread::sleep_for(away);
-    const auto attempts = network.count().accepted - before;
+    const auto by_nodes = of_nodes.count().accepted - before_of_nodes;
+    const auto attempts = network.count().accepted - before + by_nodes;
     servers().start(server::rabbitmq);
     const auto back = std::chrono::steady_clock::now();
     for (const auto& one : clients) {
         CHECK(one->call(client::fetch("counters", 1), core::deadline::after(20s)).ok());
     }
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - back;
-    // 20 clients and 5 brokers: each tries less and less often, at random, ten seconds apart at
-    // last.
-    INFO(attempts << " attempts in " << away.count() << " s, all back after " << took.count()
-                  << " s");
+    // 50 clients, and of the brokers of each node one: each tries less and less often, at random,
+    // up to nine seconds apart.
+    INFO(attempts << " attempts, " << by_nodes << " of them by two nodes, in " << away.count()
+                  << " s, all back after " << took.count() << " s");
     CHECK(attempts <= 10U * static_cast<std::uint64_t>(away.count()));
-    CHECK(took.count() < 15);
+    CHECK(by_nodes <= 14);
+    CHECK(took.count() < 10);
+    CHECK((world.ready(10s) && second.ready(10s) && third.ready(10s)));
 }
 
 TEST_CASE("a node whose connections are all closed serves again at once") {

@@ -115,7 +115,7 @@ std::chrono::milliseconds latest_of_calls(client::client& caller) {
     std::chrono::milliseconds latest{-1'000'000};
     std::atomic<int> ended{0};
     int asked = 0;
-    for (int round = 0; round < 8; ++round) {
+    for (int round = 0; round < (in_full() ? 50 : 8); ++round) {
         for (const auto& one : world::operations()) {
             const auto begin = std::chrono::steady_clock::now();
             ++asked;

@@ -163,7 +163,7 @@ TEST_CASE("256 finds of 2 MB each in one batch: all are answered, and bedsd stay
 }
 
 TEST_CASE("a backlog in front of a slow database stays in RabbitMQ, not in bedsd") {
-    const int each = std::getenv("BEDS_CHAOS_FULL") != nullptr ? 100'000 : 25'000;
+    const int each = test::in_full() ? 100'000 : 25'000;
     measured_daemon node;
     node.data().sql("INSERT INTO pages VALUES (1, 1, 'x')");
     test::raw_client raw{servers().amqp(), node.tag()};

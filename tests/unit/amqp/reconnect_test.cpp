@@ -79,20 +79,24 @@ TEST_CASE("at the cap no wait is shorter than half of it") {
     CHECK(w.wait() == 500ms);
 }
 
-TEST_CASE("65 connections to a server that stays away ask for it less than ten times a second") {
+TEST_CASE("50 clients and 3 nodes ask for a server that is away less than ten times a second") {
     const amqp::reconnect_policy policy;
-    int attempts = 0;
-    for (int client = 0; client < 65; ++client) {
+    int soon = 0; // in the twenty seconds after the second
+    int late = 0; // after a minute
+    for (int client = 0; client < 53; ++client) {
         core::steady_time now{};
         reconnect_fsm fsm{policy, amqp::system_random()};
         const auto end = now + 10min;
         while (now < end) {
             fsm.attempt_failed(connect_failure::unreachable, now);
             now = fsm.next(now).until;
-            attempts += now - core::steady_time{} > 1min ? 1 : 0;
+            const auto since = now - core::steady_time{};
+            soon += since >= 2s && since < 22s ? 1 : 0;
+            late += since >= 1min && since < 10min ? 1 : 0;
         }
     }
-    CHECK(attempts < 9 * 60 * 10); // full jitter to the end made it 13
+    CHECK(soon < 10 * 20); // waits that double made it 12 a second
+    CHECK(late < 9 * 60 * 9);
 }
 
 TEST_CASE("a refusal waits its own least time") {
@@ -173,6 +177,38 @@ TEST_CASE("many clients that lose a server together come back spread out") {
         late += attempts[second];
     }
     CHECK(late == 0);
+}
+
+TEST_CASE("of several connections one asks for the server that is away") {
+    const int one = 0;
+    const int other = 0;
+    const core::steady_time now{1000s};
+    amqp::reconnect_lead lead{5s};
+    CHECK(lead.may_try(&one, now));
+    CHECK(lead.may_try(&other, now));
+    lead.found_away(&one, now, now + 3s);
+    lead.found_away(&other, now, now + 9s); // it tried at the same time
+    CHECK(lead.may_try(&one, now + 3s));
+    CHECK_FALSE(lead.may_try(&other, now + 3s));
+
+    SECTION("when it finds the server all try") {
+        lead.found_there();
+        CHECK(lead.may_try(&other, now + 3s));
+        lead.found_away(&other, now + 3s, now + 4s);
+        CHECK_FALSE(lead.may_try(&one, now + 4s));
+    }
+    SECTION("when it ends another one asks") {
+        lead.gone(&other);
+        CHECK_FALSE(lead.may_try(&other, now + 3s));
+        lead.gone(&one);
+        CHECK(lead.may_try(&other, now + 3s));
+    }
+    SECTION("when it is long overdue another one asks in its place") {
+        CHECK_FALSE(lead.may_try(&other, now + 7999ms));
+        CHECK(lead.may_try(&other, now + 8s));
+        lead.found_away(&other, now + 8s, now + 9s);
+        CHECK_FALSE(lead.may_try(&one, now + 9s));
+    }
 }
 
 TEST_CASE("random numbers are in [0, 1) and differ between objects") {

@@ -182,7 +182,7 @@ mkdir -p "$3"; touch "$3/env"; echo started >>{self.log}
 *" -R nothing "*" --print-labels "*) echo "Test project" ;;
 *" -R unit_"*" --print-labels "*) printf 'All Labels:\\n  unit\\n' ;;
 *" --print-labels "*) echo "All Labels:"; printf '  %s\\n' {" ".join(self.LABELS)} ;;
-*) echo "100% tests passed"; echo "Total Test time"; [ "$FAILING" != ctest ] ;;
+*) echo "full ${{BEDS_CHAOS_FULL-no}}" >>{self.log}; echo "100% tests passed"; echo "Total Test time"; [ "$FAILING" != ctest ] ;;
 esac""")
 
     def start(self, *arguments, **environment):
@@ -251,6 +251,12 @@ esac""")
         self.passed("unit", "-j", "7", "--repeat", "9", "--preset", "tsan")
         for one in ("--test-dir build/tsan", "--output-on-failure", "--parallel 7", "--repeat until-fail:9"):
             self.assertIn(one, self.ran)
+
+    def test_full(self):
+        self.passed("chaos")
+        self.assertEqual(self.calls("full"), ["no"])
+        self.passed("chaos", "--full")
+        self.assertEqual(self.calls("full"), ["1"])
 
     def test_failures(self):
         for failing in ("--preset", "--build", "servers", "ctest"):

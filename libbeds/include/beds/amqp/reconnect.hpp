@@ -5,15 +5,16 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <mutex>
 
 namespace beds::amqp {
 
 /// When to try again after a connection was lost or could not be made. Never gives up: a server
 /// that is away comes back, and whoever has waited long enough stops the owner.
 struct reconnect_policy {
-    std::chrono::milliseconds first{100};  ///< the longest first wait, greater than 0
-    std::chrono::milliseconds cap{10'000}; ///< no wait is longer, at least `first`
-    double factor = 2.0;                   ///< growth of the longest wait per failure, at least 1
+    std::chrono::milliseconds first{100}; ///< the longest first wait, greater than 0
+    std::chrono::milliseconds cap{9'000}; ///< no wait is longer, at least `first`
+    double factor = 3.0;                  ///< growth of the longest wait per failure, at least 1
     /// A refusal (credentials, vhost, certificate) does not heal by hurrying: waits at least this.
     std::chrono::milliseconds refused{2'000};
     /// A connection that lived this long counts as stable, and the next loss starts from `first`
@@ -73,6 +74,31 @@ private:
     std::uint32_t failures_ = 0;
     core::steady_time since_{}; ///< of the connection
     core::steady_time until_{}; ///< end of the wait
+};
+
+/// Connections of one process to one server: while it is away one of them asks whether it is back,
+/// and the others wait for what that one finds. Any thread.
+class reconnect_lead {
+public:
+    /// Until whoever leads is this late, nobody else asks in its place.
+    explicit reconnect_lead(std::chrono::milliseconds patience = std::chrono::seconds{5});
+
+    /// Whether `who`, whose own wait is over, is to try now.
+    [[nodiscard]] bool may_try(const void* who, core::steady_time now) const;
+    /// `who` found the server away and will ask again at `next`: it leads if nobody else does.
+    void found_away(const void* who, core::steady_time now, core::steady_time next);
+    /// Somebody found the server there: all may try.
+    void found_there();
+    /// `who` asks no more. Another one does if it was the one.
+    void gone(const void* who);
+
+private:
+    [[nodiscard]] bool leads_another(const void* who, core::steady_time now) const;
+
+    const std::chrono::milliseconds patience_;
+    mutable std::mutex mutex_;
+    const void* leads_ = nullptr;
+    core::steady_time next_{}; ///< when it asks again
 };
 
 /// Numbers in [0, 1) from a generator that is seeded differently in every process and object.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <beds/adapters/adapter.hpp>
+#include <beds/amqp/reconnect.hpp>
 #include <beds/amqp/settings.hpp>
 #include <beds/amqp/topology.hpp>
 #include <beds/core/operation.hpp>
@@ -37,6 +38,9 @@ struct broker_settings {
     std::uint32_t max_attempts = 5;
 
     amqp::connection_settings amqp = {};
+    /// Of all brokers of a node with this RabbitMQ; without it each asks by itself whether it is
+    /// back.
+    std::shared_ptr<amqp::reconnect_lead> lead = {};
     std::string queue_tag = {};
     amqp::topology topology =
         {}; ///< declared on every new connection: exchanges, own queue, bindings
