@@ -601,6 +601,38 @@ TEST_CASE("inbox: a database that refuses it takes no writes") {
     }
 }
 
+TEST_CASE("inbox: intent, effect and reply need no transaction: a mongod by itself has none") {
+    scripted_server server{[](std::string_view name, const std::string&) {
+        scripted_reply made;
+        made.json = name == "listIndexes" || name == "listCollections" || name == "find"
+                        ? R"({"ok": 1, "cursor": {"id": {"$numberLong": "0"}, "ns": "db.x",
+                              "firstBatch": []}})"
+                        : R"({"ok": 1, "n": 1, "nModified": 1})";
+        return made;
+    }};
+    requests broker{adapters::make_mongodb("rec", settings_for(server.uri(), "db")),
+                    registry_of({things_text}),
+                    {}};
+    int number = 0;
+    for (const char* body : {R"("op":"insert","data":{"id":1})", R"("op":"delete","key":1)",
+                             R"("op":"update","key":1,"inc":{"n":1})"}) {
+        const auto got = broker.run("m" + std::to_string(++number),
+                                    R"("template":"things",)" + std::string{body});
+        INFO(got);
+        CHECK(got.find(R"("effect":"applied")") != std::string::npos);
+    }
+    const auto commands = server.commands();
+    const auto seen = [&](std::string_view verb, std::string_view collection) {
+        const auto start = '"' + std::string{verb} + R"(" : ")" + std::string{collection} + '"';
+        return std::count_if(commands.begin(), commands.end(), [&](const std::string& one) {
+            return one.find(start) != std::string::npos;
+        });
+    };
+    CHECK(seen("insert", "beds_inbox") == 3); // the intents
+    CHECK(seen("update", "beds_inbox") >= 3); // the replies
+    CHECK(seen("insert", "things") + seen("update", "things") + seen("delete", "things") >= 3);
+}
+
 TEST_CASE("inbox: the index that lets entries go") {
     world on;
     const auto look = [&] {

@@ -86,6 +86,10 @@ struct scripted_server::impl {
                     R"("maxBsonObjectSize": 16777216, "maxMessageSizeBytes": 48000000, )"
                     R"("maxWriteBatchSize": 100000, "minWireVersion": 0, "maxWireVersion": )" +
                     std::to_string(wire_version) + R"(, "ok": 1})";
+            } else if (bson_has_field(&command, "txnNumber") ||
+                       bson_has_field(&command, "startTransaction")) {
+                reply.json = R"({"ok": 0, "code": 20, "errmsg": "Transaction numbers are only )"
+                             R"(allowed on a replica set member or mongos"})";
             } else if (name != "ping" && name != "endSessions") {
                 reply = answers(name, copy);
             }

@@ -26,6 +26,7 @@ struct scripted_reply {
 
 /// Speaks as much of MongoDB's protocol as a driver needs and answers as the test says: for what a
 /// real server does only in trouble (no rights, no space, stepping down, going away in the middle).
+/// Transactions it refuses, as a mongod does that is no member of a replica set.
 class scripted_server {
 public:
     /// The name of the command and the whole of it as canonical Extended JSON.
