@@ -182,6 +182,7 @@ struct broker::impl {
         const auto until = core::deadline::after(settings.connect_timeout * 2);
         settings.connection_name = given.name + " consume";
         in.emplace(settings, until);
+        given.lead->found_there(); // what fails from here on may be this broker's alone
         settings.connection_name = given.name + " publish";
         out.emplace(settings, until,
                     publishing(confirmed ? amqp::confirms::on : amqp::confirms::off));
@@ -354,7 +355,6 @@ struct broker::impl {
         try {
             connect();
             reconnect.connected(std::chrono::steady_clock::now());
-            given.lead->found_there();
             amqp_arrival.note();
             counters.amqp_connected.store(true, std::memory_order_relaxed);
             note_amqp({});
@@ -362,6 +362,7 @@ struct broker::impl {
             return true;
         } catch (const core::error& failed) {
             being_replaced = false;
+            const bool was_there = in.has_value();
             disconnect();
             const bool refused = failed.code() == core::errc::refused ||
                                  failed.code() == core::errc::topology_conflict;
@@ -369,10 +370,10 @@ struct broker::impl {
             reconnect.attempt_failed(refused ? amqp::connect_failure::refused
                                              : amqp::connect_failure::unreachable,
                                      failed_at);
-            if (refused) { // by a server that is there; what it refused may be this broker's alone
-                given.lead->found_there();
-            } else {
+            if (!was_there && !refused) {
                 given.lead->found_away(this, failed_at, reconnect.next(failed_at).until);
+            } else {
+                given.lead->found_there();
             }
             note_amqp(failed.message());
             return false;
