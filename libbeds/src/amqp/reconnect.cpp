@@ -33,22 +33,23 @@ void reconnect_fsm::connected(core::steady_time now) {
 }
 
 void reconnect_fsm::attempt_failed(connect_failure why, core::steady_time now) {
-    back_off(why == connect_failure::refused ? policy_.refused : milliseconds{0}, now);
+    back_off(why == connect_failure::refused ? policy_.refused : milliseconds{0}, policy_.cap, now);
 }
 
-void reconnect_fsm::lost(core::steady_time now) {
+void reconnect_fsm::lost(core::steady_time now, loss what) {
     if (state_ != state::connected) {
         return;
     }
     if (now - since_ >= policy_.stable_after) {
         failures_ = 0;
     }
-    back_off(milliseconds{0}, now);
+    back_off(milliseconds{0},
+             what == loss::channel ? std::min(policy_.refused, policy_.cap) : policy_.cap, now);
 }
 
-void reconnect_fsm::back_off(milliseconds at_least, core::steady_time now) {
+void reconnect_fsm::back_off(milliseconds at_least, milliseconds at_most, core::steady_time now) {
     const auto first = static_cast<double>(policy_.first.count());
-    const auto cap = static_cast<double>(policy_.cap.count());
+    const auto cap = static_cast<double>(at_most.count());
     // The exponent is bounded so that the power stays finite.
     const auto longest =
         std::min(cap, first * std::pow(policy_.factor, std::min<std::uint32_t>(failures_, 64)));

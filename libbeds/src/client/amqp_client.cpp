@@ -324,8 +324,10 @@ private:
 
     void drop_connections() {
         replies_.clear();
+        const bool server_is_there = in_ && out_ && in_->is_open() && out_->is_open();
         forget_connections();
-        reconnect_.lost(std::chrono::steady_clock::now());
+        reconnect_.lost(std::chrono::steady_clock::now(),
+                        server_is_there ? amqp::loss::channel : amqp::loss::connection);
         {
             const std::lock_guard lock{mutex_};
             connected_ = false;

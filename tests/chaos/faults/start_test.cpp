@@ -84,7 +84,9 @@ TEST_CASE("the node comes first, then RabbitMQ, then MariaDB") {
     CHECK_FALSE(world.running->node().status().ready);
     servers().start(server::mariadb);
     CHECK(world.ready());
-    CHECK(client->call(raise(1), 5s).ok());
+    const auto last = client->call(raise(1), 5s);
+    INFO(last.json() << world.running->log());
+    CHECK(last.ok());
     CHECK(world.data.number("SELECT value FROM counters WHERE id = 1") == 1);
 }
 

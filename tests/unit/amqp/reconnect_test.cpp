@@ -141,6 +141,23 @@ TEST_CASE("only a stable connection resets the waits") {
     CHECK(w.fsm.failures() == 1);
 }
 
+TEST_CASE("a server that is there and closes channels is not waited for as one that is away") {
+    world w;
+    for (int i = 0; i < 4; ++i) {
+        w.fsm.attempt_failed(connect_failure::unreachable, w.now);
+    }
+    w.fsm.connected(w.now);
+    w.fsm.lost(w.now, amqp::loss::channel);
+    CHECK(w.wait() == 500ms);
+    w.fsm.connected(w.now);
+    w.fsm.lost(w.now, amqp::loss::connection);
+    CHECK(w.wait() == 1000ms);
+    w.fsm.connected(w.now);
+    w.now += 10s; // it was stable
+    w.fsm.lost(w.now, amqp::loss::channel);
+    CHECK(w.wait() == 100ms);
+}
+
 TEST_CASE("many clients that lose a server together come back spread out") {
     // 50 clients, the server away for 5 s after the loss: attempts per second stay few.
     const amqp::reconnect_policy policy;

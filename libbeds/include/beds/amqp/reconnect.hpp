@@ -16,6 +16,7 @@ struct reconnect_policy {
     std::chrono::milliseconds cap{9'000}; ///< no wait is longer, at least `first`
     double factor = 3.0;                  ///< growth of the longest wait per failure, at least 1
     /// A refusal (credentials, vhost, certificate) does not heal by hurrying: waits at least this.
+    /// A server that is there and closed a channel is not waited for any longer than this.
     std::chrono::milliseconds refused{2'000};
     /// A connection that lived this long counts as stable, and the next loss starts from `first`
     /// again. One that is lost sooner goes on where the waits were.
@@ -26,6 +27,12 @@ struct reconnect_policy {
 enum class connect_failure {
     unreachable, ///< no answer, connection refused or reset, deadline
     refused,     ///< the server said no
+};
+
+/// What was lost.
+enum class loss {
+    connection, ///< the server may be away
+    channel,    ///< the server is there, and closed a channel: what was used is not there (yet)
 };
 
 /// What the owner should do now.
@@ -59,14 +66,15 @@ public:
 
     void connected(core::steady_time now);
     void attempt_failed(connect_failure why, core::steady_time now);
-    void lost(core::steady_time now);
+    void lost(core::steady_time now, loss what = loss::connection);
 
     /// Attempts that failed in a row, losses of unstable connections included.
     [[nodiscard]] std::uint32_t failures() const { return failures_; }
 
 private:
     enum class state { idle, waiting, connected };
-    void back_off(std::chrono::milliseconds at_least, core::steady_time now);
+    void back_off(std::chrono::milliseconds at_least, std::chrono::milliseconds at_most,
+                  core::steady_time now);
 
     reconnect_policy policy_;
     random_source random_;
