@@ -74,12 +74,19 @@ bool reconnect_lead::may_try(const void* who, core::steady_time now) const {
     return !leads_another(who, now);
 }
 
-void reconnect_lead::found_away(const void* who, core::steady_time now, core::steady_time next) {
+void reconnect_lead::found_away(const void* who, core::steady_time now, core::steady_time next,
+                                std::string why) {
     const std::lock_guard lock{mutex_};
     if (!leads_another(who, now)) {
         leads_ = who;
         next_ = next;
+        why_ = std::move(why);
     }
+}
+
+std::string reconnect_lead::why() const {
+    const std::lock_guard lock{mutex_};
+    return why_;
 }
 
 void reconnect_lead::found_there() {

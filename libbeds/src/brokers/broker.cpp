@@ -349,6 +349,7 @@ struct broker::impl {
             return false;
         }
         if (!given.lead->may_try(this, now)) {
+            note_amqp(given.lead->why());
             wake.wait(200ms);
             return false;
         }
@@ -371,7 +372,8 @@ struct broker::impl {
                                              : amqp::connect_failure::unreachable,
                                      failed_at);
             if (!was_there && !refused) {
-                given.lead->found_away(this, failed_at, reconnect.next(failed_at).until);
+                given.lead->found_away(this, failed_at, reconnect.next(failed_at).until,
+                                       failed.message());
             } else {
                 given.lead->found_there();
             }

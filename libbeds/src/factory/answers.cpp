@@ -174,8 +174,7 @@ bool factory::impl::answer_as_before(const message& from, std::size_t i, core::o
         may_be_done = doubt::redelivered;
         give_up(index, refused);
     } else {
-        answer(index, outcome_of_stored(stored.reply, *memory));
-        sink->stored(index, stored.reply);
+        answer_stored(stored);
     }
     return true;
 }
@@ -203,6 +202,18 @@ void factory::impl::ask_for_late() {
     session->rollback();
 }
 
+void factory::impl::answer_stored(const adapters::stored_reply& stored) {
+    if (is_whole(stored.reply, *memory)) {
+        answer(stored.index, outcome_of_stored(stored.reply, *memory));
+        sink->stored(stored.index, stored.reply);
+    } else {
+        doubts[stored.index] = doubt::redelivered;
+        auto made = outcome::failure(code::backend_unavailable, "the stored answer came damaged");
+        made.retry_after = retry.left(clock.steady_now());
+        give_up(stored.index, made);
+    }
+}
+
 void factory::impl::answer_known() {
     for (const auto& stored : known) {
         if (stages[stored.index] == stage::answered) {
@@ -218,8 +229,7 @@ void factory::impl::answer_known() {
             auto& may_be = doubts[stored.index];
             may_be = may_be == doubt::none ? doubt::redelivered : may_be;
         } else if ((*found)->identity.content == stored.content) {
-            answer(stored.index, outcome_of_stored(stored.reply, *memory));
-            sink->stored(stored.index, stored.reply);
+            answer_stored(stored);
         } else {
             answer(stored.index, reused());
         }

@@ -136,6 +136,7 @@ struct factory::impl {
     /// again by their caller, or delivered again after a crash. Their first replies are in the
     /// inbox.
     void ask_for_late();
+    void answer_stored(const adapters::stored_reply& stored);
     /// Operations that the inbox knows get their first reply again.
     void answer_known();
     step_result seal_open(bool alone, lookup how);

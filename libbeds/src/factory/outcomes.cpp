@@ -51,6 +51,16 @@ core::content_hash content_of(const core::operation& op) {
     return sum;
 }
 
+bool is_whole(std::string_view reply, core::arena& memory) {
+    core::datum members;
+    if (core::parse_json(memory.copy("{" + std::string{reply} + "}"), memory, members)) {
+        return false;
+    }
+    const auto status = text_member(members, "status");
+    const auto effect = text_member(members, "effect");
+    return (status == "ok" || status == "error") && (effect == "none" || effect == "applied");
+}
+
 outcome outcome_of_stored(std::string_view reply, core::arena& memory) {
     outcome made;
     constexpr std::string_view refused = R"("status":"error","code":")";

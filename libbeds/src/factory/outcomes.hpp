@@ -20,6 +20,9 @@ constexpr std::size_t longest_id = 255;
 /// The content that an id stands for: everything but id and deadline.
 core::content_hash content_of(const core::operation& op);
 
+/// Whether these are the members of a reply. What the database gives back damaged is no answer.
+bool is_whole(std::string_view reply, core::arena& memory);
+
 /// What a stored reply says, as far as the batch needs it; of a refusal also what people read in
 /// the log and in a dead letter.
 core::outcome outcome_of_stored(std::string_view reply, core::arena& memory);

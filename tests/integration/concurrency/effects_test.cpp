@@ -245,3 +245,27 @@ TEST_CASE("every message five times at once over three nodes: one effect, five i
     CHECK(world.data.sql("SELECT value FROM counters ORDER BY id") == "-50\n50\n50\n50");
     CHECK(world.data.number("SELECT COUNT(*) FROM beds_inbox") == messages + messages / 4);
 }
+
+TEST_CASE("a stored answer that comes damaged from the database is nobody's: unknown, and kept") {
+    test::counters_world world{2, {}};
+    world.start();
+    const auto client = world.running->new_client();
+    client::request raise{test::raise(1)};
+    raise.id = "damaged";
+    REQUIRE(client->call(raise, 5s).front().effect() == core::effect::applied);
+    for (const char* const change : {R"('"status"', '"statur"')", R"('"effect":', '"effect"!')",
+                                     R"('"applied"', '"applies"')"}) {
+        INFO(change);
+        const auto stored = world.data.sql("SELECT HEX(reply) FROM beds_inbox");
+        world.data.sql("UPDATE beds_inbox SET reply = REPLACE(reply, " + std::string{change} + ")");
+        REQUIRE(world.data.sql("SELECT HEX(reply) FROM beds_inbox") != stored);
+        const auto again = client->call(raise, 5s);
+        INFO(again.json());
+        CHECK(again.front().code() == core::code::backend_unavailable);
+        CHECK(again.front().effect() == core::effect::unknown);
+        CHECK(again.front().retry_after() > 0ms);
+        world.data.sql("UPDATE beds_inbox SET reply = UNHEX('" + stored + "')");
+    }
+    CHECK(client->call(raise, 5s).front().effect() == core::effect::applied);
+    CHECK(world.data.number("SELECT value FROM counters WHERE id = 1") == 1);
+}

@@ -203,8 +203,9 @@ TEST_CASE("of several connections one asks for the server that is away") {
     amqp::reconnect_lead lead{5s};
     CHECK(lead.may_try(&one, now));
     CHECK(lead.may_try(&other, now));
-    lead.found_away(&one, now, now + 3s);
-    lead.found_away(&other, now, now + 9s); // it tried at the same time
+    lead.found_away(&one, now, now + 3s, "it is away");
+    lead.found_away(&other, now, now + 9s, "so it is"); // it tried at the same time
+    CHECK(lead.why() == "it is away");
     CHECK(lead.may_try(&one, now + 3s));
     CHECK_FALSE(lead.may_try(&other, now + 3s));
 

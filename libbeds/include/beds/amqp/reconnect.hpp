@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <mutex>
+#include <string>
 
 namespace beds::amqp {
 
@@ -96,8 +97,12 @@ public:
 
     /// Whether `who`, whose own wait is over, is to try now.
     [[nodiscard]] bool may_try(const void* who, core::steady_time now) const;
-    /// `who` found the server away and will ask again at `next`: it leads if nobody else does.
-    void found_away(const void* who, core::steady_time now, core::steady_time next);
+    /// `who` found the server away, for this reason, and will ask again at `next`: it leads if
+    /// nobody else does.
+    void found_away(const void* who, core::steady_time now, core::steady_time next,
+                    std::string why = {});
+    /// What the one that leads found.
+    [[nodiscard]] std::string why() const;
     /// Somebody found the server there: all may try.
     void found_there();
     /// `who` asks no more. Another one does if it was the one.
@@ -110,6 +115,7 @@ private:
     mutable std::mutex mutex_;
     const void* leads_ = nullptr;
     core::steady_time next_{}; ///< when it asks again
+    std::string why_;
 };
 
 /// Numbers in [0, 1) from a generator that is seeded differently in every process and object.
