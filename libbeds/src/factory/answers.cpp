@@ -203,8 +203,8 @@ void factory::impl::ask_for_late() {
 }
 
 void factory::impl::answer_stored(const adapters::stored_reply& stored) {
-    if (is_whole(stored.reply, *memory)) {
-        answer(stored.index, outcome_of_stored(stored.reply, *memory));
+    if (const auto told = outcome_of_stored(stored.reply, *memory)) {
+        answer(stored.index, *told);
         sink->stored(stored.index, stored.reply);
     } else {
         doubts[stored.index] = doubt::redelivered;

@@ -51,36 +51,25 @@ core::content_hash content_of(const core::operation& op) {
     return sum;
 }
 
-bool is_whole(std::string_view reply, core::arena& memory) {
+std::optional<outcome> outcome_of_stored(std::string_view reply, core::arena& memory) {
     core::datum members;
     if (core::parse_json(memory.copy("{" + std::string{reply} + "}"), memory, members)) {
-        return false;
+        return std::nullopt;
     }
     const auto status = text_member(members, "status");
-    const auto effect = text_member(members, "effect");
-    return (status == "ok" || status == "error") && (effect == "none" || effect == "applied");
-}
-
-outcome outcome_of_stored(std::string_view reply, core::arena& memory) {
-    outcome made;
-    constexpr std::string_view refused = R"("status":"error","code":")";
-    if (reply.starts_with(refused)) {
-        const auto rest = reply.substr(refused.size());
-        made.status = core::status::error;
-        made.code = core::parse_code(rest.substr(0, rest.find('"'))).value_or(code::rejected);
-        core::datum members;
-        const auto whole = memory.copy("{" + std::string{reply} + "}");
-        if (!core::parse_json(whole, memory, members)) {
-            made.detail = text_member(members, "detail");
-            made.field = text_member(members, "field");
-            made.reason = text_member(members, "reason");
-        }
-    } else if (!reply.starts_with("\"status\":\"ok\"")) {
-        made.status = core::status::error;
-        made.code = code::rejected; // the bytes of the reply carry the real one
+    const auto done = text_member(members, "effect");
+    if ((status != "ok" && status != "error") || (done != "none" && done != "applied")) {
+        return std::nullopt;
     }
-    made.effect = reply.find("\"effect\":\"applied\"") != std::string_view::npos ? effect::applied
-                                                                                 : effect::none;
+    outcome made;
+    made.effect = done == "applied" ? effect::applied : effect::none;
+    if (status == "error") {
+        made.status = core::status::error;
+        made.code = core::parse_code(text_member(members, "code")).value_or(code::rejected);
+        made.detail = text_member(members, "detail");
+        made.field = text_member(members, "field");
+        made.reason = text_member(members, "reason");
+    }
     return made;
 }
 

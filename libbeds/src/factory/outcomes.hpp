@@ -6,6 +6,7 @@
 #include <beds/core/outcome.hpp>
 
 #include <cstddef>
+#include <optional>
 #include <string_view>
 
 namespace beds::factory {
@@ -20,12 +21,9 @@ constexpr std::size_t longest_id = 255;
 /// The content that an id stands for: everything but id and deadline.
 core::content_hash content_of(const core::operation& op);
 
-/// Whether these are the members of a reply. What the database gives back damaged is no answer.
-bool is_whole(std::string_view reply, core::arena& memory);
-
 /// What a stored reply says, as far as the batch needs it; of a refusal also what people read in
-/// the log and in a dead letter.
-core::outcome outcome_of_stored(std::string_view reply, core::arena& memory);
+/// the log and in a dead letter. Nothing when it came damaged from the database: no answer, then.
+std::optional<core::outcome> outcome_of_stored(std::string_view reply, core::arena& memory);
 
 /// Refused for good or done: what sending the same id again gets as its answer.
 bool is_final(const core::outcome& result);
