@@ -31,10 +31,10 @@ See also: bedsctl call --help
 
 Exit codes:
   0  done
-  1  refused: the answer is an error (also DEADLINE_EXCEEDED with effect none); nothing was changed
+  1  refused: the answer is an error (also DEADLINE_EXCEEDED of the node, effect none); nothing was changed
   2  wrong command line or configuration
-  3  the effect is unknown (send the same again with the same --id to learn it), or RabbitMQ, the node
-     or its database could not be reached in time)";
+  3  the effect is unknown (send the same again with the same --id to learn it), RabbitMQ, the node or
+     its database could not be reached, or no answer came within --timeout)";
 
 constexpr const char* describe_footer = R"(
 Examples:

@@ -76,7 +76,12 @@ class NotSent(Exception):
 
 
 class Client:
-    """`timeout`: seconds that a call may take, unless it says otherwise."""
+    """`timeout`: seconds that a call may take, unless it says otherwise.
+
+    A RabbitMQ that stands still without closing its connections is noticed by AMQP's heartbeat, and until
+    then pika waits for its confirm, longer than `timeout` if need be: 20 seconds with `?heartbeat=5` in `url`.
+    Raises pika.exceptions.AMQPConnectionError when it cannot connect.
+    """
 
     def __init__(self, url="amqp://localhost/", queue_tag="", timeout=5.0):
         self._parameters = pika.URLParameters(url)

@@ -6,6 +6,7 @@
 #include <array>
 #include <charconv>
 #include <chrono>
+#include <string>
 
 namespace beds::wire {
 namespace {
@@ -293,10 +294,14 @@ std::optional<refusal> request_decoder::decode(std::string_view body, core::aren
         }
     }
     if (!ops->is(datum::kind::array) || ops->count == 0) {
-        return refusal{code::invalid_envelope, "'ops' must be an array of operations", "ops"};
+        return refusal{code::invalid_envelope, "'ops' must be an array of one operation or more",
+                       "ops"};
     }
     if (ops->count > limits_.max_operations) {
-        return refusal{code::limit_exceeded, "too many operations in one envelope", "ops"};
+        return refusal{code::limit_exceeded,
+                       join(memory, {"an envelope holds ", std::to_string(limits_.max_operations),
+                                     " operations at most"}),
+                       "ops"};
     }
     const auto operations = memory.make_span<operation>(ops->count);
     for (std::size_t i = 0; i < operations.size(); ++i) {

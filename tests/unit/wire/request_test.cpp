@@ -243,6 +243,7 @@ TEST_CASE("limits of one message") {
     REQUIRE(many.refusal);
     CHECK(many.refusal->code == code::limit_exceeded);
     CHECK(many.refusal->field == "ops");
+    CHECK(many.refusal->detail == "an envelope holds 4096 operations at most");
 
     const auto padded = [](std::size_t size) {
         auto text = with("", "count");
