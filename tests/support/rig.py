@@ -388,13 +388,15 @@ connect_timeout = "2s"
             return refused.code, refused.read().decode()
 
     def write_books(self, idle=True):
-        """What became of everything that this process received. `idle`: once nothing is under way."""
-        for _ in range(100):
+        """What became of everything that this process received. `idle`: once nothing is under way. That takes its
+        time where writes that stay unknown were sent again and again: each waits a second for whoever began it."""
+        end = time.monotonic() + 30
+        while True:
             books = collections.defaultdict(dict)
             for name, template, count in re.findall(
                     r'^beds_(\w+?)(?:_total)?\{template="([^"]*)"\} (\d+)', self.page("/metrics")[1], re.MULTILINE):
                 books[template][name] = int(count)
-            if not idle or not any(one["in_flight"] for one in books.values()):
+            if not idle or not any(one["in_flight"] for one in books.values()) or time.monotonic() > end:
                 break
             time.sleep(0.05)
         for template, one in books.items():
