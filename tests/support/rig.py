@@ -389,7 +389,7 @@ connect_timeout = "2s"
 
     def write_books(self, idle=True):
         """What became of everything that this process received. `idle`: once nothing is under way. That takes its
-        time where writes that stay unknown were sent again and again: each waits a second for whoever began it."""
+        time where writes that stay unknown were sent again and again: each waits a second or two for whoever began it."""
         end = time.monotonic() + 30
         while True:
             books = collections.defaultdict(dict)
