@@ -143,7 +143,7 @@ class LifeCycle(unittest.TestCase):
                 caller.pump(1.0)
             self.assertGreater(time.monotonic() - began, 60)
             self.assertIn("rel.write/0", node.page("/live")[1])
-            self.assertIn("BEDSD_STUCK", node.log())
+            rig.wait_until(lambda: "BEDSD_STUCK" in node.log(), 10, "the log")  # bedsd looks four times a second
             node.signal(signal.SIGKILL)  # as the service manager's watchdog
             rig.wait_until(lambda: not node.alive(), 5, "the end of bedsd")
             node.start()
