@@ -1,4 +1,5 @@
 #include "fixture.hpp"
+#include "support/becomes.hpp"
 #include "support/catch.hpp"
 #include "support/folder.hpp"
 
@@ -80,6 +81,35 @@ TEST_CASE("what is away is named with its own reason and the time that was waite
     CHECK_FALSE(status.ready);
     CHECK(contains(dependency(status, "rabbitmq app_server").trouble, "127.0.0.1"));
     CHECK(node.stop(core::deadline::after(5s)));
+}
+
+TEST_CASE("who waits for another to ask for RabbitMQ says what that one found") {
+    brokers::broker_settings settings;
+    settings.connection = "mem";
+    settings.amqp = test::amqp_settings(nobody());
+    settings.lead = std::make_shared<amqp::reconnect_lead>();
+    const auto make = [&](std::string name) {
+        settings.name = std::move(name);
+        return std::make_unique<brokers::broker>(
+            settings,
+            std::make_shared<const factory::template_set>(
+                factory::template_set{.registry = std::make_shared<const templates::registry>(
+                                          std::vector<templates::template_def>{})}),
+            std::vector<std::shared_ptr<adapters::adapter>>{adapters::make_memory("mem")},
+            adapters::session_context{});
+    };
+    const auto tells = [](const brokers::broker& one) {
+        return test::becomes([&] { return contains(one.amqp_trouble(), "127.0.0.1"); }, 10s);
+    };
+    const auto first = make("mem.read/0");
+    first->start();
+    REQUIRE(tells(*first));
+    const auto second = make("mem.read/1"); // never asks by itself
+    second->start();
+    INFO(second->amqp_trouble());
+    CHECK(tells(*second));
+    first->stop(core::deadline::after(2s));
+    second->stop(core::deadline::after(2s));
 }
 
 TEST_CASE("the report of the start: every step with its state and its time") {
