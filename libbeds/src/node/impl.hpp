@@ -96,6 +96,11 @@ struct node::impl {
     cursor_keys_of(const std::string& role, const config::broker_service_settings& service) const;
     std::string start_role(const std::string& role, const config::broker_service_settings& service);
 
+    /// Rows of templates that this node writes go as their `expire_after` says. Once more whenever
+    /// templates change.
+    void let_rows_go() const;
+    void keep_rows() const;
+
     // ---- live_checks.cpp: templates and live databases
 
     /// What brokers of this node serve on this connection.

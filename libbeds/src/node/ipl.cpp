@@ -229,4 +229,32 @@ std::string node::impl::start_role(const std::string& role,
     return std::to_string(count) + " broker(s)";
 }
 
+void node::impl::let_rows_go() const {
+    const auto all = [this] {
+        const std::lock_guard lock{sets};
+        return registry;
+    }();
+    adapters::session_context context;
+    context.name = (given.id.node.empty() ? config::host_name() : given.id.node) + " old rows";
+    context.supervisor = supervisor.get();
+    context.log = log;
+    for (const auto& one : adapters) {
+        std::vector<const templates::template_def*> written;
+        for (const auto& target : all->all()) {
+            const auto highest = highest_class(given, target);
+            if (target.connection == one->connection_name() && highest &&
+                *highest != core::op_class::read) {
+                written.push_back(&target);
+            }
+        }
+        one->expire(written, context);
+    }
+}
+
+void node::impl::keep_rows() const {
+    for (const auto& one : adapters) {
+        one->expire({}, {});
+    }
+}
+
 } // namespace beds::node

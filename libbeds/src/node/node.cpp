@@ -66,6 +66,7 @@ std::vector<ipl_step> node::start() {
         }
     }
     self.watch_checks();
+    self.let_rows_go();
     self.started = true;
     // What is there already shows in the report; what is not is waited for in the background.
     wait_ready(core::deadline::after(300ms));
@@ -124,6 +125,7 @@ bool node::stop(core::deadline until) {
     for (const auto& check : self.checks) {
         check->end();
     }
+    self.keep_rows();
     for (const auto& role : self.roles) {
         for (const auto& pool : role.pools) {
             pool->stop(until);

@@ -132,6 +132,7 @@ reload_report node::impl::try_reload(core::deadline until) {
     }
     // From here on nothing can fail.
     change_over(next, all, number);
+    let_rows_go();
     follow_with_checks(all, made.changes);
     wait_for_brokers(next, until, made);
     made.result = reload_result::changed;

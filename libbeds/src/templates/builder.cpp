@@ -655,11 +655,6 @@ private:
 
     void expiry(const table_reader& in, index& made) {
         const auto after = in.duration("expire_after", "1s to 36500d", 1s, 24h * 36500);
-        if (in.has("expire_after") && store_known_ && made_.store == engine::rel) {
-            in.complain("expire_after", "rows that expire are not available on 'rel' in this "
-                                        "version: MariaDB has no such index");
-            return;
-        }
         if (!after) {
             return;
         }
@@ -741,6 +736,13 @@ private:
         procedure("insert", made_.write.insert);
         procedure("update", made_.write.update);
         procedure("delete", made_.write.remove);
+        const bool expires =
+            std::any_of(made_.indexes.begin(), made_.indexes.end(),
+                        [](const index& each) { return each.expire_after.has_value(); });
+        if (expires && !made_.write.remove.empty()) {
+            in.complain("delete", "rows with `expire_after` are deleted without this procedure: "
+                                  "leave one of the two out");
+        }
         errors(in, made_.write_errors);
         if (in.has("errors") && !in.has("insert") && !in.has("update") && !in.has("delete")) {
             in.complain("errors", "there is no procedure whose errors these could be");

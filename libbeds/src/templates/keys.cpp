@@ -67,7 +67,9 @@ constexpr std::array index_rows{
     key_row{"fields", "array of field names", "required", "in the order of the index"},
     key_row{"unique", "`true` or `false`", "`false`", "no two rows have the same values"},
     key_row{"expire_after", "duration, 1s to 36500d", "none",
-            "`rec` only: MongoDB's TTL on one datetime field; the index is the DBA's"},
+            "rows go when their datetime in this one field lies so far behind: on `rec` by MongoDB's TTL "
+            "(the index is the DBA's), on `rel` by the nodes, which look every twentieth of that time, "
+            "100 ms to a minute, and need DELETE on `object`"},
     key_row{"where", "table of field = value", "none",
             "`rec` only: a partial index. It does not let its fields stand in `where` and `sort`"},
 };

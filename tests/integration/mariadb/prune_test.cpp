@@ -164,3 +164,115 @@ TEST_CASE("an account that may not delete is told so, and writes go on", "[maria
     CHECK(rows(here, "old") == 10);
     here.control().mariadb_root("DROP USER " + user + "@'127.0.0.1'");
 }
+
+namespace {
+
+/// `things` with a time `seen`, after which their rows go.
+templates::template_def things(std::chrono::seconds after) {
+    auto made = testing::template_maker("things")
+                    .field("id", "int64")
+                    .field("seen", "datetime", {.nullable = true, .indexed = true})
+                    .key({"id"})
+                    .index({"seen"})
+                    .build();
+    made.indexes.back().expire_after = after;
+    return made;
+}
+
+void make_things(const world& here, const std::string& type = "DATETIME(6)") {
+    here.sql("CREATE TABLE things (id BIGINT PRIMARY KEY, seen " + type +
+             ", KEY (seen)) ENGINE=InnoDB");
+}
+
+/// Ids from..to, seen so many seconds ago.
+void see(const world& here, int from, int to, int age) {
+    here.sql("SET time_zone = '+00:00'; INSERT INTO things SELECT seq, NOW(6) - INTERVAL " +
+             std::to_string(age) + " SECOND FROM seq_" + std::to_string(from) + "_to_" +
+             std::to_string(to));
+}
+
+bool things_come_to(const world& here, const std::string& count) {
+    const auto until = core::deadline::after(10s);
+    while (!until.expired()) {
+        if (here.sql("SELECT COUNT(*) FROM things") == count + "\n") {
+            return true;
+        }
+        std::this_thread::sleep_for(50ms);
+    }
+    return false;
+}
+
+void expire(world& here, const std::vector<const templates::template_def*>& targets) {
+    here.adapter().expire(targets, {.name = "test old rows", .log = here.log_sink()});
+}
+
+} // namespace
+
+TEST_CASE("rows go when their time lies behind expire_after, and no others", "[mariadb]") {
+    world here;
+    make_things(here);
+    see(here, 1, 10'000, 100);
+    see(here, 10'001, 10'100, -60);
+    see(here, 10'101, 10'200, 3);
+    here.sql("INSERT INTO things VALUES (20000, NULL)");
+    const auto target = things(5s);
+    expire(here, {&target});
+    CHECK(things_come_to(here, "101")); // what was seen three seconds ago goes, too
+    CHECK(here.sql("SELECT COUNT(*) FROM things WHERE id BETWEEN 10001 AND 10100") == "100\n");
+    // Not the inbox's rule that nothing older comes: what is written old goes as well.
+    see(here, 1, 100, 1'000'000);
+    CHECK(things_come_to(here, "101"));
+    SECTION("until the templates say otherwise") {
+        expire(here, {});
+        see(here, 1, 10, 100);
+        std::this_thread::sleep_for(1s);
+        CHECK(here.sql("SELECT COUNT(*) FROM things") == "111\n");
+        const auto later = things(90s);
+        expire(here, {&later});
+        CHECK(things_come_to(here, "101"));
+    }
+    CHECK(here.log().text().empty());
+}
+
+TEST_CASE("a time column that became a number loses no row", "[mariadb]") {
+    world here;
+    make_things(here, "BIGINT");
+    // Both are times when they are read as numbers of their digits.
+    here.sql("INSERT INTO things VALUES (1, 20000101000000), (2, 1700000000), (3, 0)");
+    const auto target = things(2s);
+    expire(here, {&target});
+    for (int i = 0; i < 100 && !here.log().has("BEDS_MARIADB_EXPIRE"); ++i) {
+        std::this_thread::sleep_for(50ms);
+    }
+    std::this_thread::sleep_for(500ms);
+    const auto told = here.log().text();
+    CHECK(told.find("things") != std::string::npos);
+    CHECK(told.find("BEDS_MARIADB_EXPIRE") == told.rfind("BEDS_MARIADB_EXPIRE"));
+    CHECK(here.sql("SELECT COUNT(*) FROM things") == "3\n");
+}
+
+TEST_CASE("rows that somebody holds go later, and the inbox is pruned beside them", "[mariadb]") {
+    world here;
+    make_accounts(here, 10);
+    make_things(here);
+    auto settings = here.settings();
+    settings.inbox_window = 2s;
+    here.make_adapter(settings);
+    fill(here, "old", 1000, 100);
+    see(here, 1, 1000, 100);
+    const auto target = things(2s);
+    std::thread other{[&here] {
+        here.sql("BEGIN; SELECT id FROM things WHERE id = 7 FOR UPDATE; DO SLEEP(3); ROLLBACK");
+    }};
+    std::this_thread::sleep_for(300ms);
+    expire(here, {&target});
+    const auto account = accounts();
+    auto session = here.session();
+    operations work;
+    work.update(account, {1}).inc({{"balance", 1}});
+    REQUIRE(write(*session, work, {.ids = {"a"}}).commit == commit_result::applied);
+    CHECK(comes_to(here, "old", 0));
+    other.join();
+    CHECK(things_come_to(here, "0"));
+    CHECK(here.log().text().empty());
+}

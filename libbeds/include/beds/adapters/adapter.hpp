@@ -235,6 +235,12 @@ public:
     [[nodiscard]] virtual explanation explain(session& connected, const bound_operation& op,
                                               core::deadline until);
 
+    /// From now on rows of these templates go as their `expire_after` says, and those of no others:
+    /// an engine that does not do it by itself deletes them in the background, with a session of
+    /// its own. Nothing waits for it. `context` as for a session.
+    virtual void expire(std::span<const templates::template_def* const> /*targets*/,
+                        const session_context& /*context*/) {}
+
     /// Compares a template with what the live database holds and lets this account do, as far as
     /// operations up to the class `highest` need it. Changes nothing there. Nothing: this engine
     /// has nothing to compare with. Throws core::error: as `objects`.

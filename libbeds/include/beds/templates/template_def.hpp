@@ -54,7 +54,9 @@ struct field {
 struct index {
     std::vector<field_id> fields;
     bool unique = false;
-    std::optional<std::chrono::seconds> expire_after; ///< MongoDB only; the DBA's index does it
+    /// Rows go when their datetime lies so far behind. On MongoDB the DBA's index does it, on
+    /// MariaDB the adapter (`adapter::expire`).
+    std::optional<std::chrono::seconds> expire_after;
     std::string where_json; ///< partial index condition, as JSON text; MongoDB only; empty: none
 };
 

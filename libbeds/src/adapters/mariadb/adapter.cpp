@@ -106,6 +106,11 @@ public:
         }
     }
 
+    void expire(std::span<const templates::template_def* const> targets,
+                const session_context& context) override {
+        shared_->old.expire(expiries_of(targets), context.name, context.log);
+    }
+
     [[nodiscard]] std::vector<std::string> objects(session& connected,
                                                    core::deadline until) override {
         return ask_server(connected, until, list_objects);
