@@ -106,6 +106,7 @@ void refuse_options(const call_arguments& given, verb op) {
         }
     };
     takes(!given.fields.empty(), "--fields", {verb::fetch, verb::find});
+    takes(!given.returning.empty(), "--return", {verb::insert, verb::update, verb::remove});
     takes(!given.sort.empty(), "--sort", {verb::find});
     takes(given.limit.has_value(), "--limit", {verb::find});
     takes(!given.after.empty(), "--after", {verb::find});
@@ -187,6 +188,7 @@ operation make_operation(const call_arguments& given) {
     }
     refuse_options(given, made.op);
     made.fields = given.fields;
+    made.returning = given.returning;
     made.sort = given.sort;
     made.limit = given.limit;
     made.after = given.after;

@@ -28,6 +28,7 @@ struct call_arguments {
     std::vector<std::string> inc = {};     ///< `--inc`
     std::vector<std::string> expect = {};  ///< `--if`
     std::vector<std::string> fields = {};
+    std::vector<std::string> returning = {};
     std::vector<std::string> sort = {};
     std::optional<std::uint32_t> limit = {};
     std::string after = {};

@@ -375,8 +375,8 @@ private:
             {"template", json::object{{"const", name_}}},
             {"op", json::object{{"const", op}}}};
         json::array required{"v", "template", "op"};
-        const auto fields_wanted = [&] {
-            properties["fields"] =
+        const auto fields_wanted = [&](const char* member) {
+            properties[member] =
                 json::object{{"type", "array"},
                              {"items", json::object{{"enum", names(false, false)}}},
                              {"minItems", 1},
@@ -392,7 +392,7 @@ private:
         json::object made;
         if (op == "fetch") {
             properties["key"] = key();
-            fields_wanted();
+            fields_wanted("fields");
             required.emplace_back("key");
         } else if (op == "find") {
             properties["where"] = where();
@@ -404,7 +404,7 @@ private:
                 properties["limit"].as_object()["maximum"] = limits->as_object().at("max_rows");
             }
             properties["after"] = json::object{{"type", "string"}};
-            fields_wanted();
+            fields_wanted("fields");
         } else if (op == "count" || op == "exists") {
             properties["where"] = where();
         } else if (op == "insert") {
@@ -413,8 +413,10 @@ private:
                                                                   {"items", refer("data")},
                                                                   {"minItems", 1}}}}};
             required.emplace_back("data");
+            fields_wanted("return");
         } else if (op == "update" || op == "delete") {
             rows_wanted();
+            fields_wanted("return");
             if (op == "update") {
                 const auto changeable = [](const json::object& each) {
                     return !flag_at(each, "protected") && !flag_at(each, "key");

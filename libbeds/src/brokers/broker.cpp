@@ -639,7 +639,8 @@ struct broker::impl {
                     }
                 }
             }
-            if (in_parts && operations == 1 && !messages.front().request.enveloped) {
+            if (in_parts && operations == 1 && !messages.front().request.enveloped &&
+                messages.front().request.operations.front().op == core::verb::find) {
                 send_in_parts(chunk.front());
             }
             was_away = !work->connected();

@@ -187,10 +187,13 @@ request request::from_json(std::string_view text) {
         if (op.fields != nullptr && to.fields.empty()) {
             refuse(place, "'fields' must name a field"); // here it would mean all of them
         }
-        if (op.on_conflict != nullptr || op.returning != nullptr) {
+        to.returning = owned_names(op.returning, place, "return");
+        if (op.returning != nullptr && to.returning.empty()) {
+            refuse(place, "'return' must name a field"); // here it would mean no rows
+        }
+        if (op.on_conflict != nullptr) {
             throw core::error(core::errc::unsupported,
-                              place + "'on_conflict' and 'return' are not available in this "
-                                      "version");
+                              place + "'on_conflict' is not available in this version");
         }
     }
     return made;
@@ -219,6 +222,7 @@ core::request view(const request& from, core::arena& memory) {
         to.args = keep(op.args, memory);
         to.sort = keep(op.sort, memory);
         to.fields = keep(op.fields, memory);
+        to.returning = keep(op.returning, memory);
         to.after = op.after;
         if (op.limit) {
             auto* limit = memory.make<core::datum>();

@@ -184,7 +184,9 @@ failed binder::bind(const core::operation& from, core::system_time now, core::ar
                       "on_conflict");
     }
     if (from.returning != nullptr) {
-        return refuse(code::unsupported, "'return' is not available in this version", "return");
+        if (auto failure = bind_fields(from.returning, "return", memory, into)) {
+            return failure;
+        }
     }
     switch (from.op) {
     case core::verb::fetch:
@@ -194,7 +196,7 @@ failed binder::bind(const core::operation& from, core::system_time now, core::ar
         if (auto failure = bind_key(*from.key, memory, into)) {
             return failure;
         }
-        return bind_fields(from.fields, memory, into);
+        return bind_fields(from.fields, "fields", memory, into);
     case core::verb::find:
         if (from.where != nullptr) {
             if (auto failure = bind_where(*from.where, memory, into)) {
@@ -207,7 +209,7 @@ failed binder::bind(const core::operation& from, core::system_time now, core::ar
         if (auto failure = bind_page(from, now, memory, into)) {
             return failure;
         }
-        return bind_fields(from.fields, memory, into);
+        return bind_fields(from.fields, "fields", memory, into);
     case core::verb::count:
     case core::verb::exists:
         return from.where == nullptr ? std::nullopt : bind_where(*from.where, memory, into);
@@ -254,7 +256,8 @@ failed binder::bind_value(const templates::field& field, const datum& given, cor
     return std::nullopt;
 }
 
-failed binder::bind_fields(const datum* given, core::arena& memory, bound_operation& into) {
+failed binder::bind_fields(const datum* given, std::string_view member, core::arena& memory,
+                           bound_operation& into) {
     const auto& target = *into.target;
     if (given == nullptr) {
         into.layout = &target.all_fields;
@@ -263,15 +266,16 @@ failed binder::bind_fields(const datum* given, core::arena& memory, bound_operat
     }
     if (!given->is(datum::kind::array) || given->count == 0 ||
         given->count > target.fields.size()) {
-        return refuse(code::invalid_field, "'fields' must be an array of field names, each once",
-                      "fields");
+        return refuse(
+            code::invalid_field,
+            join(memory, {"'", member, "' must be an array of field names, each once"}), member);
     }
     const auto ids = memory.make_span<field_id>(given->count);
     for (std::size_t i = 0; i < ids.size(); ++i) {
         const auto& item = given->items()[i];
         if (!item.is(datum::kind::string)) {
-            return refuse(code::invalid_field, "'fields' must be an array of field names",
-                          "fields");
+            return refuse(code::invalid_field,
+                          join(memory, {"'", member, "' must be an array of field names"}), member);
         }
         const auto id = target.find_field(item.text);
         if (!id) {
@@ -279,7 +283,8 @@ failed binder::bind_fields(const datum* given, core::arena& memory, bound_operat
         }
         if (std::find(ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(i), *id) !=
             ids.begin() + static_cast<std::ptrdiff_t>(i)) {
-            return refuse(code::invalid_field, "'fields' names a field twice",
+            return refuse(code::invalid_field,
+                          join(memory, {"'", member, "' names a field twice"}),
                           target.fields[*id].name);
         }
         ids[i] = *id;

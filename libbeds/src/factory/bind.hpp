@@ -53,7 +53,7 @@ private:
 
     using failed = std::optional<core::outcome>;
 
-    failed bind_fields(const core::datum* given, core::arena& memory,
+    failed bind_fields(const core::datum* given, std::string_view member, core::arena& memory,
                        adapters::bound_operation& into);
     failed bind_key(const core::datum& given, core::arena& memory,
                     adapters::bound_operation& into) const;

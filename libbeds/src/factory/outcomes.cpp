@@ -48,6 +48,11 @@ core::content_hash content_of(const core::operation& op) {
     add(op.inc);
     add(op.expect);
     add(op.args);
+    // Of what came later, only where it is given: hashes that inboxes hold stay what they are.
+    if (op.returning != nullptr) {
+        sum = core::combine(sum, core::hash("return"));
+        add(op.returning);
+    }
     return sum;
 }
 

@@ -643,7 +643,8 @@ void attempts::wrong_values() {
         all.push_back({notes + R"("delete","key":1,"if":{)" + member + '}', field});
         all.push_back({notes + R"("delete","where":{)" + member + '}', field});
     }
-    all.push_back({notes + R"("insert","data":{"id":70},"return":["secret"])", "UNSUPPORTED"});
+    all.push_back({notes + R"("insert","data":{"id":70},"return":["nosuch"])", "INVALID_FIELD"});
+    all.push_back({notes + R"("insert","data":{"id":70},"return":[{"$gt":""}])", "INVALID_FIELD"});
     all.push_back({notes + R"("insert","data":{"id":1},"on_conflict":{"do":"x"})", "UNSUPPORTED"});
     refused(all);
 }

@@ -95,8 +95,8 @@ TEST_CASE("a request from JSON is refused for what is wrong, and for nothing els
         INFO(json);
         CHECK(failure_of(json).code() == core::errc::protocol);
     }
-    CHECK(failure_of(R"({"v":1,"op":"insert","template":"t","data":{},"return":["id"]})").code() ==
-          core::errc::unsupported);
+    CHECK(failure_of(R"({"v":1,"op":"insert","template":"t","data":{},"return":[]})").code() ==
+          core::errc::protocol);
     CHECK(failure_of(R"({"v":1,"op":"insert","template":"t","data":{},"on_conflict":"skip"})")
               .code() == core::errc::unsupported);
 

@@ -45,7 +45,9 @@ struct bound_operation {
     const templates::template_def* target = nullptr;
     core::deadline deadline = core::deadline::never();
 
-    /// fetch, find: the fields to return and their layout.
+    /// fetch, find: the fields to return and their layout. insert, update, delete: those of
+    /// `return`, of each row as a fetch would show it when the write is done (deleted ones: right
+    /// before it); empty: no rows.
     std::span<const field_id> fields;
     const core::row_layout* layout = nullptr;
 

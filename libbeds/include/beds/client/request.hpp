@@ -29,6 +29,9 @@ struct operation {
     std::optional<value> args{};
     std::vector<std::string> sort{};   ///< "-name" for descending
     std::vector<std::string> fields{}; ///< empty: all
+    /// `return` of insert, update, delete: fields of the rows written; empty: no rows. protocol.md
+    /// says where it goes.
+    std::vector<std::string> returning{};
     std::optional<std::uint32_t> limit{};
     std::string after{}; ///< `next` of the page before
 };
@@ -64,7 +67,7 @@ struct request {
         : operations(std::move(several)), mode(how), enveloped(true) {}
     /// From a request in the protocol's JSON, with all that its operations carry. Throws
     /// core::error: `protocol` when the text or one of its operations is none, `limit_exceeded`
-    /// when it is larger than a node takes, `unsupported` for `return` and `on_conflict`.
+    /// when it is larger than a node takes, `unsupported` for `on_conflict`.
     static request from_json(std::string_view text);
 };
 

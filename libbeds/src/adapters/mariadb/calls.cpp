@@ -33,13 +33,6 @@ const core::value* value_of(std::span<const assignment> given, field_id field) {
     return found != given.end() ? &found->value : nullptr;
 }
 
-const std::string& write_procedure(const bound_operation& op) {
-    const auto& through = op.target->write;
-    return op.op == core::verb::insert   ? through.insert
-           : op.op == core::verb::update ? through.update
-                                         : through.remove;
-}
-
 std::optional<field_id> field_named(const templates::template_def& target, std::string_view name) {
     for (std::size_t i = 0; i < target.fields.size(); ++i) {
         if (same_name(target.fields[i].name, name)) {
@@ -50,6 +43,13 @@ std::optional<field_id> field_named(const templates::template_def& target, std::
 }
 
 } // namespace
+
+const std::string& mariadb_session::write_procedure(const bound_operation& op) {
+    const auto& through = op.target->write;
+    return op.op == core::verb::insert   ? through.insert
+           : op.op == core::verb::update ? through.update
+                                         : through.remove;
+}
 
 // ---- around every procedure ---------------------------------------------------------------------
 
@@ -637,7 +637,7 @@ ran mariadb_session::write_procedure_key(const bound_operation& op, insert_row r
         }
         keys_out_[i] = number_as(target.fields[target.key[i]].type, number);
     }
-    rows_->key(op.index, target.key_layout, keys_out_);
+    tell_key(op, keys_out_);
     return ran::fine;
 }
 

@@ -898,11 +898,10 @@ ran mariadb_session::run_one(const bound_operation& op) {
     case core::verb::exists:
         return run_exists(op);
     case core::verb::insert:
-        return insert_one(op);
     case core::verb::update:
-        return update_one(op);
     case core::verb::remove:
-        return remove_one(op);
+        // Explained is the write itself.
+        return op.fields.empty() || explaining_ != nullptr ? write_one(op) : write_and_return(op);
     case core::verb::call:
         return run_call(op);
     case core::verb::describe:
@@ -910,6 +909,12 @@ ran mariadb_session::run_one(const bound_operation& op) {
     }
     result(op) = outcome::failure(code::unsupported, "this is not done by a database");
     return ran::fine;
+}
+
+ran mariadb_session::write_one(const bound_operation& op) {
+    return op.op == core::verb::insert   ? insert_one(op)
+           : op.op == core::verb::update ? update_one(op)
+                                         : remove_one(op);
 }
 
 ran mariadb_session::run_atomic(operation_list work) {

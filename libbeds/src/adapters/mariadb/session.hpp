@@ -132,6 +132,7 @@ private:
     ran run_independent(operation_list work);
     ran run_atomic(operation_list work);
     ran run_one(const bound_operation& op);
+    ran write_one(const bound_operation& op);
     /// Runs each alone; those of a group that did not succeed as a whole.
     ran one_at_a_time(operation_list work);
 
@@ -216,7 +217,18 @@ private:
     ran nothing_matched(const bound_operation& op);
     void sort_by_key(std::vector<const bound_operation*>& work) const;
 
+    // returning.cpp: writes with `return`
+    ran write_and_return(const bound_operation& op);
+    ran write_then_read(const bound_operation& op);
+    /// Locks the rows that the operation is about to write; their keys go to `returned_`.
+    ran lock_rows(const bound_operation& op, const template_shape& shape);
+    /// The rows of `returned_`, as a fetch would show them now.
+    ran read_back(const bound_operation& op, const table_shape& shape);
+    /// The key of an inserted row.
+    void tell_key(const bound_operation& op, std::span<const core::value> key);
+
     // calls.cpp
+    static const std::string& write_procedure(const bound_operation& op);
     ran run_call(const bound_operation& op);
     ran call_procedure(const bound_operation& op, const procedure_shape& shape);
     ran write_by_procedure(const bound_operation& op, const std::string& procedure);
@@ -379,6 +391,8 @@ private:
     core::json_parser json_{{.max_depth = most_json_depth}};
     core::arena json_memory_;
     std::vector<core::value> keys_out_;
+    std::vector<std::span<const core::value>> returned_; ///< keys of rows for `return`; in the arena
+    std::uint64_t matched_ = 0; ///< rows of the last update or delete that ran alone
     std::vector<std::uint64_t> affected_;
 };
 

@@ -632,6 +632,16 @@ void remove_by_keys(query& out, operation_list work, const table_shape& shape) {
     }
 }
 
+void keys_for_update(query& out, const selection& columns, const bound_operation& op,
+                     std::uint64_t most, const table_shape& shape, core::arena& memory) {
+    start(out, op);
+    out.text("SELECT ");
+    select_list(out, columns, *op.target);
+    out.text(" FROM ").object(op.target->object);
+    add_where(out, op, shape, memory);
+    out.text(" LIMIT ").bind(core::value::of_uint(most)).text(" FOR UPDATE");
+}
+
 void row_is_there(query& out, const bound_operation& op, const table_shape& shape) {
     start(out, op);
     out.text("SELECT 1 FROM ").object(op.target->object).text(" WHERE ");

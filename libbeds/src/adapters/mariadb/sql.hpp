@@ -77,6 +77,9 @@ void remove_one(query& out, const bound_operation& op, const table_shape& shape,
                 core::arena& memory);
 /// Several deletes by key, with `if`.
 void remove_by_keys(query& out, operation_list work, const table_shape& shape);
+/// SELECT … FOR UPDATE of what the operation writes, as its own condition finds it.
+void keys_for_update(query& out, const selection& columns, const bound_operation& op,
+                     std::uint64_t most, const table_shape& shape, core::arena& memory);
 /// Is the row of the operation's key there?
 void row_is_there(query& out, const bound_operation& op, const table_shape& shape);
 

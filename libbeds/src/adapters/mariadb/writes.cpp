@@ -95,6 +95,7 @@ ran mariadb_session::change_one(const bound_operation& op, const std::string& pr
 }
 
 ran mariadb_session::matched(const bound_operation& op, std::uint64_t rows) {
+    matched_ = rows;
     if (rows == 0) {
         return nothing_matched(op);
     }
@@ -108,6 +109,9 @@ ran mariadb_session::change_group(operation_list work) {
     const bool updates = first.op == core::verb::update;
     order_.assign(work.begin(), work.end());
     sort_by_key(order_);
+    if (!first.fields.empty()) {
+        return one_at_a_time(order_);
+    }
     const auto& procedure = updates ? first.target->write.update : first.target->write.remove;
     if (!procedure.empty() && work.size() > 1) {
         return write_group_by_procedure(order_, procedure);
@@ -190,12 +194,12 @@ void mariadb_session::write_keys(const bound_operation& op, insert_row row,
             values_[i] = number_as(target.fields[target.key[i]].type, number);
         }
     }
-    rows_->key(op.index, target.key_layout, values_);
+    tell_key(op, values_);
 }
 
 ran mariadb_session::insert_group(operation_list work) {
     const bound_operation& first = *work.front();
-    if (!first.target->write.insert.empty() && work.size() > 1) {
+    if (!first.target->write.insert.empty() && first.fields.empty() && work.size() > 1) {
         return write_group_by_procedure(work, first.target->write.insert);
     }
     if (work.size() == 1 || first.rows.empty()) {
@@ -221,7 +225,7 @@ ran mariadb_session::insert_group(operation_list work) {
                          }
                          return false;
                      });
-    if (!connection_.facts().may.insert) {
+    if (!connection_.facts().may.insert || !first.fields.empty()) {
         return one_at_a_time(order_);
     }
     const template_shape* shape = nullptr;

@@ -438,7 +438,18 @@ outcome unit::insert(const bound_operation& op, core::row_sink& rows, core::aren
         rows.key(op.index, op.target->key_layout, values_);
     }
     rows.count(op.index, op.rows.size());
+    return_rows(bound, op, rows);
     return op.rows.empty() ? outcome{} : outcome::applied();
+}
+
+void unit::return_rows(const binding& bound, const bound_operation& op, core::row_sink& rows) {
+    if (op.fields.empty()) {
+        return;
+    }
+    rows.no_rows(op.index);
+    for (const auto* hit : hits_) {
+        emit_row(bound, *hit->contents, op, rows);
+    }
 }
 
 outcome unit::select_targets(const binding& bound, const bound_operation& op) {
@@ -450,6 +461,11 @@ outcome unit::select_targets(const binding& bound, const bound_operation& op) {
             }
             return true;
         });
+        if (!op.fields.empty() && hits_.size() > op.target->limits.max_rows) {
+            return outcome::failure(code::limit_exceeded,
+                                    "more rows than this template returns; nothing was changed",
+                                    "return");
+        }
         return {};
     }
     auto* const hit = bound.rows->find(op.key);
@@ -511,6 +527,7 @@ outcome unit::update(const bound_operation& op, core::row_sink& rows, core::aren
         }
     }
     rows.count(op.index, hits_.size());
+    return_rows(bound, op, rows);
     return hits_.empty() ? outcome{} : outcome::applied();
 }
 
@@ -522,6 +539,7 @@ outcome unit::remove(const bound_operation& op, core::row_sink& rows) {
     if (auto failed = select_targets(bound, op); !failed.ok() || expired_) {
         return failed;
     }
+    return_rows(bound, op, rows);
     for (auto* hit : hits_) {
         make_room();
         undo_.push_back({change::kind::removed, bound.rows, hit, {}, bound.rows->remove(*hit)});

@@ -85,6 +85,8 @@ private:
     void set_cell(const binding& bound, const assignment& given, core::arena& memory);
     void emit_row(const binding& bound, const row& from, const bound_operation& op,
                   core::row_sink& rows);
+    /// Those of `hits_`, for `return`.
+    void return_rows(const binding& bound, const bound_operation& op, core::row_sink& rows);
     int compare(const binding& bound, const row& left, const row& right,
                 std::span<const sort_key> by) const;
     bool is_after(const binding& bound, const row& candidate, const bound_operation& op) const;

@@ -34,7 +34,10 @@ std::size_t position_of(const std::vector<field_id>& fields, field_id wanted) {
                                     fields.begin());
 }
 
-void write_row(core::row_sink& rows, const bound_operation& op, std::span<const value> cells) {
+} // namespace
+
+void mongodb_session::write_row(core::row_sink& rows, const bound_operation& op,
+                                std::span<const value> cells) {
     rows.begin_row(op.index, *op.layout);
     for (std::size_t i = 0; i < op.fields.size(); ++i) {
         rows.cell(cells[i]);
@@ -42,11 +45,10 @@ void write_row(core::row_sink& rows, const bound_operation& op, std::span<const 
     rows.end_row();
 }
 
-} // namespace
-
 void mongodb_session::append_projection(const templates::template_def& target,
-                                        std::span<const field_id> wanted) {
-    command_.begin_document("projection");
+                                        std::span<const field_id> wanted,
+                                        std::string_view member) {
+    command_.begin_document(member);
     bool id = false;
     for (const auto field : wanted) {
         const auto& column = target.fields[field].column;

@@ -489,6 +489,10 @@ step_result mongodb_session::run(const group& work, core::row_sink& rows, outcom
         }
         return step_result::done;
     }
+    if (cannot_return(scope, ops)) {
+        return step_result::done;
+    }
+    given_.clear();
     const auto verb = ops.front()->op;
     std::vector<const bound_operation*> rest;
     if (!records_.empty() && record_of(ops.front()->index) != nullptr) {
@@ -502,6 +506,9 @@ step_result mongodb_session::run(const group& work, core::row_sink& rows, outcom
         }
         if (std::any_of(ops.begin(), ops.end(), [&](const auto* op) { return is_doubtful(*op); })) {
             result = settle(scope, ops, rest);
+            if (result == step_result::done && rest.empty()) {
+                return_rows(scope, work.operations);
+            }
             if (result != step_result::done || rest.empty()) {
                 return result;
             }
@@ -509,6 +516,9 @@ step_result mongodb_session::run(const group& work, core::row_sink& rows, outcom
         }
     }
     const auto result = run_kind(scope, verb, ops);
+    if (result == step_result::done) {
+        return_rows(scope, work.operations);
+    }
     if (!records_.empty()) {
         // Of what was begun before, a first try may still be on its way: it is never `none`.
         for (const auto* op : ops) {

@@ -194,7 +194,10 @@ private:
     // reads.cpp
     step_result exists(run_scope& scope, const bound_operation& op);
     step_result call(run_scope& scope, const bound_operation& op);
-    void append_projection(const templates::template_def& target, std::span<const field_id> wanted);
+    void append_projection(const templates::template_def& target, std::span<const field_id> wanted,
+                           std::string_view member = "projection");
+    static void write_row(core::row_sink& rows, const bound_operation& op,
+                          std::span<const core::value> cells);
     /// Every document of the answer, batches fetched as needed. `each` says whether to go on.
     ending each_document(aim what, const std::function<bool(const bson_iter_t&)>& each);
     /// Cells of one document; the field that does not fit, if any.
@@ -264,7 +267,7 @@ private:
     step_result update_group(run_scope& scope, operation_list ops);
     step_result update_one(run_scope& scope, const bound_operation& op);
     encode_problem append_changes(run_scope& scope, const bound_operation& op,
-                                  std::optional<field_id>& field);
+                                  std::optional<field_id>& field, std::string_view member = "u");
     step_result remove(run_scope& scope, operation_list ops);
     step_result remove_group(run_scope& scope, operation_list ops);
     step_result remove_one(run_scope& scope, const bound_operation& op);
@@ -281,6 +284,17 @@ private:
     core::outcome write_failed(run_scope& scope, const bound_operation& op,
                                const server_error& error);
 
+    // returning.cpp: writes with `return`
+    /// True: they are answered.
+    bool cannot_return(run_scope& scope, operation_list ops);
+    /// Sends the findAndModify that was built.
+    step_result change_and_return(run_scope& scope, const bound_operation& op);
+    /// Rows of those that were done otherwise: read as they are now.
+    void return_rows(run_scope& scope, operation_list ops);
+    void read_back(run_scope& scope, const bound_operation& op);
+    /// Of each row, key field by key field.
+    std::vector<value> keys_of_rows(const bound_operation& op);
+
     std::shared_ptr<const service> shared_;
     session_context context_;
     mongoc_ssl_opt_t tls_options_{};
@@ -292,6 +306,7 @@ private:
 
     core::deadline until_ = core::deadline::never();
     bool touched_ = false; ///< a write of this group may have been applied
+    std::vector<core::op_index> given_; ///< of this group: its rows of `return` are written
 
     // The inbox.
     std::vector<write_record> records_;

@@ -459,12 +459,13 @@ step_result mongodb_session::insert_rows(run_scope& scope, const bound_operation
 }
 
 encode_problem mongodb_session::append_changes(run_scope& scope, const bound_operation& op,
-                                               std::optional<field_id>& field) {
+                                               std::optional<field_id>& field,
+                                               std::string_view member) {
     const auto& target = *op.target;
     if (op.set.empty() && op.inc.empty()) {
         return nothing_to_change;
     }
-    command_.begin_document("u");
+    command_.begin_document(member);
     const auto list = [&](std::string_view change,
                           std::span<const assignment> from) -> encode_problem {
         if (from.empty()) {
@@ -505,7 +506,8 @@ step_result mongodb_session::update(run_scope& scope, operation_list ops) {
     // afterwards, by looking for the keys, go together.
     const auto& first = *ops.front();
     const bool together =
-        ops.size() > 1 && !first.key.empty() && first.expect.empty() && !any_guard(first);
+        ops.size() > 1 && !first.key.empty() && first.expect.empty() && first.fields.empty() &&
+        !any_guard(first);
     if (!together) {
         for (const auto* op : ops) {
             const auto result = update_one(scope, *op);
@@ -740,11 +742,17 @@ step_result mongodb_session::update_one(run_scope& scope, const bound_operation&
         }
     }
 
-    begin_command("update", op.target->object, op, aim::write);
-    command_.boolean("ordered", 0);
-    command_.begin_array("updates");
-    command_.begin_document("0");
-    command_.begin_document("q");
+    const bool returns = !op.fields.empty();
+    if (returns) {
+        begin_command("findAndModify", op.target->object, op, aim::write);
+        command_.begin_document("query");
+    } else {
+        begin_command("update", op.target->object, op, aim::write);
+        command_.boolean("ordered", 0);
+        command_.begin_array("updates");
+        command_.begin_document("0");
+        command_.begin_document("q");
+    }
     encode_problem problem;
     if (by_key) {
         problem = append_key(command_, op, scope.memory);
@@ -767,11 +775,16 @@ step_result mongodb_session::update_one(run_scope& scope, const bound_operation&
     }
     if (!problem) {
         command_.end();
-        problem = append_changes(scope, op, field);
+        problem = append_changes(scope, op, field, returns ? "update" : "u");
     }
     if (problem) {
         outcome = invalid(scope, op, *problem, field);
         return step_result::done;
+    }
+    if (returns) {
+        command_.boolean("new", 1);
+        append_projection(*op.target, op.fields, "fields");
+        return change_and_return(scope, op);
     }
     command_.boolean("multi", by_key ? 0 : 1);
     command_.end();
@@ -881,7 +894,8 @@ step_result mongodb_session::remove(run_scope& scope, operation_list ops) {
     const auto& first = *ops.front();
     if (tracked(first) != nullptr) {
         // Those with `if` one at a time: then it can be told why nothing was deleted.
-        const auto most = first.expect.empty() ? most_writes_ : 1;
+        // And with `return`: one command returns one row.
+        const auto most = first.expect.empty() && first.fields.empty() ? most_writes_ : 1;
         while (!ops.empty()) {
             const auto chunk = ops.first(std::min(ops.size(), most));
             const auto result = remove_marked(scope, chunk);
@@ -892,7 +906,7 @@ step_result mongodb_session::remove(run_scope& scope, operation_list ops) {
         }
         return step_result::done;
     }
-    if (ops.size() > 1 && !first.key.empty() && first.expect.empty()) {
+    if (ops.size() > 1 && !first.key.empty() && first.expect.empty() && first.fields.empty()) {
         while (!ops.empty()) {
             const auto chunk = ops.first(std::min(ops.size(), most_writes_));
             const auto result = remove_group(scope, chunk);
@@ -1061,6 +1075,17 @@ step_result mongodb_session::remove_marked(run_scope& scope, operation_list ops)
 
 step_result mongodb_session::delete_marked(run_scope& scope, operation_list ops) {
     const auto& first = *ops.front();
+    if (!first.fields.empty()) { // it is alone
+        begin_command("findAndModify", first.target->object, first, aim::write);
+        command_.begin_document("query");
+        static_cast<void>(append_key(command_, first, scope.memory)); // as in the mark before
+        static_cast<void>(append_where(command_, first, scope.memory));
+        append_marked(first);
+        command_.end();
+        command_.boolean("remove", 1);
+        append_projection(*first.target, first.fields, "fields");
+        return change_and_return(scope, first);
+    }
     begin_command("delete", first.target->object, first, aim::write);
     command_.boolean("ordered", 0);
     command_.begin_array("deletes");
@@ -1122,11 +1147,17 @@ step_result mongodb_session::delete_marked(run_scope& scope, operation_list ops)
 step_result mongodb_session::remove_one(run_scope& scope, const bound_operation& op) {
     auto& outcome = scope.results[op.index];
     const bool by_key = !op.key.empty();
-    begin_command("delete", op.target->object, op, aim::write);
-    command_.boolean("ordered", 0);
-    command_.begin_array("deletes");
-    command_.begin_document("0");
-    command_.begin_document("q");
+    const bool returns = !op.fields.empty();
+    if (returns) {
+        begin_command("findAndModify", op.target->object, op, aim::write);
+        command_.begin_document("query");
+    } else {
+        begin_command("delete", op.target->object, op, aim::write);
+        command_.boolean("ordered", 0);
+        command_.begin_array("deletes");
+        command_.begin_document("0");
+        command_.begin_document("q");
+    }
     encode_problem problem;
     if (by_key) {
         problem = append_key(command_, op, scope.memory);
@@ -1139,6 +1170,11 @@ step_result mongodb_session::remove_one(run_scope& scope, const bound_operation&
         return step_result::done;
     }
     command_.end();
+    if (returns) {
+        command_.boolean("remove", 1);
+        append_projection(*op.target, op.fields, "fields");
+        return change_and_return(scope, op);
+    }
     command_.int32("limit", by_key ? 1 : 0);
     command_.end();
     command_.end();

@@ -278,6 +278,9 @@ void driver::check(const operations& ops, const answer& got, where at) const {
             if ((outcome.effect == effect::applied) != (*result.count > 0)) {
                 say("the effect is applied exactly when a row was matched");
             }
+            if (result.has_rows == op.fields.empty()) {
+                say("a write has rows exactly when it asks for fields");
+            }
             continue;
         case core::verb::call:
         case core::verb::describe:
@@ -395,6 +398,7 @@ std::span<const conformance_case> conformance_cases() {
         conformance::add_types(made);
         conformance::add_finds(made);
         conformance::add_writes(made);
+        conformance::add_returns(made);
         conformance::add_units(made);
         conformance::add_concurrency(made);
         conformance::add_calls(made);
