@@ -414,6 +414,19 @@ private:
                                                                   {"minItems", 1}}}}};
             required.emplace_back("data");
             fields_wanted("return");
+            properties["on_conflict"] = json::object{
+                {"type", "object"},
+                {"properties",
+                 json::object{
+                     {"unique", json::object{{"type", "array"},
+                                             {"items", json::object{{"enum", names(false, false)}}},
+                                             {"minItems", 1}}},
+                     {"do", json::object{{"enum", json::array{"update", "nothing"}}}},
+                     {"set", json::object{{"type", "array"},
+                                          {"items", json::object{{"enum", names(false, false)}}},
+                                          {"minItems", 1}}}}},
+                {"required", json::array{"do"}},
+                {"additionalProperties", false}};
         } else if (op == "update" || op == "delete") {
             rows_wanted();
             fields_wanted("return");

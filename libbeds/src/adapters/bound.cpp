@@ -24,6 +24,12 @@ bool same_shape(const bound_operation& left, const bound_operation& right) {
                     right.fields.end())) {
         return false;
     }
+    if (!std::equal(left.unique.begin(), left.unique.end(), right.unique.begin(),
+                    right.unique.end()) ||
+        !std::equal(left.taken_over.begin(), left.taken_over.end(), right.taken_over.begin(),
+                    right.taken_over.end())) {
+        return false;
+    }
     // The number of values is part of the shape: `in` with three values is another statement than
     // `in` with four.
     if (!std::equal(left.where.begin(), left.where.end(), right.where.begin(), right.where.end(),

@@ -191,10 +191,7 @@ request request::from_json(std::string_view text) {
         if (op.returning != nullptr && to.returning.empty()) {
             refuse(place, "'return' must name a field"); // here it would mean no rows
         }
-        if (op.on_conflict != nullptr) {
-            throw core::error(core::errc::unsupported,
-                              place + "'on_conflict' is not available in this version");
-        }
+        to.on_conflict = owned(op.on_conflict);
     }
     return made;
 }
@@ -219,6 +216,7 @@ core::request view(const request& from, core::arena& memory) {
         to.set = keep(op.set, memory);
         to.inc = keep(op.inc, memory);
         to.expect = keep(op.expect, memory);
+        to.on_conflict = keep(op.on_conflict, memory);
         to.args = keep(op.args, memory);
         to.sort = keep(op.sort, memory);
         to.fields = keep(op.fields, memory);

@@ -179,10 +179,6 @@ failed binder::bind(const core::operation& from, core::system_time now, core::ar
                     bound_operation& into) {
     const auto& target = *into.target;
     into.op = from.op;
-    if (from.on_conflict != nullptr) {
-        return refuse(code::unsupported, "'on_conflict' is not available in this version",
-                      "on_conflict");
-    }
     if (from.returning != nullptr) {
         if (auto failure = bind_fields(from.returning, "return", memory, into)) {
             return failure;
@@ -217,7 +213,11 @@ failed binder::bind(const core::operation& from, core::system_time now, core::ar
         if (from.data == nullptr) {
             return refuse(code::invalid_envelope, "'data' is missing", "data");
         }
-        return bind_rows(*from.data, now, memory, into);
+        if (auto failure = bind_rows(*from.data, now, memory, into)) {
+            return failure;
+        }
+        return from.on_conflict == nullptr ? std::nullopt
+                                           : bind_conflict(*from.on_conflict, memory, into);
     case core::verb::update:
     case core::verb::remove:
         if ((from.key == nullptr) == (from.where == nullptr)) {
@@ -682,6 +682,101 @@ failed binder::bind_rows(const datum& given, core::system_time now, core::arena&
         made[r] = cells;
     }
     into.rows = made;
+    return std::nullopt;
+}
+
+failed binder::bind_conflict(const datum& given, core::arena& memory,
+                             bound_operation& into) const {
+    const auto& target = *into.target;
+    constexpr std::string_view member = "on_conflict";
+    const auto wrong = [&](std::string_view what) {
+        return refuse(code::invalid_field, what, member);
+    };
+    if (!given.is(datum::kind::object)) {
+        return wrong("'on_conflict' must be an object with 'do'");
+    }
+    for (const auto& part : given.members()) {
+        if (part.name != "unique" && part.name != "do" && part.name != "set") {
+            return wrong("'on_conflict' has 'unique', 'do' and 'set' only");
+        }
+    }
+    const auto* what = given.find("do");
+    const bool updates = what != nullptr && what->is(datum::kind::string) && what->text == "update";
+    if (!updates &&
+        (what == nullptr || !what->is(datum::kind::string) || what->text != "nothing")) {
+        return wrong("'do' of 'on_conflict' must be \"update\" or \"nothing\"");
+    }
+    const auto names = [&](const datum& list, std::span<const field_id>& to) -> failed {
+        if (!list.is(datum::kind::array) || list.count == 0 || list.count > target.fields.size()) {
+            return wrong("'unique' and 'set' of 'on_conflict' must be arrays of field names");
+        }
+        const auto ids = memory.make_span<field_id>(list.count);
+        for (std::size_t i = 0; i < ids.size(); ++i) {
+            const auto& item = list.items()[i];
+            if (!item.is(datum::kind::string)) {
+                return wrong("'unique' and 'set' of 'on_conflict' must be arrays of field names");
+            }
+            const auto id = target.find_field(item.text);
+            if (!id) {
+                return unknown_field(memory, target, item.text);
+            }
+            ids[i] = *id;
+        }
+        std::sort(ids.begin(), ids.end());
+        if (std::adjacent_find(ids.begin(), ids.end()) != ids.end()) {
+            return wrong("'on_conflict' names a field twice");
+        }
+        to = ids;
+        return std::nullopt;
+    };
+    const auto same = [](std::span<const field_id> sorted, std::span<const field_id> other) {
+        return sorted.size() == other.size() &&
+               std::all_of(other.begin(), other.end(), [&](field_id id) {
+                   return std::binary_search(sorted.begin(), sorted.end(), id);
+               });
+    };
+    into.unique = target.key;
+    if (const auto* unique = given.find("unique"); unique != nullptr) {
+        if (auto failure = names(*unique, into.unique)) {
+            return failure;
+        }
+        const bool by_index =
+            std::any_of(target.indexes.begin(), target.indexes.end(), [&](const auto& index) {
+                return index.unique && index.where_json.empty() && same(into.unique, index.fields);
+            });
+        if (same(into.unique, target.key)) {
+            into.unique = target.key;
+        } else if (!by_index) {
+            return wrong("'unique' of 'on_conflict' must be the key or the fields of a unique index");
+        }
+    }
+    const auto* set = given.find("set");
+    if (updates != (set != nullptr)) {
+        return wrong("'set' of 'on_conflict' goes with \"update\", and \"update\" with 'set'");
+    }
+    if (!updates) {
+        return std::nullopt;
+    }
+    if (auto failure = names(*set, into.taken_over)) {
+        return failure;
+    }
+    for (const auto id : into.taken_over) {
+        const auto& field = target.fields[id];
+        if (field.in_key || field.write_protected) {
+            return refuse(code::invalid_field,
+                          join(memory, {"field '", field.name,
+                                        field.in_key ? "' is part of the key and cannot be changed"
+                                                     : "' is protected and cannot be changed"}),
+                          field.name);
+        }
+        const auto row = into.rows.front();
+        if (std::none_of(row.begin(), row.end(),
+                         [&](const assignment& cell) { return cell.field == id; })) {
+            return refuse(code::invalid_field,
+                          join(memory, {"field '", field.name, "' of 'set' is not in 'data'"}),
+                          field.name);
+        }
+    }
     return std::nullopt;
 }
 

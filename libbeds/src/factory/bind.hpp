@@ -68,6 +68,8 @@ private:
                      adapters::bound_operation& into);
     failed bind_rows(const core::datum& given, core::system_time now, core::arena& memory,
                      adapters::bound_operation& into);
+    failed bind_conflict(const core::datum& given, core::arena& memory,
+                         adapters::bound_operation& into) const;
     failed bind_changes(const core::operation& from, core::arena& memory,
                         adapters::bound_operation& into) const;
     failed bind_assignments(const core::datum& given, std::string_view member, core::arena& memory,

@@ -53,6 +53,10 @@ core::content_hash content_of(const core::operation& op) {
         sum = core::combine(sum, core::hash("return"));
         add(op.returning);
     }
+    if (op.on_conflict != nullptr) {
+        sum = core::combine(sum, core::hash("on_conflict"));
+        add(op.on_conflict);
+    }
     return sum;
 }
 

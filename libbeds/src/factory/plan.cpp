@@ -50,6 +50,13 @@ std::uint64_t shape_of(const bound_operation& op) {
     if (!op.rows.empty()) {
         sum = hash_of_fields(sum, op.rows.front());
     }
+    for (const auto field : op.unique) {
+        sum = mix(sum, field);
+    }
+    sum = mix(sum, op.unique.size());
+    for (const auto field : op.taken_over) {
+        sum = mix(sum, field);
+    }
     sum = hash_of_fields(sum, op.set);
     sum = hash_of_fields(sum, op.inc);
     return hash_of_fields(sum, op.expect);
@@ -69,7 +76,8 @@ bool is_barrier(const planned& op) {
     case core::verb::fetch:
         return op.loose_key;
     case core::verb::insert:
-        return op.bound.rows.size() != 1 || op.loose_key; // several keys at once
+        // Several keys at once, or the row is known by something else.
+        return op.bound.rows.size() != 1 || op.loose_key || !op.bound.unique.empty();
     case core::verb::describe:
         return false;
     }

@@ -227,6 +227,20 @@ operation_maker& operation_maker::fields(std::vector<std::string> names) {
     return *this;
 }
 
+operation_maker& operation_maker::on_conflict(std::vector<std::string> unique,
+                                              std::vector<std::string> taken_over) {
+    const auto ids_of = [this](const std::vector<std::string>& names) {
+        const auto ids = owner_->memory_.make_span<templates::field_id>(names.size());
+        std::transform(
+            names.begin(), names.end(), ids.begin(),
+            [this](const std::string& name) { return field_of(*made_->target, name); });
+        return ids;
+    };
+    made_->unique = ids_of(unique);
+    made_->taken_over = ids_of(taken_over);
+    return *this;
+}
+
 operation_maker& operation_maker::where(std::string_view field, adapters::comparison op,
                                         std::vector<literal> values) {
     const auto id = field_of(*made_->target, field);

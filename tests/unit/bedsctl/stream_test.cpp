@@ -133,7 +133,7 @@ TEST_CASE("a line that is no request is answered in its place and not sent") {
     reversing_client client{2};
     std::istringstream in{
         fetch("a") + "\nnonsense\n{\"v\":1,\"op\":\"fetsh\",\"template\":\"x\"}\n" +
-        R"({"v":1,"op":"insert","template":"x","data":{},"on_conflict":"skip"})" + "\n" + fetch("b")};
+        R"({"v":1,"op":"insert","template":"x","data":{},"return":[]})" + "\n" + fetch("b")};
     std::ostringstream out;
     CHECK(run_stream(client, in, out) == exit_code::refused);
     const auto lines = lines_of(out.str());
@@ -141,7 +141,7 @@ TEST_CASE("a line that is no request is answered in its place and not sent") {
     CHECK(lines[1].find("INVALID_ENVELOPE") != std::string::npos);
     CHECK(lines[1].find("line 2: ") != std::string::npos);
     CHECK(lines[2].find("line 3: ") != std::string::npos);
-    CHECK(lines[3].find("UNSUPPORTED") != std::string::npos);
+    CHECK(lines[3].find("INVALID_ENVELOPE") != std::string::npos);
     CHECK(lines[4].find("\"b\"") != std::string::npos);
     CHECK(client.most() == 2);
 }

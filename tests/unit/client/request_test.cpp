@@ -97,8 +97,6 @@ TEST_CASE("a request from JSON is refused for what is wrong, and for nothing els
     }
     CHECK(failure_of(R"({"v":1,"op":"insert","template":"t","data":{},"return":[]})").code() ==
           core::errc::protocol);
-    CHECK(failure_of(R"({"v":1,"op":"insert","template":"t","data":{},"on_conflict":"skip"})")
-              .code() == core::errc::unsupported);
 
     const auto second = failure_of(
         R"({"v":1,"ops":[{"op":"count","template":"t"},{"op":"count","template":"t","kye":1}]})");

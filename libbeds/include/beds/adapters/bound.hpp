@@ -67,6 +67,13 @@ struct bound_operation {
     /// insert: one span of assignments per row; every row has the same fields in the same order,
     /// generated and default values included.
     std::span<const std::span<const assignment>> rows;
+    /// insert with `on_conflict`: the key, or the fields of a unique index. A row that has these
+    /// values already gets the fields `taken_over` of the new one (none: it stays as it is) instead
+    /// of failing; null is no value. Empty: without `on_conflict`. What another unique index
+    /// forbids fails as ever. The count is that of rows inserted and changed; the keys are those of
+    /// the rows that are there then.
+    std::span<const field_id> unique;
+    std::span<const field_id> taken_over;
 
     std::span<const assignment> set;
     std::span<const assignment> inc;

@@ -26,6 +26,7 @@ struct operation {
     std::optional<value> set{};
     std::optional<value> inc{};
     std::optional<value> expect{}; ///< `if`
+    std::optional<value> on_conflict{}; ///< insert
     std::optional<value> args{};
     std::vector<std::string> sort{};   ///< "-name" for descending
     std::vector<std::string> fields{}; ///< empty: all
@@ -67,7 +68,7 @@ struct request {
         : operations(std::move(several)), mode(how), enveloped(true) {}
     /// From a request in the protocol's JSON, with all that its operations carry. Throws
     /// core::error: `protocol` when the text or one of its operations is none, `limit_exceeded`
-    /// when it is larger than a node takes, `unsupported` for `on_conflict`.
+    /// when it is larger than a node takes.
     static request from_json(std::string_view text);
 };
 

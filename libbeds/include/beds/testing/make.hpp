@@ -107,6 +107,9 @@ public:
     operation_maker& set(std::vector<named_literal> values);
     operation_maker& inc(std::vector<named_literal> values);
     operation_maker& expect(std::vector<named_literal> values);
+    /// `taken_over` empty: the row that is there stays as it is.
+    operation_maker& on_conflict(std::vector<std::string> unique,
+                                 std::vector<std::string> taken_over = {});
     operation_maker& deadline(core::deadline until);
 
     [[nodiscard]] const adapters::bound_operation& bound() const { return *made_; }

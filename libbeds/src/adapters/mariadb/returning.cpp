@@ -7,9 +7,8 @@ namespace beds::adapters::mariadb {
 using core::code;
 using core::outcome;
 
-namespace {
-
-std::span<const core::value> copy_of(std::span<const core::value> key, core::arena& memory) {
+std::span<const core::value> mariadb_session::copy_of(std::span<const core::value> key,
+                                                     core::arena& memory) {
     const auto made = memory.make_span<core::value>(key.size());
     for (std::size_t i = 0; i < key.size(); ++i) {
         made[i] = key[i];
@@ -17,8 +16,6 @@ std::span<const core::value> copy_of(std::span<const core::value> key, core::are
     }
     return made;
 }
-
-} // namespace
 
 void mariadb_session::tell_key(const bound_operation& op, std::span<const core::value> key) {
     rows_->key(op.index, op.target->key_layout, key);

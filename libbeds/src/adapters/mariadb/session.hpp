@@ -207,6 +207,13 @@ private:
     void write_keys(const bound_operation& op, insert_row row, const table_shape& shape,
                     std::span<const field_id> returned_fields, const statement* returned,
                     std::uint64_t number = 0);
+    ran insert_or_take(const bound_operation& op);
+    /// The key of the row that has the unique values of a new one already; empty: there is none.
+    ran find_taken(const bound_operation& op, insert_row row, std::span<const core::value>& key);
+    /// The row of this key gets what `on_conflict` names.
+    ran take_over(const bound_operation& op, insert_row row, std::span<const core::value> key);
+    static std::span<const core::value> copy_of(std::span<const core::value> key,
+                                                core::arena& memory);
     /// Updates or deletes.
     ran change_group(operation_list work);
     ran update_one(const bound_operation& op);

@@ -199,7 +199,8 @@ void mariadb_session::write_keys(const bound_operation& op, insert_row row,
 
 ran mariadb_session::insert_group(operation_list work) {
     const bound_operation& first = *work.front();
-    if (!first.target->write.insert.empty() && first.fields.empty() && work.size() > 1) {
+    if (!first.target->write.insert.empty() && first.fields.empty() && first.unique.empty() &&
+        work.size() > 1) {
         return write_group_by_procedure(work, first.target->write.insert);
     }
     if (work.size() == 1 || first.rows.empty()) {
@@ -225,7 +226,7 @@ ran mariadb_session::insert_group(operation_list work) {
                          }
                          return false;
                      });
-    if (!connection_.facts().may.insert || !first.fields.empty()) {
+    if (!connection_.facts().may.insert || !first.fields.empty() || !first.unique.empty()) {
         return one_at_a_time(order_);
     }
     const template_shape* shape = nullptr;
@@ -350,7 +351,115 @@ ran mariadb_session::insert_chunk(const templates::template_def& target,
     return ran::fine;
 }
 
+ran mariadb_session::find_taken(const bound_operation& op, insert_row row,
+                                std::span<const core::value>& key) {
+    key = {};
+    const auto wanted = memory_->make_span<condition>(op.unique.size());
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+        const auto* value = given_value(row, op.unique[i]);
+        if (value == nullptr) {
+            return ran::fine; // NULL is like nothing
+        }
+        wanted[i] = {op.unique[i], comparison::eq, {value, 1}};
+    }
+    const template_shape* shape = nullptr;
+    if (const auto went = learn(*op.target, shape); went != ran::fine) {
+        return went;
+    }
+    auto asked = op;
+    asked.where = wanted;
+    selection_.start(op.target->key);
+    keys_for_update(query_, selection_, asked, 1, shape->write, *memory_);
+    statement* made = nullptr;
+    if (const auto went = execute(made); went != ran::fine) {
+        return went;
+    }
+    statement::fetched got{};
+    while ((got = made->fetch()) == statement::fetched::row) {
+        if (read_row(*made, selection_, *op.target)) {
+            key = copy_of(values_, *memory_);
+        }
+    }
+    return fetched(*made, got);
+}
+
+ran mariadb_session::insert_or_take(const bound_operation& op) {
+    if (op.rows.size() > 1) { // all or none
+        if (const auto went = command("SAVEPOINT beds_rows"); went == ran::ended) {
+            return went;
+        }
+    }
+    const auto fails = [&] {
+        result(op) = rejection(op, op.target->write_errors);
+        rows_->reset(op.index);
+        return op.rows.size() > 1 ? back_to("beds_rows") : ran::fine;
+    };
+    std::uint64_t count = 0;
+    for (const auto& row : op.rows) {
+        for (int attempt = 0;; ++attempt) {
+            std::span<const core::value> key;
+            if (wait_at_most(unit_patience_) == ran::ended) {
+                return ran::ended;
+            }
+            auto went = find_taken(op, row, key);
+            if (went == ran::fine && key.empty()) {
+                chunk_.assign(1, &op);
+                went = insert_chunk(*op.target, {&row, 1}, chunk_);
+                constexpr unsigned duplicate = 1062;
+                constexpr int most_attempts = 3;
+                if (went == ran::refused && connection_.error().number == duplicate &&
+                    attempt < most_attempts) {
+                    continue; // inserted by another one since, unless it is another index
+                }
+                count += went == ran::fine ? 1U : 0U;
+            } else if (went == ran::fine) {
+                tell_key(op, key);
+                if (!op.taken_over.empty()) {
+                    went = take_over(op, row, key);
+                    count += went == ran::fine ? 1U : 0U;
+                }
+            }
+            if (went == ran::ended) {
+                return went;
+            }
+            if (went == ran::refused) {
+                return fails();
+            }
+            break;
+        }
+    }
+    rows_->count(op.index, count);
+    result(op) = count == 0 ? outcome{} : outcome::applied();
+    return ran::fine;
+}
+
+ran mariadb_session::take_over(const bound_operation& op, insert_row row,
+                               std::span<const core::value> key) {
+    const template_shape* shape = nullptr;
+    if (const auto went = learn(*op.target, shape); went != ran::fine) {
+        return went;
+    }
+    const auto set = memory_->make_span<assignment>(op.taken_over.size());
+    for (std::size_t i = 0; i < set.size(); ++i) {
+        const auto* value = given_value(row, op.taken_over[i]);
+        set[i] = {op.taken_over[i], value != nullptr ? *value : core::value{}};
+    }
+    bound_operation change;
+    change.op = core::verb::insert; // what the comment names
+    change.target = op.target;
+    change.key = key;
+    change.set = set;
+    mariadb::update_one(query_, change, shape->write, *memory_);
+    statement* made = nullptr;
+    return execute(made);
+}
+
 ran mariadb_session::insert_one(const bound_operation& op) {
+    if (!op.unique.empty() && !op.target->write.insert.empty()) {
+        result(op) = outcome::failure(
+            code::unsupported, "this template inserts through a procedure", "on_conflict");
+        return ran::fine;
+    }
     if (!op.target->write.insert.empty()) {
         return write_by_procedure(op, op.target->write.insert);
     }
@@ -365,6 +474,9 @@ ran mariadb_session::insert_one(const bound_operation& op) {
     }
     if (refused_by_engine(op, *shape)) {
         return ran::fine;
+    }
+    if (!op.unique.empty()) {
+        return insert_or_take(op);
     }
     // All rows or none: more than one statement needs a place to go back to.
     const bool one_by_one = made_keys(*op.target, op.rows, shape->write) == keys::lost;

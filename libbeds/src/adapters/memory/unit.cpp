@@ -423,10 +423,29 @@ outcome unit::insert(const bound_operation& op, core::row_sink& rows, core::aren
         return outcome::failure(code::internal, "the template does not fit its object");
     }
     hits_.clear();
+    std::uint64_t count = 0;
     for (const auto& given : op.rows) {
-        record* added = nullptr;
-        if (auto failed = insert_row(bound, given, memory, added); !failed.ok()) {
-            return failed;
+        record* added = op.unique.empty() ? nullptr : row_with(bound, op.unique, given);
+        if (added == nullptr) {
+            if (auto failed = insert_row(bound, given, memory, added); !failed.ok()) {
+                return failed;
+            }
+            ++count;
+        } else if (!op.taken_over.empty()) {
+            std::vector<assignment> set;
+            for (const auto& each : given) {
+                if (std::find(op.taken_over.begin(), op.taken_over.end(), each.field) !=
+                    op.taken_over.end()) {
+                    set.push_back(each);
+                }
+            }
+            bound_operation change;
+            change.target = op.target;
+            change.set = set;
+            if (auto failed = update_row(bound, *added, change, memory); !failed.ok()) {
+                return failed;
+            }
+            ++count;
         }
         hits_.push_back(added);
     }
@@ -437,9 +456,28 @@ outcome unit::insert(const bound_operation& op, core::row_sink& rows, core::aren
         }
         rows.key(op.index, op.target->key_layout, values_);
     }
-    rows.count(op.index, op.rows.size());
+    rows.count(op.index, count);
     return_rows(bound, op, rows);
-    return op.rows.empty() ? outcome{} : outcome::applied();
+    return count == 0 ? outcome{} : outcome::applied();
+}
+
+record* unit::row_with(const binding& bound, std::span<const field_id> unique,
+                       std::span<const assignment> given) {
+    std::vector<condition> wanted;
+    for (const auto field : unique) {
+        const auto at = std::find_if(given.begin(), given.end(),
+                                     [&](const assignment& each) { return each.field == field; });
+        if (at == given.end() || at->value.is_null()) {
+            return nullptr;
+        }
+        wanted.push_back({field, comparison::eq, {&at->value, 1}});
+    }
+    record* found = nullptr;
+    each_match(bound, wanted, [&](record& hit) {
+        found = &hit;
+        return false;
+    });
+    return found;
 }
 
 void unit::return_rows(const binding& bound, const bound_operation& op, core::row_sink& rows) {

@@ -85,6 +85,9 @@ private:
     void set_cell(const binding& bound, const assignment& given, core::arena& memory);
     void emit_row(const binding& bound, const row& from, const bound_operation& op,
                   core::row_sink& rows);
+    /// The row that has these values of the given one; null: none has.
+    record* row_with(const binding& bound, std::span<const field_id> unique,
+                     std::span<const assignment> given);
     /// Those of `hits_`, for `return`.
     void return_rows(const binding& bound, const bound_operation& op, core::row_sink& rows);
     int compare(const binding& bound, const row& left, const row& right,

@@ -117,6 +117,7 @@ evidence together(std::span<const evidence> rows) {
         return std::all_of(rows.begin(), rows.end(), [&](evidence one) { return one == what; });
     };
     return rows.empty()                 ? evidence::lost
+           : rows.size() == 1           ? rows.front()
            : all(evidence::token)       ? evidence::token
            : all(evidence::no_document) ? evidence::no_document
                                         : evidence::lost;

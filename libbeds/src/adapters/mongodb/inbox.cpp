@@ -162,7 +162,8 @@ mongodb_session::write_record* mongodb_session::record_of(core::op_index index) 
 write_kind mongodb_session::kind_of(const bound_operation& op) {
     switch (op.op) {
     case core::verb::insert:
-        return write_kind::insert;
+        // With `on_conflict` a document that is there need not be somebody else's.
+        return op.unique.empty() ? write_kind::insert : write_kind::change;
     case core::verb::update:
         return op.key.empty() ? write_kind::many : write_kind::change;
     case core::verb::remove:
@@ -662,7 +663,7 @@ step_result mongodb_session::settle(run_scope& scope, operation_list ops,
     }
     std::vector<evidence> found;
     ending how = ending::answered;
-    if (kind_of(*unclear.front()) != write_kind::insert) {
+    if (unclear.front()->op != core::verb::insert) {
         how = look_at(scope, unclear, found);
     } else {
         for (const auto* op : unclear) {

@@ -106,7 +106,8 @@ void mongodb_session::return_rows(run_scope& scope, operation_list ops) {
         }
         scope.rows.no_rows(op->index);
         // What was deleted by an attempt that got no answer is gone.
-        if (op->op != core::verb::remove && outcome.effect == core::effect::applied) {
+        if (op->op != core::verb::remove &&
+            (outcome.effect == core::effect::applied || !op->unique.empty())) {
             read_back(scope, *op);
         }
     }

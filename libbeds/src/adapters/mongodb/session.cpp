@@ -489,7 +489,7 @@ step_result mongodb_session::run(const group& work, core::row_sink& rows, outcom
         }
         return step_result::done;
     }
-    if (cannot_return(scope, ops)) {
+    if (cannot_return(scope, ops) || cannot_take_over(scope, ops)) {
         return step_result::done;
     }
     given_.clear();

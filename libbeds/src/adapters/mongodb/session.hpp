@@ -284,6 +284,14 @@ private:
     core::outcome write_failed(run_scope& scope, const bound_operation& op,
                                const server_error& error);
 
+    // conflicts.cpp: inserts with `on_conflict`
+    /// True: they are answered.
+    bool cannot_take_over(run_scope& scope, operation_list ops);
+    step_result insert_or_take(run_scope& scope, const bound_operation& op);
+    /// Filter and change of one update that inserts.
+    encode_problem append_upsert(run_scope& scope, const bound_operation& op,
+                                 std::span<const value> key, std::optional<field_id>& field);
+
     // returning.cpp: writes with `return`
     /// True: they are answered.
     bool cannot_return(run_scope& scope, operation_list ops);

@@ -230,8 +230,10 @@ void mongodb_session::inserted(run_scope& scope, const bound_operation& op) {
 step_result mongodb_session::insert(run_scope& scope, operation_list ops) {
     std::size_t next = 0;
     while (next < ops.size()) {
-        if (ops[next]->rows.size() != 1) {
-            const auto result = insert_rows(scope, *ops[next]);
+        const bool takes_over = !ops[next]->unique.empty();
+        if (takes_over || ops[next]->rows.size() != 1) {
+            const auto result =
+                takes_over ? insert_or_take(scope, *ops[next]) : insert_rows(scope, *ops[next]);
             if (result != step_result::done) {
                 return result;
             }

@@ -399,6 +399,7 @@ std::span<const conformance_case> conformance_cases() {
         conformance::add_finds(made);
         conformance::add_writes(made);
         conformance::add_returns(made);
+        conformance::add_conflicts(made);
         conformance::add_units(made);
         conformance::add_concurrency(made);
         conformance::add_calls(made);

@@ -129,6 +129,7 @@ void add_types(cases& to);
 void add_finds(cases& to);
 void add_writes(cases& to);
 void add_returns(cases& to);
+void add_conflicts(cases& to);
 void add_units(cases& to);
 void add_concurrency(cases& to);
 void add_calls(cases& to);
