@@ -222,6 +222,7 @@ private:
     ran change_one(const bound_operation& op, const std::string& procedure, build_one build);
     ran matched(const bound_operation& op, std::uint64_t rows);
     ran nothing_matched(const bound_operation& op);
+    static core::outcome nothing_to_add_to(const bound_operation& op);
     void sort_by_key(std::vector<const bound_operation*>& work) const;
 
     // returning.cpp: writes with `return`

@@ -542,6 +542,31 @@ void update_one(query& out, const bound_operation& op, const table_shape& shape,
         glue = ", ";
     }
     add_where(out, op, shape, memory);
+    for (const auto& change : op.inc) {
+        if (!op.key.empty() && may_be_null(target, shape, change.field)) {
+            out.text(" AND ").name(column_of(target, change.field)).text(" IS NOT NULL");
+        }
+    }
+}
+
+bool may_add_to_null(const bound_operation& op, const table_shape& shape) {
+    return std::any_of(op.inc.begin(), op.inc.end(), [&](const assignment& change) {
+        return may_be_null(*op.target, shape, change.field);
+    });
+}
+
+void row_without_value(query& out, const bound_operation& op, const table_shape& shape,
+                       core::arena& memory) {
+    const template_def& target = *op.target;
+    start(out, op);
+    out.text("SELECT 1 FROM ").object(target.object);
+    add_where(out, op, shape, memory);
+    std::string_view glue = " AND (";
+    for (const auto& change : op.inc) {
+        out.text(glue).name(column_of(target, change.field)).text(" IS NULL");
+        glue = " OR ";
+    }
+    out.text(") LIMIT 1");
 }
 
 void update_by_join(query& out, operation_list work, const table_shape& shape) {
@@ -590,6 +615,11 @@ void update_by_join(query& out, operation_list work, const table_shape& shape) {
     for (std::size_t i = 0; i < first.expect.size(); ++i) {
         out.text(" AND t.").name(column_of(target, first.expect[i].field)).text(" <=> v.");
         add_number(out, 'e', i);
+    }
+    for (const auto& change : first.inc) {
+        if (may_be_null(target, shape, change.field)) {
+            out.text(" AND t.").name(column_of(target, change.field)).text(" IS NOT NULL");
+        }
     }
     std::string_view glue = " SET t.";
     for (std::size_t i = 0; i < first.set.size(); ++i) {
@@ -642,10 +672,15 @@ void keys_for_update(query& out, const selection& columns, const bound_operation
     out.text(" LIMIT ").bind(core::value::of_uint(most)).text(" FOR UPDATE");
 }
 
-void row_is_there(query& out, const bound_operation& op, const table_shape& shape) {
+void row_is_there(query& out, const bound_operation& op, looked_for what, const table_shape& shape,
+                  core::arena& memory) {
     start(out, op);
-    out.text("SELECT 1 FROM ").object(op.target->object).text(" WHERE ");
-    key_equals(out, *op.target, op.key, shape);
+    out.text("SELECT 1 FROM ").object(op.target->object);
+    if (what == looked_for::expected) {
+        add_where(out, op, shape, memory);
+        return;
+    }
+    key_equals(out.text(" WHERE "), *op.target, op.key, shape);
 }
 
 } // namespace beds::adapters::mariadb

@@ -80,8 +80,15 @@ void remove_by_keys(query& out, operation_list work, const table_shape& shape);
 /// SELECT … FOR UPDATE of what the operation writes, as its own condition finds it.
 void keys_for_update(query& out, const selection& columns, const bound_operation& op,
                      std::uint64_t most, const table_shape& shape, core::arena& memory);
-/// Is the row of the operation's key there?
-void row_is_there(query& out, const bound_operation& op, const table_shape& shape);
+/// Is the row of the operation's key there, and (`expected`) as its `if` says?
+enum class looked_for : std::uint8_t { key, expected };
+void row_is_there(query& out, const bound_operation& op, looked_for what, const table_shape& shape,
+                  core::arena& memory);
+/// Can `inc` meet a field without a value? To that nothing can be added.
+bool may_add_to_null(const bound_operation& op, const table_shape& shape);
+/// Of an update by `where`: is there a row that it would add to, and that has no value?
+void row_without_value(query& out, const bound_operation& op, const table_shape& shape,
+                       core::arena& memory);
 
 /// A value of a field as the column takes it.
 encoding encoding_of(const table_shape& shape, field_id field);

@@ -34,24 +34,35 @@ void mariadb_session::sort_by_key(std::vector<const bound_operation*>& work) con
                      });
 }
 
+outcome mariadb_session::nothing_to_add_to(const bound_operation& op) {
+    return outcome::failure(code::constraint, "the field has no value to add to",
+                            op.target->fields[op.inc.front().field].name);
+}
+
 ran mariadb_session::nothing_matched(const bound_operation& op) {
     if (op.key.empty()) {
         rows_->count(op.index, 0);
         result(op) = {};
         return ran::fine;
     }
-    if (!op.expect.empty()) {
-        const template_shape* shape = nullptr;
-        if (const auto went = learn(*op.target, shape); went != ran::fine) {
-            return went;
+    const template_shape* shape = nullptr;
+    if (const auto went = learn(*op.target, shape); went != ran::fine) {
+        return went;
+    }
+    const bool adds = may_add_to_null(op, shape->write);
+    for (const auto what : {looked_for::expected, looked_for::key}) {
+        if (what == looked_for::expected ? !adds : op.expect.empty()) {
+            continue;
         }
-        row_is_there(query_, op, shape->write);
+        row_is_there(query_, op, what, shape->write, *memory_);
         std::uint64_t there = 0;
         if (const auto went = read_number(op, there); went != ran::fine) {
             return went;
         }
         if (there != 0) {
-            result(op) = outcome::failure(code::conflict, "the row is not as expected");
+            result(op) = what == looked_for::key
+                             ? outcome::failure(code::conflict, "the row is not as expected")
+                             : nothing_to_add_to(op);
             return ran::fine;
         }
     }
@@ -83,6 +94,18 @@ ran mariadb_session::change_one(const bound_operation& op, const std::string& pr
     }
     if (const auto went = wait_at_most(unit_patience_); went != ran::fine) {
         return went;
+    }
+    if (op.key.empty() && may_add_to_null(op, shape->write) && explaining_ == nullptr) {
+        // A filter would silently leave these rows out.
+        row_without_value(query_, op, shape->write, *memory_);
+        std::uint64_t there = 0;
+        if (const auto went = read_number(op, there); went != ran::fine) {
+            return went;
+        }
+        if (there != 0) {
+            result(op) = nothing_to_add_to(op);
+            return ran::fine;
+        }
     }
     build(query_, op, shape->write, *memory_);
     statement* made = nullptr;
@@ -475,7 +498,7 @@ ran mariadb_session::insert_one(const bound_operation& op) {
     if (refused_by_engine(op, *shape)) {
         return ran::fine;
     }
-    if (!op.unique.empty()) {
+    if (!op.unique.empty() && explaining_ == nullptr) {
         return insert_or_take(op);
     }
     // All rows or none: more than one statement needs a place to go back to.

@@ -46,7 +46,7 @@ void takes_over_what_is_named(conformance_fixture& fixture) {
     got.require_count(there, 1);
     got.require_count(fresh, 1);
     got.require_rows(there, {"{id: 1, n: 9, name: \"old\", price: null}"});
-    got.require_rows(fresh, {"{id: 2, n: 2, name: \"two\", price: 2.00}"});
+    got.require_rows(fresh, {"{id: 2, n: 2, name: \"two\", price: decimal 2.00}"});
     require(on.rows({"id"}).size() == 2, "one row of each key");
 }
 

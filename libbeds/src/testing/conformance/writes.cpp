@@ -228,6 +228,31 @@ void inc_adds(conformance_fixture& fixture) {
                      "0.10, real: 0.5}"},
             "sums are exact: " + on.rows()[0]);
 
+    operations empty;
+    empty.insert(on.target, {{"id", 3}, {"tiny", 1}, {"small", nullptr}, {"money", nullptr}});
+    empty.insert(on.target, {{"id", 4}, {"tiny", 1}, {"small", 1}, {"money", "1.00"}});
+    on.run(empty);
+    const auto with_nulls = on.rows();
+    operations adds;
+    auto to_null = adds.update(on.target, {3});
+    to_null.inc({{"small", 1}});
+    auto to_value = adds.update(on.target, {4});
+    to_value.inc({{"small", 0}});
+    auto to_both = adds.update(on.target, {3});
+    to_both.inc({{"tiny", 1}, {"money", "1.00"}}).expect({{"tiny", 1}});
+    auto unexpected = adds.update(on.target, {3});
+    unexpected.inc({{"tiny", 1}, {"money", "1.00"}}).expect({{"tiny", 2}});
+    const auto sums = on.run(adds);
+    sums.require_error(to_null, code::constraint, "small");
+    sums.require_count(to_value, 1);
+    require(sums.outcome(to_both).code == code::constraint, "a sum with nothing is none");
+    sums.require_error(unexpected, code::conflict);
+    require(on.rows() == with_nulls, "nothing was changed");
+    operations tidy;
+    tidy.remove(on.target, {3});
+    tidy.remove(on.target, {4});
+    on.run(tidy);
+
     if (!fixture.traits().inc_is_bounded) {
         return;
     }
