@@ -5,6 +5,7 @@
 #include "contract.hpp"
 #include "explain.hpp"
 #include "grants.hpp"
+#include "mongodb_grants.hpp"
 #include "in_process.hpp"
 #include "options.hpp"
 #include "print.hpp"
@@ -111,9 +112,10 @@ exit_code run(const bedsctl::options& options) {
         return show_status(options);
     }
     if (options.task == task::schema && options.grants) {
-        const auto result = bedsctl::print_grants(
-            std::cout, bedsctl::load(options.connection.config), options.account);
-        return flushed(result);
+        const auto print =
+            options.engine == "mongodb" ? bedsctl::print_mongodb_grants : bedsctl::print_grants;
+        return flushed(
+            print(std::cout, bedsctl::load(options.connection.config), options.account));
     }
     if (options.task == task::schema && options.indexes) {
         return flushed(bedsctl::print_indexes(std::cout, bedsctl::load(options.connection.config)));

@@ -104,6 +104,7 @@ Examples:
   bedsctl schema --grants --config beds.toml --account "'beds'@'10.0.0.%'" | mariadb
   bedsctl schema --engine mongodb >inbox.js
   bedsctl schema --engine mongodb --indexes --config beds.toml >indexes.js
+  bedsctl schema --engine mongodb --grants --config beds.toml >role.js
 
 Exit codes: 0 done, 2 wrong command line, configuration or template)";
 
@@ -568,18 +569,19 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
         schema->add_option("--engine", chosen.engine, "mariadb or mongodb (default: mariadb)")
             ->check(CLI::IsMember({"mariadb", "mongodb"}))
             ->type_name("ENGINE");
-    auto* grants =
-        schema
-            ->add_flag("--grants", chosen.grants,
-                       "The least rights that the templates of the configuration need (MariaDB)")
-            ->excludes(engine);
+    auto* grants = schema->add_flag(
+        "--grants", chosen.grants, "The least rights that the templates of the configuration need");
     schema
         ->add_flag("--indexes", chosen.indexes,
                    "With the indexes that the templates of the configuration need (MongoDB)")
-        ->needs(engine);
-    schema->add_option("--account", chosen.account, "To whom (default: the configured user @'%')")
+        ->needs(engine)
+        ->excludes(grants);
+    schema
+        ->add_option("--account", chosen.account,
+                     "To whom: 'USER'@'HOST' (MariaDB; default: the configured user @'%'), or a "
+                     "USER of MongoDB (default: the configured one)")
         ->needs(grants)
-        ->type_name("'USER'@'HOST'");
+        ->type_name("USER");
 
     auto* check =
         app.add_subcommand("check", "Are the tables what the templates say? Asks the databases");
