@@ -783,6 +783,7 @@ struct broker::impl {
         const bool unrouted = given.catalog && entry.from.queue == catalog_queue.str();
         message.source = unrouted ? factory::source::catalog : factory::source::requests;
         message.routing_key = entry.from.routing_key;
+        message.event = entry.event;
         if (given.strict_route && message.source == factory::source::requests) {
             message.routed_template = routed_name(entry.from.routing_key);
         }

@@ -26,6 +26,7 @@ factory::impl::impl(std::shared_ptr<const template_set> set_given,
     can = adapter->can();
     context.writes = given.highest_class != core::op_class::read;
     served = served_since(0);
+    make_customs();
 }
 
 bool factory::impl::ensure_session(core::deadline until) {
@@ -113,6 +114,7 @@ void factory::impl::change_templates(std::shared_ptr<const template_set> next) {
     registry = set->registry;
     bind = binder{registry->all(), given.cursors};
     served = served_since(0);
+    make_customs();
     const auto news = served_since(seen + 1);
     if (news.empty() || session == nullptr || !session->usable()) {
         return; // a new session looks at all of them
@@ -139,7 +141,8 @@ void factory::impl::run(std::span<message> given_batch, core::result_sink& resul
     memory = &batch_memory;
     counters = &live_counters;
     const auto total = count(batch);
-    results = memory->make_span<outcome>(total);
+    results_and_own = memory->make_span<outcome>(total + 1);
+    results = results_and_own.first(total);
     stages = memory->make_span<stage>(total);
     doubts = memory->make_span<doubt>(total);
     sealed = memory->make_span<std::uint8_t>(total);

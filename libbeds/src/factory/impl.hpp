@@ -152,6 +152,14 @@ struct factory::impl {
     step_result run_atomic(std::span<planned* const> own);
     step_result run_sequence(std::span<planned* const> own);
 
+    // ---- custom.cpp: operations that code beside their template takes
+
+    class custom_unit;
+    void make_customs();
+    [[nodiscard]] custom_template* custom_of(const adapters::bound_operation& op) const;
+    /// The group at hand. What failed of it is undone, with what the code wrote for it.
+    step_result run_custom(custom_template& by);
+
     // ---- transaction.cpp: one transaction, until each of its operations is answered
 
     /// Runs the operations of one transaction until each of them is answered.
@@ -206,6 +214,10 @@ struct factory::impl {
     std::unique_ptr<adapters::session> session;
     std::string last_error;
     std::uint64_t connects = 0;
+    /// By position in the registry; empty: there is none.
+    std::vector<std::unique_ptr<custom_template>> customs;
+    /// Of what they did by themselves: the session keeps it until the unit ends.
+    std::unique_ptr<core::row_sink> own_rows;
 
     // ---- of the batch under way
 
@@ -214,7 +226,10 @@ struct factory::impl {
     core::arena* memory = nullptr;
     observe::live_counters* counters = nullptr;
     std::span<message> batch;
+    /// `results`, and behind them a place for what custom templates do by themselves.
+    std::span<outcome> results_and_own;
     std::span<outcome> results;
+    bool undo_custom = false; ///< what is answered of the unit is not to run again
     std::span<stage> stages;
     std::span<std::uint8_t> stopped; ///< by message: a `sequence` that failed
     /// By operation: whether it may have been applied already. It is no longer doubtful when its

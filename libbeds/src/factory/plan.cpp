@@ -63,6 +63,9 @@ std::uint64_t shape_of(const bound_operation& op) {
 }
 
 bool is_barrier(const planned& op) {
+    if (op.custom && op.writes) {
+        return true;
+    }
     switch (op.bound.op) {
     case core::verb::call:
         return true;

@@ -24,6 +24,7 @@ struct planned {
     core::envelope_mode mode = core::envelope_mode::each;
     bool writes = false;
     bool alone = false; ///< commits by itself
+    bool custom = false; ///< code beside its template does it, perhaps in other rows too
     bool message_writes = false;
     std::uint32_t object = 0;     ///< equal for templates over one table or collection
     bool loose_key = false;       ///< the bytes of its key do not tell which row it is

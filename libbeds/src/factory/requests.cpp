@@ -132,6 +132,7 @@ std::optional<outcome> factory::impl::bind_one(message& from, std::size_t index,
     into.mode = from.request.mode;
     into.int64_as_string = from.request.int64_as_string;
     into.alone = runs_alone(into);
+    into.custom = custom_of(into.bound) != nullptr;
     if (into.writes) {
         into.identity.principal = from.request.principal;
         into.identity.id = operation_id(from.request, op, index, *memory);
@@ -172,7 +173,10 @@ bool factory::impl::refuse_atomic(const message& from, std::span<planned* const>
             alone = alone || op->alone;
         }
     }
-    if (!failed && !alone && can.transactions && own.size() + answered_before == count) {
+    const bool custom =
+        std::any_of(own.begin(), own.end(), [](const planned* op) { return op->custom; });
+    if (!failed && !alone && !custom && can.transactions &&
+        own.size() + answered_before == count) {
         return false;
     }
     for (core::op_index i = first; i < first + count; ++i) {
@@ -186,6 +190,10 @@ bool factory::impl::refuse_atomic(const message& from, std::span<planned* const>
             answer(i, outcome::failure(code::unsupported,
                                        "this database has no transactions here: 'atomic' is "
                                        "not offered"));
+        } else if (custom) {
+            answer(i, outcome::failure(code::unsupported,
+                                       "the envelope holds an operation of a template with code "
+                                       "of its own, which cannot be part of 'atomic'"));
         } else {
             answer(i, outcome::failure(code::unsupported,
                                        "the envelope holds an operation that commits by "

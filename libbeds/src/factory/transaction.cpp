@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <thread>
+#include <utility>
 
 namespace beds::factory {
 
@@ -141,8 +142,8 @@ void factory::impl::run_transaction(work_kind kind, lookup how, bool alone,
         } else {
             session->rollback(); // a broken one, too: it keeps views of this batch until then
         }
-        if (!can.transactions) {
-            drop_answered(); // what ran is applied; only the rest is run again
+        if (!can.transactions || std::exchange(undo_custom, false)) {
+            drop_answered(); // what ran is applied, or is not to run; only the rest is run again
         }
         if (alone && called && step != step_result::known_id && !open.empty()) {
             // It commits by itself, and may have: never called again.

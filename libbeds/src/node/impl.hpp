@@ -194,6 +194,7 @@ struct node::impl {
     std::map<templates::engine, engine> engines;
     std::vector<std::shared_ptr<adapters::adapter>> adapters;
     std::vector<std::pair<std::string, std::string>> texts; ///< TOML and its name for messages
+    std::map<std::string, factory::custom_maker, std::less<>> customs; ///< fixed since the start
     std::shared_ptr<const templates::registry> registry;
     std::vector<ipl_step> steps;
     std::shared_ptr<core::supervisor> supervisor;

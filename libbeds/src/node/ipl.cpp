@@ -136,6 +136,14 @@ std::string node::impl::load_templates() {
                   templates::to_string(one));
     }
     registry = std::make_shared<const templates::registry>(std::move(all));
+    for (const auto& [name, maker] : customs) {
+        if (registry->find(name) == nullptr) {
+            throw core::error(core::errc::invalid_template,
+                              "code is registered for template '" + name +
+                                  "', and there is no template of this name" +
+                                  std::string{registry->suggest(name)});
+        }
+    }
     return std::to_string(registry->all().size()) + " template(s)" +
            (problems.empty() ? ""
                              : ", left out with " + std::to_string(problems.size()) +
@@ -210,6 +218,7 @@ std::string node::impl::start_role(const std::string& role,
         each.max_attempts = service.max_attempts;
         each.factory.clock_skew = service.clock_skew;
         each.factory.cursors = cursors;
+        each.factory.customs = customs;
         each.max_request = service.max_request_bytes;
         each.max_reply = service.max_reply_bytes;
         each.reply_part = service.reply_part_bytes;

@@ -45,6 +45,20 @@ void node::add_template(std::string_view toml, std::string_view name_for_message
     impl_->texts.emplace_back(toml, name_for_messages);
 }
 
+void node::add_custom(std::string template_name, factory::custom_maker maker) {
+    if (impl_->started) {
+        throw core::error(core::errc::internal, "the node was started already");
+    }
+    if (!impl_->customs.emplace(template_name, std::move(maker)).second) {
+        throw core::error(core::errc::duplicate_name,
+                          "template '" + template_name + "' has code already");
+    }
+}
+
+const std::map<std::string, factory::custom_maker, std::less<>>& node::customs() const {
+    return impl_->customs;
+}
+
 std::vector<ipl_step> node::start() {
     auto& self = *impl_;
     if (self.started) {

@@ -6,6 +6,7 @@
 #include <beds/core/operation.hpp>
 #include <beds/core/outcome.hpp>
 #include <beds/core/row.hpp>
+#include <beds/factory/custom_template.hpp>
 #include <beds/observe/counters.hpp>
 #include <beds/observe/ledger.hpp>
 #include <beds/observe/log.hpp>
@@ -16,7 +17,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
+#include <map>
 #include <memory>
 #include <set>
 #include <span>
@@ -37,6 +38,7 @@ struct message {
     factory::source source = factory::source::requests;
     std::string_view routed_template{}; ///< with `strict_route`: the one template that it may name
     std::string_view routing_key{};     ///< asked of what came through the catalog
+    std::string_view event{};           ///< that its reply will name
 
     /// Filled by `run`: the numbers and outcomes of its operations.
     core::op_index first = 0;
@@ -104,6 +106,8 @@ struct settings {
     /// What cursors are sealed with; without them by this process, and good in it alone. The writer
     /// of the replies needs the same.
     std::shared_ptr<const wire::cursor_keys> cursors = {};
+    /// Code beside templates, by their names.
+    std::map<std::string, custom_maker, std::less<>> customs = {};
 };
 
 /// Takes a batch of operations, checks and types each one with its template, groups those that can

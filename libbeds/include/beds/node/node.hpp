@@ -3,6 +3,7 @@
 #include <beds/adapters/adapter.hpp>
 #include <beds/config/settings.hpp>
 #include <beds/core/deadline.hpp>
+#include <beds/factory/custom_template.hpp>
 #include <beds/observe/counters.hpp>
 #include <beds/observe/ledger.hpp>
 #include <beds/observe/log.hpp>
@@ -11,6 +12,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -130,6 +132,13 @@ public:
     /// in the settings these are all there are. After `start` the next reload takes them. Throws
     /// core::error(invalid_template) naming every problem.
     void add_template(std::string_view toml, std::string_view name_for_messages);
+
+    /// Registers code beside a template; before `start`, which refuses a name that no template has
+    /// (core::error(invalid_template)). Throws core::error(duplicate_name) when it has code already.
+    void add_custom(std::string template_name, factory::custom_maker maker);
+    /// For the in-process client: `local_client_settings::factory.customs`. Without it that client
+    /// passes by what the code refuses.
+    [[nodiscard]] const std::map<std::string, factory::custom_maker, std::less<>>& customs() const;
 
     /// The IPL. Checks settings, loads and checks templates, makes adapters, starts brokers.
     /// Returns the report of its steps. Servers that are away do not stop it: the node is live,
