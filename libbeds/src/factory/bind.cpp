@@ -177,6 +177,48 @@ const template_info& binder::info(const template_def& target) const {
 
 failed binder::bind(const core::operation& from, core::system_time now, core::arena& memory,
                     bound_operation& into) {
+    if (auto failure = bind_parts(from, now, memory, into)) {
+        return failure;
+    }
+    if (into.target->soft_delete) {
+        mark_instead(now, memory, into);
+    }
+    return std::nullopt;
+}
+
+void binder::mark_instead(core::system_time now, core::arena& memory, bound_operation& into) const {
+    const auto& target = *into.target;
+    if (into.op == core::verb::insert || into.op == core::verb::call) {
+        return;
+    }
+    const auto mark = *target.soft_delete;
+    const bool fetches = into.op == core::verb::fetch;
+    const auto conditions =
+        memory.make_span<adapters::condition>(into.where.size() + 1 + (fetches ? into.key.size() : 0));
+    std::copy(into.where.begin(), into.where.end(), conditions.begin());
+    for (std::size_t i = 0; fetches && i < into.key.size(); ++i) {
+        conditions[i] = {target.key[i], adapters::comparison::eq, into.key.subspan(i, 1)};
+    }
+    conditions.back() = {mark, adapters::comparison::is_null, {}};
+    into.where = conditions;
+    if (fetches) {
+        into.op = core::verb::find;
+        into.key = {};
+        into.sort = info(target).key_sort;
+        into.limit = 1;
+    } else if (into.op == core::verb::remove) {
+        into.op = core::verb::update;
+        const auto set = memory.make_span<assignment>(1);
+        set[0].field = mark;
+        set[0].value = value::of_number(
+            value::kind::datetime,
+            std::chrono::duration_cast<std::chrono::microseconds>(now.time_since_epoch()).count());
+        into.set = set;
+    }
+}
+
+failed binder::bind_parts(const core::operation& from, core::system_time now, core::arena& memory,
+                          bound_operation& into) {
     const auto& target = *into.target;
     into.op = from.op;
     if (from.returning != nullptr) {
@@ -689,6 +731,9 @@ failed binder::bind_conflict(const datum& given, core::arena& memory,
                              bound_operation& into) const {
     const auto& target = *into.target;
     constexpr std::string_view member = "on_conflict";
+    if (target.soft_delete) { // the row may be one that is not there any more
+        return refuse(code::unsupported, "this template only marks what is deleted", member);
+    }
     const auto wrong = [&](std::string_view what) {
         return refuse(code::invalid_field, what, member);
     };

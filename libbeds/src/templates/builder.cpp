@@ -147,6 +147,7 @@ public:
         indexes();
         protect();
         finish_fields();
+        soft_delete(about);
         read();
         write();
         calls();
@@ -711,6 +712,27 @@ private:
         }
     }
 
+    void soft_delete(const table_reader& about) {
+        const auto named = about.text("soft_delete");
+        const auto id = named ? find_field(*named) : std::nullopt;
+        if (!id) {
+            return;
+        }
+        field& each = made_.fields[*id];
+        if (known_[*id].typed && each.type.kind != type_kind::datetime) {
+            out_.add(named->line, named->key,
+                     "field " + quote(each.name) + " must be of type datetime, and is " +
+                         core::to_string(each.type));
+        } else if (!each.nullable || each.source != generated::no || each.default_text) {
+            out_.add(named->line, named->key,
+                     "field " + quote(each.name) +
+                         " must be nullable, without default and not generated: a row that is "
+                         "there has none");
+        }
+        each.write_protected = true;
+        made_.soft_delete = *id;
+    }
+
     // [read], [write]
 
     void read() {
@@ -742,6 +764,11 @@ private:
         if (expires && !made_.write.remove.empty()) {
             in.complain("delete", "rows with `expire_after` are deleted without this procedure: "
                                   "leave one of the two out");
+        }
+        if (made_.soft_delete && (!made_.write.update.empty() || !made_.write.remove.empty())) {
+            in.complain(made_.write.remove.empty() ? "update" : "delete",
+                        "rows with `soft_delete` are not deleted by a procedure: leave one of the "
+                        "two out");
         }
         errors(in, made_.write_errors);
         if (in.has("errors") && !in.has("insert") && !in.has("update") && !in.has("delete")) {

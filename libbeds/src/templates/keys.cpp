@@ -40,6 +40,10 @@ constexpr std::array about_rows{
         "does not start ([operating.md](operating.md))"},
     key_row{"tla", "three lower-case letters or digits", "none",
             "columns are `{field}_{tla}` unless `column` says otherwise"},
+    key_row{"soft_delete", "field name", "none",
+            "a datetime that may be null: a delete sets it to the node's time instead of deleting, "
+            "and a row that has it is not there any more for anybody, but for unique indexes. Clients "
+            "do not write it. Not with procedures for updates or deletes"},
     key_row{"closed", "`false`", "`false`", "`true` is not available in this version"},
     key_row{"order_by", "", "none", "not available in this version"},
 };

@@ -107,6 +107,9 @@ private:
         text("object", from_.object);
         line("key", names(from_.key));
         text("tla", from_.tla);
+        if (from_.soft_delete) {
+            text("soft_delete", name_of(*from_.soft_delete));
+        }
     }
 
     void fields() {

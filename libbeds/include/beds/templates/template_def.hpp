@@ -110,6 +110,8 @@ struct template_def {
 
     std::vector<field> fields; ///< in file order
     std::vector<field_id> key; ///< in key order
+    /// A nullable datetime: a delete sets it instead, and rows that have it are no longer there.
+    std::optional<field_id> soft_delete;
     std::vector<index> indexes;
     std::string read_view; ///< empty: `object`
     write_procedures write;

@@ -508,8 +508,8 @@ step_result mongodb_session::update(run_scope& scope, operation_list ops) {
     // afterwards, by looking for the keys, go together.
     const auto& first = *ops.front();
     const bool together =
-        ops.size() > 1 && !first.key.empty() && first.expect.empty() && first.fields.empty() &&
-        !any_guard(first);
+        ops.size() > 1 && !first.key.empty() && first.where.empty() && first.expect.empty() &&
+        first.fields.empty() && !any_guard(first);
     if (!together) {
         for (const auto* op : ops) {
             const auto result = update_one(scope, *op);
