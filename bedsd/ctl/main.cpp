@@ -5,8 +5,8 @@
 #include "contract.hpp"
 #include "explain.hpp"
 #include "grants.hpp"
-#include "mongodb_grants.hpp"
 #include "in_process.hpp"
+#include "mongodb_grants.hpp"
 #include "options.hpp"
 #include "print.hpp"
 #include "scaffold.hpp"
@@ -114,8 +114,7 @@ exit_code run(const bedsctl::options& options) {
     if (options.task == task::schema && options.grants) {
         const auto print =
             options.engine == "mongodb" ? bedsctl::print_mongodb_grants : bedsctl::print_grants;
-        return flushed(
-            print(std::cout, bedsctl::load(options.connection.config), options.account));
+        return flushed(print(std::cout, bedsctl::load(options.connection.config), options.account));
     }
     if (options.task == task::schema && options.indexes) {
         return flushed(bedsctl::print_indexes(std::cout, bedsctl::load(options.connection.config)));

@@ -188,7 +188,8 @@ exit_code print_mongodb_grants(std::ostream& out, const beds::config::settings& 
             << ", { privileges });\n} else {\n  db.createRole({ role: " << role
             << ", privileges, roles: [] });\n}\n}\n";
         const auto user = account.empty() ? service.user : account;
-        out << (user.empty() ? "// With the user of the connection's URI, or --account USER:\n// " : "")
+        out << (user.empty() ? "// With the user of the connection's URI, or --account USER:\n// "
+                             : "")
             << "db.getSiblingDB(" << in_quotes(service.auth_source) << ").grantRolesToUser("
             << in_quotes(user.empty() ? "USER" : user) << ", [{ role: " << role
             << ", db: " << database << " }]);\n";

@@ -410,8 +410,9 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
             "fetch, find, count, exists, insert, update, delete, or a call of the template");
         to.add_option("MEMBERS", asked.members, "FIELD=TEXT or FIELD:=JSON");
         to.add_option("--fields", fields, "Fields to return (default: all)")->type_name("A,B,…");
-        to.add_option("--return", returning,
-                      "Fields to return of the rows written (insert, update, delete; default: none)")
+        to.add_option(
+              "--return", returning,
+              "Fields to return of the rows written (insert, update, delete; default: none)")
             ->type_name("A,B,…");
         to.add_option("--sort", sort,
                       "Fields to sort by, descending with '-': --sort=-name (default: by the key)")
@@ -712,8 +713,8 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
         // What a script's unset variable leaves: taken for "none", a write could happen twice.
         for (const auto* option :
              {id_option, call->get_option("--fields"), explain->get_option("--fields"),
-              call->get_option("--return"), explain->get_option("--return"),
-              export_fields_option, columns_option, job_option, state_option, rejects_option}) {
+              call->get_option("--return"), explain->get_option("--return"), export_fields_option,
+              columns_option, job_option, state_option, rejects_option}) {
             if (option->count() != 0 && option->as<std::string>().empty()) {
                 throw usage_error(option->get_name() + " is empty; leave it out, or say which");
             }

@@ -178,11 +178,12 @@ int main() {
                                   {adapters::make_memory("mem")}, settings);
 
     const auto book = [&](int id, const char* begin, const char* end) {
-        return client::insert("bookings", members{{"id", id}, {"room", "blue"}, {"begin", begin}, {"end", end}});
+        return client::insert(
+            "bookings", members{{"id", id}, {"room", "blue"}, {"begin", begin}, {"end", end}});
     };
-    auto got = beds->call(client::request{{book(1, "2026-03-01", "2026-03-04"),
-                                           book(2, "2026-03-09", "2026-03-08"),
-                                           book(3, "2026-03-11", "2026-03-11")}});
+    auto got = beds->call(
+        client::request{{book(1, "2026-03-01", "2026-03-04"), book(2, "2026-03-09", "2026-03-08"),
+                         book(3, "2026-03-11", "2026-03-11")}});
     show("one of three bookings ends before it begins", got,
          got[0].ok() && got[1].code() == core::code::guard_failed && got[2].ok());
 

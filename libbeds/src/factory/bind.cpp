@@ -193,8 +193,8 @@ void binder::mark_instead(core::system_time now, core::arena& memory, bound_oper
     }
     const auto mark = *target.soft_delete;
     const bool fetches = into.op == core::verb::fetch;
-    const auto conditions =
-        memory.make_span<adapters::condition>(into.where.size() + 1 + (fetches ? into.key.size() : 0));
+    const auto conditions = memory.make_span<adapters::condition>(into.where.size() + 1 +
+                                                                  (fetches ? into.key.size() : 0));
     std::copy(into.where.begin(), into.where.end(), conditions.begin());
     for (std::size_t i = 0; fetches && i < into.key.size(); ++i) {
         conditions[i] = {target.key[i], adapters::comparison::eq, into.key.subspan(i, 1)};
@@ -308,9 +308,9 @@ failed binder::bind_fields(const datum* given, std::string_view member, core::ar
     }
     if (!given->is(datum::kind::array) || given->count == 0 ||
         given->count > target.fields.size()) {
-        return refuse(
-            code::invalid_field,
-            join(memory, {"'", member, "' must be an array of field names, each once"}), member);
+        return refuse(code::invalid_field,
+                      join(memory, {"'", member, "' must be an array of field names, each once"}),
+                      member);
     }
     const auto ids = memory.make_span<field_id>(given->count);
     for (std::size_t i = 0; i < ids.size(); ++i) {
@@ -325,8 +325,7 @@ failed binder::bind_fields(const datum* given, std::string_view member, core::ar
         }
         if (std::find(ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(i), *id) !=
             ids.begin() + static_cast<std::ptrdiff_t>(i)) {
-            return refuse(code::invalid_field,
-                          join(memory, {"'", member, "' names a field twice"}),
+            return refuse(code::invalid_field, join(memory, {"'", member, "' names a field twice"}),
                           target.fields[*id].name);
         }
         ids[i] = *id;
@@ -727,8 +726,7 @@ failed binder::bind_rows(const datum& given, core::system_time now, core::arena&
     return std::nullopt;
 }
 
-failed binder::bind_conflict(const datum& given, core::arena& memory,
-                             bound_operation& into) const {
+failed binder::bind_conflict(const datum& given, core::arena& memory, bound_operation& into) const {
     const auto& target = *into.target;
     constexpr std::string_view member = "on_conflict";
     if (target.soft_delete) { // the row may be one that is not there any more
@@ -792,7 +790,8 @@ failed binder::bind_conflict(const datum& given, core::arena& memory,
         if (same(into.unique, target.key)) {
             into.unique = target.key;
         } else if (!by_index) {
-            return wrong("'unique' of 'on_conflict' must be the key or the fields of a unique index");
+            return wrong(
+                "'unique' of 'on_conflict' must be the key or the fields of a unique index");
         }
     }
     const auto* set = given.find("set");

@@ -160,7 +160,11 @@ void append_template(std::string& out, const template_def& target, const adapter
         out.push_back('}');
     }
     out.append("],\"limits\":{\"max_rows\":").append(std::to_string(target.limits.max_rows));
-    out.append(",\"max_in\":").append(std::to_string(target.limits.max_in)).append("}}");
+    out.append(",\"max_in\":").append(std::to_string(target.limits.max_in));
+    if (target.limits.max_bytes != 0) {
+        out.append(",\"max_bytes\":").append(std::to_string(target.limits.max_bytes));
+    }
+    out.append("}}");
 }
 
 } // namespace

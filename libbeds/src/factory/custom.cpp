@@ -218,8 +218,7 @@ custom_template* factory::impl::custom_of(const bound_operation& op) const {
     if (customs.empty()) {
         return nullptr;
     }
-    auto* const found =
-        customs[static_cast<std::size_t>(op.target - registry->all().data())].get();
+    auto* const found = customs[static_cast<std::size_t>(op.target - registry->all().data())].get();
     return found != nullptr && found->takes(op.op, op.call) ? found : nullptr;
 }
 
@@ -227,8 +226,8 @@ step_result factory::impl::run_custom(custom_template& by) {
     custom_unit work{*this, group};
     const auto blame = [&](std::string_view what) {
         context.log.write(observe::level::error, "BEDS_CUSTOM_FAILED", context.name,
-                          "custom template '" + group.front()->target->name + "': " +
-                              std::string{what});
+                          "custom template '" + group.front()->target->name +
+                              "': " + std::string{what});
         work.answer_all("the code of this template failed");
     };
     try {

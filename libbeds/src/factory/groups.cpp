@@ -76,10 +76,9 @@ step_result factory::impl::run_open() {
 step_result factory::impl::run_group(adapters::group_mode mode) {
     auto* const custom =
         mode == adapters::group_mode::independent ? custom_of(*group.front()) : nullptr;
-    const auto step =
-        custom != nullptr
-            ? run_custom(*custom)
-            : session->run(adapters::group{mode, group}, *sink, results_and_own, *memory);
+    const auto step = custom != nullptr ? run_custom(*custom)
+                                        : session->run(adapters::group{mode, group}, *sink,
+                                                       results_and_own, *memory);
     if (step == step_result::done && !can.transactions) {
         for (const auto* op : group) { // nothing can take it back
             auto& result = results[op->index];

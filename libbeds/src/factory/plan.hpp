@@ -23,7 +23,7 @@ struct planned {
     std::uint64_t shape = 0; ///< equal for operations that may share a statement
     core::envelope_mode mode = core::envelope_mode::each;
     bool writes = false;
-    bool alone = false; ///< commits by itself
+    bool alone = false;  ///< commits by itself
     bool custom = false; ///< code beside its template does it, perhaps in other rows too
     bool message_writes = false;
     std::uint32_t object = 0;     ///< equal for templates over one table or collection

@@ -131,6 +131,9 @@ std::optional<outcome> factory::impl::bind_one(message& from, std::size_t index,
     into.loose_key = info.loose_key;
     into.mode = from.request.mode;
     into.int64_as_string = from.request.int64_as_string;
+    if (target->limits.max_bytes != 0) {
+        sink->limit(into.bound.index, target->limits.max_bytes);
+    }
     into.alone = runs_alone(into);
     into.custom = custom_of(into.bound) != nullptr;
     if (into.writes) {
@@ -175,8 +178,7 @@ bool factory::impl::refuse_atomic(const message& from, std::span<planned* const>
     }
     const bool custom =
         std::any_of(own.begin(), own.end(), [](const planned* op) { return op->custom; });
-    if (!failed && !alone && !custom && can.transactions &&
-        own.size() + answered_before == count) {
+    if (!failed && !alone && !custom && can.transactions && own.size() + answered_before == count) {
         return false;
     }
     for (core::op_index i = first; i < first + count; ++i) {

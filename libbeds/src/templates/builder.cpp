@@ -986,6 +986,10 @@ private:
         made_.limits.max_rows =
             in.integer("max_rows", 1, most_rows).value_or(made_.limits.max_rows);
         made_.limits.max_in = in.integer("max_in", 1, most_in).value_or(made_.limits.max_in);
+        constexpr std::uint32_t most_bytes = 1U << 30U;
+        if (in.has("max_bytes")) {
+            made_.limits.max_bytes = in.integer("max_bytes", 256, most_bytes).value_or(0);
+        }
         made_.limits.deadline = in.duration("deadline", "10ms to 10m", 10ms, 10min);
     }
 

@@ -40,10 +40,11 @@ constexpr std::array about_rows{
         "does not start ([operating.md](operating.md))"},
     key_row{"tla", "three lower-case letters or digits", "none",
             "columns are `{field}_{tla}` unless `column` says otherwise"},
-    key_row{"soft_delete", "field name", "none",
-            "a datetime that may be null: a delete sets it to the node's time instead of deleting, "
-            "and a row that has it is not there any more for anybody, but for unique indexes. Clients "
-            "do not write it. Not with procedures for updates or deletes"},
+    key_row{
+        "soft_delete", "field name", "none",
+        "a datetime that may be null: a delete sets it to the node's time instead of deleting, "
+        "and a row that has it is not there any more for anybody, but for unique indexes. Clients "
+        "do not write it. Not with procedures for updates or deletes"},
     key_row{"closed", "`false`", "`false`", "`true` is not available in this version"},
     key_row{"order_by", "", "none", "not available in this version"},
 };
@@ -70,10 +71,12 @@ constexpr std::array field_rows{
 constexpr std::array index_rows{
     key_row{"fields", "array of field names", "required", "in the order of the index"},
     key_row{"unique", "`true` or `false`", "`false`", "no two rows have the same values"},
-    key_row{"expire_after", "duration, 1s to 36500d", "none",
-            "rows go when their datetime in this one field lies so far behind: on `rec` by MongoDB's TTL "
-            "(the index is the DBA's), on `rel` by the nodes, which look every twentieth of that time, "
-            "100 ms to a minute, and need DELETE on `object`"},
+    key_row{
+        "expire_after", "duration, 1s to 36500d", "none",
+        "rows go when their datetime in this one field lies so far behind: on `rec` by MongoDB's "
+        "TTL "
+        "(the index is the DBA's), on `rel` by the nodes, which look every twentieth of that time, "
+        "100 ms to a minute, and need DELETE on `object`"},
     key_row{"where", "table of field = value", "none",
             "`rec` only: a partial index. It does not let its fields stand in `where` and `sort`"},
 };
@@ -119,6 +122,8 @@ constexpr std::array returns_rows{
 constexpr std::array limits_rows{
     key_row{"max_rows", "1 to 100000", "1000", "rows of one find; also when it gives no `limit`"},
     key_row{"max_in", "1 to 10000", "500", "values of one `in`"},
+    key_row{"max_bytes", "256 to 1073741824", "the service's `max_reply_bytes`",
+            "of what one operation is answered; more is `LIMIT_EXCEEDED`"},
     key_row{"deadline", "duration, 10ms to 10m", "the service's",
             "of an operation whose caller gives none"},
 };

@@ -276,7 +276,8 @@ private:
     void limits() {
         const templates::limits by_itself;
         const auto& of = from_.limits;
-        if (of.max_rows == by_itself.max_rows && of.max_in == by_itself.max_in && !of.deadline) {
+        if (of.max_rows == by_itself.max_rows && of.max_in == by_itself.max_in &&
+            of.max_bytes == by_itself.max_bytes && !of.deadline) {
             return;
         }
         section("limits");
@@ -285,6 +286,9 @@ private:
         }
         if (of.max_in != by_itself.max_in) {
             line("max_in", std::to_string(of.max_in));
+        }
+        if (of.max_bytes != by_itself.max_bytes) {
+            line("max_bytes", std::to_string(of.max_bytes));
         }
         if (of.deadline) {
             line("deadline", duration_text(*of.deadline));

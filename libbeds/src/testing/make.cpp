@@ -231,9 +231,8 @@ operation_maker& operation_maker::on_conflict(std::vector<std::string> unique,
                                               std::vector<std::string> taken_over) {
     const auto ids_of = [this](const std::vector<std::string>& names) {
         const auto ids = owner_->memory_.make_span<templates::field_id>(names.size());
-        std::transform(
-            names.begin(), names.end(), ids.begin(),
-            [this](const std::string& name) { return field_of(*made_->target, name); });
+        std::transform(names.begin(), names.end(), ids.begin(),
+                       [this](const std::string& name) { return field_of(*made_->target, name); });
         return ids;
     };
     made_->unique = ids_of(unique);

@@ -127,6 +127,7 @@ void reply_writer::reset(core::op_index op) {
     slot fresh;
     fresh.reply = now.reply;
     fresh.int64_as_string = now.int64_as_string;
+    fresh.most = now.most;
     fresh.left_out = now.left_out;
     now = fresh;
     parts_.next = 0;
@@ -150,7 +151,7 @@ bool reply_writer::account(slot& owner, std::size_t bytes) {
         return false;
     }
     auto& taken = reply_bytes_[owner.reply];
-    if (bytes > limits_.max_reply - taken) {
+    if (bytes > limits_.max_reply - taken || bytes > owner.most - owner.bytes) {
         taken -= owner.bytes; // for those after it
         owner.bytes = 0;
         owner.too_large = true;

@@ -645,7 +645,8 @@ void attempts::wrong_values() {
     }
     all.push_back({notes + R"("insert","data":{"id":70},"return":["nosuch"])", "INVALID_FIELD"});
     all.push_back({notes + R"("insert","data":{"id":70},"return":[{"$gt":""}])", "INVALID_FIELD"});
-    all.push_back({notes + R"("insert","data":{"id":1},"on_conflict":{"do":"x"})", "INVALID_FIELD"});
+    all.push_back(
+        {notes + R"("insert","data":{"id":1},"on_conflict":{"do":"x"})", "INVALID_FIELD"});
     all.push_back(
         {notes + R"("insert","data":{"id":1},"on_conflict":{"do":{"$set":{}}})", "INVALID_FIELD"});
     all.push_back({notes + R"("insert","data":{"id":1},"on_conflict":{"unique":["$where"],)"

@@ -61,7 +61,9 @@ private:
 
 TEST_CASE("MongoDB: the least rights are a role with what each collection needs") {
     const world here;
-    CHECK(here.print() == R"(// The least that the node needs in database "shop" of connection rec: run by mongosh on its server.
+    CHECK(
+        here.print() ==
+        R"(// The least that the node needs in database "shop" of connection rec: run by mongosh on its server.
 db = db.getSiblingDB("shop");
 {
 const privileges = [
@@ -95,7 +97,8 @@ db.getSiblingDB("admin").grantRolesToUser("beds", [{ role: "beds_rec", db: "shop
 
 TEST_CASE("MongoDB: a node that only reads gets no right to write") {
     world here;
-    here.settings.broker_services["app_server"].instances["rec"] = {.read = 1, .write = 0, .bulk = 0};
+    here.settings.broker_services["app_server"].instances["rec"] = {
+        .read = 1, .write = 0, .bulk = 0};
     const auto said = here.print();
     for (const auto* action : {"\"insert\"", "\"update\"", "\"remove\"", "beds_inbox"}) {
         CHECK_FALSE(contains(said, action));

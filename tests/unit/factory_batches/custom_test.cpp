@@ -11,8 +11,8 @@
 #include <vector>
 
 using namespace beds;
-using Catch::Contains;
 using adapters::bound_operation;
+using Catch::Contains;
 using factory::custom_work;
 
 namespace {
@@ -216,8 +216,7 @@ TEST_CASE("custom: what is written elsewhere is there exactly when the operation
             }
         }
     }};
-    const auto got =
-        at.batch({insert(1, 0, 0), insert(2, 0, 0), insert(3, 0, 0), insert(4, 0, 0)});
+    const auto got = at.batch({insert(1, 0, 0), insert(2, 0, 0), insert(3, 0, 0), insert(4, 0, 0)});
     CHECK_THAT(got[0], Contains("applied"));
     CHECK_THAT(got[1], Contains("GUARD_FAILED") && Contains(R"("effect":"none")"));
     CHECK_THAT(got[2], Contains("applied"));
@@ -245,8 +244,8 @@ TEST_CASE("custom: code that fails or forgets is INTERNAL, undone, and told in t
             throw std::runtime_error{"a bug"};
         }
     }};
-    const auto got = at.batch(
-        {insert(1, 0, 0), R"({"v":1,"template":"audit","op":"insert","data":{"id":7}})"});
+    const auto got =
+        at.batch({insert(1, 0, 0), R"({"v":1,"template":"audit","op":"insert","data":{"id":7}})"});
     CHECK_THAT(got[0], Contains("INTERNAL") && Contains(R"("effect":"none")"));
     CHECK_THAT(got[1], Contains("applied"));
     CHECK(at.count("audit") == "1");

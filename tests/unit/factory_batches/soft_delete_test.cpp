@@ -27,6 +27,8 @@ name = { type = "string", max = 20 }
 gone = { type = "datetime" }
 [[index]]
 fields = ["name"]
+[limits]
+max_bytes = 256
 )toml";
 
 /// The same table, as somebody sees it who may see what is deleted.
@@ -120,4 +122,21 @@ TEST_CASE("soft_delete: the mark is not for clients, and a delete may ask for va
     CHECK_THAT(at(R"("op":"delete","key":1,"if":{"name":"y"})"), Contains("CONFLICT"));
     CHECK_THAT(at(R"("op":"delete","key":1,"if":{"name":"x"},"return":["name"])"),
                Contains("applied") && Contains(R"("rows":[{"name":"x"}])"));
+}
+
+TEST_CASE("max_bytes: a result that is larger than its template allows is refused") {
+    house at;
+    for (int i = 1; i <= 10; ++i) {
+        REQUIRE_THAT(at(R"("op":"insert","data":{"id":)" + std::to_string(i) +
+                        R"(,"name":"twenty characters it"})"),
+                     Contains("applied"));
+    }
+    CHECK_THAT(at(R"("op":"find","limit":3)"), Contains(R"("id":3)"));
+    CHECK_THAT(at(R"("op":"find")"), Contains("LIMIT_EXCEEDED") && !Contains(R"("id":1)"));
+    CHECK_THAT(at(R"("op":"find")", "everything"), Contains(R"("id":10)"));
+    // What is done stays done.
+    CHECK_THAT(at(R"("op":"update","where":{"name":"twenty characters it"},"set":{"name":"x"},)"
+                  R"("return":["id","name","gone"])"),
+               Contains("LIMIT_EXCEEDED") && Contains(R"("effect":"applied")"));
+    CHECK_THAT(at(R"("op":"fetch","key":1)"), Contains(R"("name":"x")"));
 }

@@ -206,9 +206,10 @@ const std::vector<mistake> rel_mistakes{
      "these fields have an index already"},
     {"", "[[index]]\nfields = [\"email\"]\nuniqe = true #!", "index[0].uniqe",
      "unknown key; did you mean 'unique'?"},
-    {"", "[[index]]\nfields = [\"created\"]\nexpire_after = \"30d\"\n[write]\n"
-         "delete = \"sp_gone\" #!", "write.delete",
-     "rows with `expire_after` are deleted without this procedure"},
+    {"",
+     "[[index]]\nfields = [\"created\"]\nexpire_after = \"30d\"\n[write]\n"
+     "delete = \"sp_gone\" #!",
+     "write.delete", "rows with `expire_after` are deleted without this procedure"},
     {"", "[[index]]\nfields = [\"created\"]\nwhere = { status = \"open\" } #!", "index[0].where",
      "partial indexes are not available on 'rel'"},
     {"", "[index] #!\nfields = [\"email\"]", "index", "expected an array, found a table"},

@@ -25,7 +25,7 @@ struct operation {
     std::optional<value> data{};
     std::optional<value> set{};
     std::optional<value> inc{};
-    std::optional<value> expect{}; ///< `if`
+    std::optional<value> expect{};      ///< `if`
     std::optional<value> on_conflict{}; ///< insert
     std::optional<value> args{};
     std::vector<std::string> sort{};   ///< "-name" for descending

@@ -2,6 +2,7 @@
 
 #include <beds/core/value.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -87,6 +88,8 @@ public:
     virtual void stored(op_index op, std::string_view reply) = 0;
     /// Further members of a result that come from the node itself (describe): `"name":value,…`.
     virtual void raw(op_index op, std::string_view json_members) = 0;
+    /// A result of more bytes ends as LIMIT_EXCEEDED.
+    virtual void limit(op_index /*op*/, std::size_t /*bytes*/) {}
 };
 
 } // namespace beds::core

@@ -20,9 +20,9 @@ namespace beds::factory {
 /// of others and the inbox: committed with them, or not at all.
 ///
 /// Each operation of the group has to be answered: by `run`, or through `result`. One that is not
-/// ends as INTERNAL. Functions that return `over` say that the unit is over (a deadlock, a deadline,
-/// a broken connection): return at once. The same operations may come again, in another group, in
-/// another unit; nothing but what was done through this object is undone then.
+/// ends as INTERNAL. Functions that return `over` say that the unit is over (a deadlock, a
+/// deadline, a broken connection): return at once. The same operations may come again, in another
+/// group, in another unit; nothing but what was done through this object is undone then.
 class custom_work {
 public:
     using operation_list = std::span<const adapters::bound_operation* const>;

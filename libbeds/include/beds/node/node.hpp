@@ -134,7 +134,8 @@ public:
     void add_template(std::string_view toml, std::string_view name_for_messages);
 
     /// Registers code beside a template; before `start`, which refuses a name that no template has
-    /// (core::error(invalid_template)). Throws core::error(duplicate_name) when it has code already.
+    /// (core::error(invalid_template)). Throws core::error(duplicate_name) when it has code
+    /// already.
     void add_custom(std::string template_name, factory::custom_maker maker);
     /// For the in-process client: `local_client_settings::factory.customs`. Without it that client
     /// passes by what the code refuses.

@@ -92,7 +92,7 @@ struct write_procedures {
 struct limits {
     std::uint32_t max_rows = 1000; ///< of one find, 1 to 100,000
     std::uint32_t max_in = 500;    ///< values of one `in`, 1 to 10,000
-    std::uint32_t max_bytes = 0;   ///< of one reply; 0: the service's limit. No key of the file yet
+    std::uint32_t max_bytes = 0;   ///< of one operation's result; 0: the service's limit
     std::optional<std::chrono::milliseconds> deadline; ///< when the caller gives none
 };
 

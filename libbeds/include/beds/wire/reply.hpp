@@ -81,6 +81,7 @@ public:
                             core::arena& memory) override;
     void stored(core::op_index op, std::string_view reply) override;
     void raw(core::op_index op, std::string_view json_members) override;
+    void limit(core::op_index op, std::size_t bytes) override { slots_[op].most = bytes; }
 
     /// Appends the reply of one message: `results[i]` is the outcome of operation `first + i`.
     void append_reply(std::string& out, std::string_view event, bool enveloped,
@@ -99,6 +100,7 @@ private:
         std::uint32_t first = none;
         std::uint32_t last = none;
         std::size_t bytes = 0;
+        std::size_t most = static_cast<std::size_t>(-1); ///< of these
         std::uint64_t count = 0;
         std::uint64_t total = 0;
         std::string_view stored{};

@@ -54,12 +54,10 @@ struct job {
 };
 
 job of_inbox(std::chrono::seconds window) {
-    job made{.rows = {.template_name = {},
-                      .object = "beds_inbox",
-                      .column = "created",
-                      .after = window},
-             .inbox = true,
-             .due = clock::now() + interval(window)};
+    job made{
+        .rows = {.template_name = {}, .object = "beds_inbox", .column = "created", .after = window},
+        .inbox = true,
+        .due = clock::now() + interval(window)};
     made.reached = made.before_all();
     return made;
 }
@@ -312,13 +310,12 @@ struct pruner::impl {
         }
         of.trouble.clear();
         if (total != 0 && context.log.wants(observe::level::debug)) {
-            context.log.write(observe::level::debug,
-                              of.inbox ? "BEDS_MARIADB_PRUNED" : "BEDS_MARIADB_EXPIRED",
-                              context.name,
-                              std::to_string(total) + " rows of the " +
-                                  (of.inbox ? std::string{"inbox"}
-                                            : "template '" + of.rows.template_name + "'") +
-                                  " deleted");
+            context.log.write(
+                observe::level::debug, of.inbox ? "BEDS_MARIADB_PRUNED" : "BEDS_MARIADB_EXPIRED",
+                context.name,
+                std::to_string(total) + " rows of the " +
+                    (of.inbox ? std::string{"inbox"} : "template '" + of.rows.template_name + "'") +
+                    " deleted");
         }
         return finished;
     }

@@ -8,7 +8,7 @@ using core::code;
 using core::outcome;
 
 std::span<const core::value> mariadb_session::copy_of(std::span<const core::value> key,
-                                                     core::arena& memory) {
+                                                      core::arena& memory) {
     const auto made = memory.make_span<core::value>(key.size());
     for (std::size_t i = 0; i < key.size(); ++i) {
         made[i] = key[i];
@@ -119,9 +119,9 @@ ran mariadb_session::lock_rows(const bound_operation& op, const template_shape& 
         return ran::fine;
     }
     if (went == ran::fine && result(op).ok() && returned_.size() > most) {
-        result(op) = outcome::failure(code::limit_exceeded,
-                                      "more rows than this template returns; nothing was changed",
-                                      "return");
+        result(op) =
+            outcome::failure(code::limit_exceeded,
+                             "more rows than this template returns; nothing was changed", "return");
     }
     return went;
 }

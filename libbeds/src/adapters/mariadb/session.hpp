@@ -399,7 +399,8 @@ private:
     core::json_parser json_{{.max_depth = most_json_depth}};
     core::arena json_memory_;
     std::vector<core::value> keys_out_;
-    std::vector<std::span<const core::value>> returned_; ///< keys of rows for `return`; in the arena
+    std::vector<std::span<const core::value>>
+        returned_;              ///< keys of rows for `return`; in the arena
     std::uint64_t matched_ = 0; ///< rows of the last update or delete that ran alone
     std::vector<std::uint64_t> affected_;
 };

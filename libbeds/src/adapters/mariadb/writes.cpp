@@ -479,8 +479,8 @@ ran mariadb_session::take_over(const bound_operation& op, insert_row row,
 
 ran mariadb_session::insert_one(const bound_operation& op) {
     if (!op.unique.empty() && !op.target->write.insert.empty()) {
-        result(op) = outcome::failure(
-            code::unsupported, "this template inserts through a procedure", "on_conflict");
+        result(op) = outcome::failure(code::unsupported,
+                                      "this template inserts through a procedure", "on_conflict");
         return ran::fine;
     }
     if (!op.target->write.insert.empty()) {

@@ -46,8 +46,7 @@ void mongodb_session::write_row(core::row_sink& rows, const bound_operation& op,
 }
 
 void mongodb_session::append_projection(const templates::template_def& target,
-                                        std::span<const field_id> wanted,
-                                        std::string_view member) {
+                                        std::span<const field_id> wanted, std::string_view member) {
     command_.begin_document(member);
     bool id = false;
     for (const auto field : wanted) {

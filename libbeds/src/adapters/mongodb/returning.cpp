@@ -27,13 +27,13 @@ bool mongodb_session::cannot_return(run_scope& scope, operation_list ops) {
     if (first.op != core::verb::insert && first.key.empty()) {
         why = "without transactions rows can be returned of a write by key only";
     } else if (!first.target->read_view.empty()) {
-        why = "this template reads a view: what it shows of a row cannot be returned with the write";
+        why =
+            "this template reads a view: what it shows of a row cannot be returned with the write";
     } else {
         return false;
     }
     for (const auto* op : ops) {
-        scope.results[op->index] =
-            core::outcome::failure(core::code::unsupported, why, "return");
+        scope.results[op->index] = core::outcome::failure(core::code::unsupported, why, "return");
     }
     return true;
 }
@@ -57,8 +57,7 @@ step_result mongodb_session::change_and_return(run_scope& scope, const bound_ope
         return step_result::done;
     }
     bson_iter_t found;
-    if (!bson_iter_init_find(&found, reply_.get(), "value") ||
-        !BSON_ITER_HOLDS_DOCUMENT(&found)) {
+    if (!bson_iter_init_find(&found, reply_.get(), "value") || !BSON_ITER_HOLDS_DOCUMENT(&found)) {
         return explain_miss(scope, op);
     }
     given_.push_back(op.index);
@@ -94,9 +93,8 @@ std::vector<value> mongodb_session::keys_of_rows(const bound_operation& op) {
 
 void mongodb_session::return_rows(run_scope& scope, operation_list ops) {
     const auto& first = *ops.front();
-    if (first.fields.empty() ||
-        (first.op != core::verb::insert && first.op != core::verb::update &&
-         first.op != core::verb::remove)) {
+    if (first.fields.empty() || (first.op != core::verb::insert && first.op != core::verb::update &&
+                                 first.op != core::verb::remove)) {
         return;
     }
     for (const auto* op : ops) {

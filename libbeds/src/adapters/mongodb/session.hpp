@@ -313,7 +313,7 @@ private:
     bool stands_alone_ = false;      ///< the server is none of a replica set, and no router
 
     core::deadline until_ = core::deadline::never();
-    bool touched_ = false; ///< a write of this group may have been applied
+    bool touched_ = false;              ///< a write of this group may have been applied
     std::vector<core::op_index> given_; ///< of this group: its rows of `return` are written
 
     // The inbox.

@@ -507,9 +507,8 @@ step_result mongodb_session::update(run_scope& scope, operation_list ops) {
     // One command tells one count for all its updates, so only updates whose misses can be told
     // afterwards, by looking for the keys, go together.
     const auto& first = *ops.front();
-    const bool together =
-        ops.size() > 1 && !first.key.empty() && first.where.empty() && first.expect.empty() &&
-        first.fields.empty() && !any_guard(first);
+    const bool together = ops.size() > 1 && !first.key.empty() && first.where.empty() &&
+                          first.expect.empty() && first.fields.empty() && !any_guard(first);
     if (!together) {
         for (const auto* op : ops) {
             const auto result = update_one(scope, *op);

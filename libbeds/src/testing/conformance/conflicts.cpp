@@ -121,8 +121,8 @@ void several_rows(conformance_fixture& fixture) {
     fails.on_conflict({"id"}, {"note"});
     const auto then = on.run(more);
     then.require_error(fails, code::duplicate_key, "email");
-    require(on.rows({"id", "note"}) == rows{"{id: 1, note: \"new\"}", "{id: 2, note: \"new\"}",
-                                            "{id: 3, note: \"new\"}"},
+    require(on.rows({"id", "note"}) ==
+                rows{"{id: 1, note: \"new\"}", "{id: 2, note: \"new\"}", "{id: 3, note: \"new\"}"},
             "all rows or none");
 }
 

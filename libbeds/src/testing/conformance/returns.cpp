@@ -19,8 +19,8 @@ void insert_gives_back(conformance_fixture& fixture) {
     auto none = in.insert(on.target, {{"id", 5}, {"n", 5}});
     const auto got = on.run(in);
     got.require_rows(one, {"{price: decimal 1.50, id: 1, day: null}"});
-    got.require_rows(
-        three, {"{id: 4, name: \"d\"}", "{id: 2, name: \"b\"}", "{id: 3, name: \"c\"}"});
+    got.require_rows(three,
+                     {"{id: 4, name: \"d\"}", "{id: 2, name: \"b\"}", "{id: 3, name: \"c\"}"});
     got.require_count(three, 3);
     got.require_count(none, 1);
     require(!got.of(none).has_rows, "no rows without `return`");
