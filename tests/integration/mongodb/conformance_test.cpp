@@ -33,9 +33,12 @@ private:
 
 TEST_CASE("the mongodb adapter keeps the contract of adapters") {
     mongodb_fixture fixture{test::require_mongodb()};
-    tests::run_and_report(fixture, {"needs transactions", "the engine has no procedures",
-                                    "the engine does not generate keys",
-                                    "the engine's columns have no constraints",
-                                    "nulls collide in this engine's unique indexes",
-                                    "the engine does not keep decimal(38,10)"});
+    tests::run_and_report(
+        fixture,
+        {"needs transactions", "the engine has no procedures", "the engine does not generate keys",
+         "the engine's columns have no constraints",
+         "nulls collide in this engine's unique indexes", "the engine does not keep decimal(38,10)",
+         "'on_conflict' by the key only", "'on_conflict' of one row only",
+         "rows of a write by `where` cannot be told without "
+         "transactions"});
 }

@@ -220,8 +220,8 @@ TEST_CASE("grouped updates join on typed values", "[mariadb]") {
     CHECK(q.text() ==
           "/* beds people.update */ UPDATE (SELECT CAST(? AS SIGNED) k0,? s0,? i0 UNION ALL SELECT "
           "CAST(? AS SIGNED),?,? UNION ALL SELECT CAST(? AS SIGNED),?,? UNION ALL SELECT CAST(? AS "
-          "SIGNED),?,?) v STRAIGHT_JOIN `ms``people` t ON t.`id` = v.k0 SET t.`name_peo` = v.s0, "
-          "t.`age` = t.`age` + v.i0");
+          "SIGNED),?,?) v STRAIGHT_JOIN `ms``people` t ON t.`id` = v.k0 AND t.`age` IS NOT "
+          "NULL SET t.`name_peo` = v.s0, t.`age` = t.`age` + v.i0");
     REQUIRE(q.parameters().size() == 12);
     CHECK(q.parameters()[6].value.integer == 2);
     CHECK(q.parameters()[9].value.is_null()); // padding matches nothing

@@ -439,10 +439,10 @@ outcome unit::insert(const bound_operation& op, core::row_sink& rows, core::aren
                     set.push_back(each);
                 }
             }
-            bound_operation change;
-            change.target = op.target;
-            change.set = set;
-            if (auto failed = update_row(bound, *added, change, memory); !failed.ok()) {
+            bound_operation taken;
+            taken.target = op.target;
+            taken.set = set;
+            if (auto failed = update_row(bound, *added, taken, memory); !failed.ok()) {
                 return failed;
             }
             ++count;

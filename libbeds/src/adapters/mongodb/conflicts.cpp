@@ -126,8 +126,10 @@ step_result mongodb_session::insert_or_take(run_scope& scope, const bound_operat
             }
             bson_iter_t found;
             const bool is_new = bson_iter_init_find(&found, reply_.get(), "upserted");
-            inserted(scope, op);
-            if (!is_new && op.taken_over.empty()) {
+            if (is_new || !op.taken_over.empty()) {
+                inserted(scope, op);
+            } else { // it is left as it is
+                tell_keys(scope, op);
                 scope.rows.count(op.index, 0);
                 outcome = core::outcome{};
             }

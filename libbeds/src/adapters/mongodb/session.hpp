@@ -260,6 +260,7 @@ private:
     step_result insert_rows(run_scope& scope, const bound_operation& op);
     encode_problem append_row(run_scope& scope, const bound_operation& op,
                               std::span<const assignment> row, std::optional<field_id>& field);
+    void tell_keys(run_scope& scope, const bound_operation& op);
     void inserted(run_scope& scope, const bound_operation& op);
     std::optional<core::outcome> key_taken(run_scope& scope, const bound_operation& op,
                                            ending& how);

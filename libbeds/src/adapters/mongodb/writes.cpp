@@ -210,7 +210,7 @@ encode_problem mongodb_session::append_row(run_scope& scope, const bound_operati
     return std::nullopt;
 }
 
-void mongodb_session::inserted(run_scope& scope, const bound_operation& op) {
+void mongodb_session::tell_keys(run_scope& scope, const bound_operation& op) {
     const auto& target = *op.target;
     std::vector<value> key(target.key.size());
     const auto* const record = tracked(op);
@@ -223,6 +223,10 @@ void mongodb_session::inserted(run_scope& scope, const bound_operation& op) {
         }
         scope.rows.key(op.index, target.key_layout, key);
     }
+}
+
+void mongodb_session::inserted(run_scope& scope, const bound_operation& op) {
+    tell_keys(scope, op);
     scope.rows.count(op.index, op.rows.size());
     scope.results[op.index] = written(op);
 }

@@ -1,0 +1,65 @@
+#include "guests.hpp"
+#include "support/running_node.hpp"
+
+using namespace beds;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct mariadb_world {
+    mariadb_world()
+        : rabbitmq(test::require_amqp()), control(test::shared_servers()),
+          data(test::require_mariadb(), control) {
+        data.sql("CREATE TABLE guests (id BIGINT PRIMARY KEY, email VARCHAR(40) COLLATE "
+                 "utf8mb4_bin, name VARCHAR(40) COLLATE utf8mb4_bin, stays INT, gone DATETIME(6), "
+                 "UNIQUE (email), KEY (name)) ENGINE=InnoDB");
+        test::node_options options;
+        options.templates = test::guest_templates("rel");
+        const auto rel = data.settings();
+        running = std::make_unique<test::running_node>(rabbitmq, &rel, options);
+        REQUIRE(running->node().wait_ready(core::deadline::after(30s)));
+        client = running->new_client();
+    }
+
+    test::endpoint rabbitmq;
+    test::server_control control;
+    test::database data;
+    std::unique_ptr<test::running_node> running;
+    std::unique_ptr<client::client> client;
+};
+
+} // namespace
+
+TEST_CASE("MariaDB: what is deleted by a mark is not there any more") {
+    const mariadb_world here;
+    test::check_soft_delete(*here.client);
+}
+
+TEST_CASE("MariaDB: on_conflict, and what is sent again") {
+    const mariadb_world here;
+    test::check_conflicts(*here.client);
+}
+
+TEST_CASE("MariaDB: on_conflict by a unique index that is not the key") {
+    const mariadb_world here;
+    test::guest_desk ask{*here.client};
+    using Catch::Contains;
+    CHECK_THAT(ask(R"("op":"insert","data":{"id":1,"email":"a","stays":1})", "all_guests"),
+               Contains("applied"));
+    CHECK_THAT(ask(R"("op":"insert","data":[{"id":7,"email":"a","stays":5},{"id":8,"email":"b"}],)"
+                   R"("on_conflict":{"unique":["email"],"do":"update","set":["stays"]},)"
+                   R"("return":["id","stays"])",
+                   "all_guests"),
+               Contains(R"("keys":[1,8])") && Contains(R"("count":2)") &&
+                   Contains(R"("rows":[{"id":1,"stays":5},{"id":8,"stays":null}])"));
+}
+
+TEST_CASE("MariaDB: rows that are returned, and what is sent again") {
+    const mariadb_world here;
+    test::check_returned_rows(*here.client);
+}
+
+TEST_CASE("MariaDB: rows of writes by where") {
+    const mariadb_world here;
+    test::check_by_where(*here.client, true);
+}

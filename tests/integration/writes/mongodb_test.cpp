@@ -1,0 +1,51 @@
+#include "guests.hpp"
+#include "integration/mongodb/fixture.hpp"
+#include "support/running_node.hpp"
+
+using namespace beds;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct mongodb_world {
+    mongodb_world()
+        : rabbitmq(test::require_amqp()), data(test::require_mongodb().uri, test::unique_name()) {
+        test::node_options options;
+        options.mongodb =
+            test::mongodb::settings_for(test::require_mongodb().uri, std::string{data.name()});
+        options.templates = test::guest_templates("rec");
+        for (const auto& text : options.templates) {
+            data.make_indexes(text);
+        }
+        running = std::make_unique<test::running_node>(rabbitmq, nullptr, options);
+        REQUIRE(running->node().wait_ready(core::deadline::after(30s)));
+        client = running->new_client();
+    }
+
+    test::endpoint rabbitmq;
+    test::mongodb::raw_database data;
+    std::unique_ptr<test::running_node> running;
+    std::unique_ptr<client::client> client;
+};
+
+} // namespace
+
+TEST_CASE("MongoDB: what is deleted by a mark is not there any more") {
+    const mongodb_world here;
+    test::check_soft_delete(*here.client);
+}
+
+TEST_CASE("MongoDB: on_conflict by the key, and what is sent again") {
+    const mongodb_world here;
+    test::check_conflicts(*here.client);
+}
+
+TEST_CASE("MongoDB: rows that are returned, and what is sent again") {
+    const mongodb_world here;
+    test::check_returned_rows(*here.client);
+}
+
+TEST_CASE("MongoDB: rows of writes by where are refused") {
+    const mongodb_world here;
+    test::check_by_where(*here.client, false);
+}
