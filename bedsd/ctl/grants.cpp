@@ -82,6 +82,7 @@ std::vector<grant> grants_of(const templates::registry& of, const std::string& c
                              const class_of_template& highest) {
     needs objects;
     needs procedures;
+    needs functions;
     bool writes = false;
     bool writing_procedures = false;
     const auto& database = service.database;
@@ -108,16 +109,19 @@ std::vector<grant> grants_of(const templates::registry& of, const std::string& c
             write(target.write.remove, "DELETE");
         }
         for (const auto& each : target.calls) {
-            if (!each.procedure.empty() && each.op_class <= most) {
+            if (!each.routine.empty() && each.op_class <= most) {
                 writing_procedures |= each.op_class != beds::core::op_class::read;
-                procedures.of(in_database(each.procedure, database), {"EXECUTE"},
-                              target.name + '.' + each.name);
+                const auto name =
+                    each.routine.substr(0, each.routine.size() - (each.is_function() ? 2 : 0));
+                (each.is_function() ? functions : procedures)
+                    .of(in_database(name, database), {"EXECUTE"}, target.name + '.' + each.name);
             }
         }
     }
     std::vector<grant> made;
     objects.append_to(made, "");
     procedures.append_to(made, "PROCEDURE ");
+    functions.append_to(made, "FUNCTION ");
     needs own;
     if (service.inbox && (writes || writing_procedures)) {
         std::set<std::string> inbox{"SELECT", "INSERT", "DELETE"};
@@ -127,11 +131,9 @@ std::vector<grant> grants_of(const templates::registry& of, const std::string& c
         own.of(in_database("beds_inbox", database), inbox, "so that a write happens once");
     }
     own.append_to(made, "");
-    if (!procedures.empty()) {
+    if (!procedures.empty() || !functions.empty()) {
         made.push_back({"EXECUTE", "PROCEDURE " + in_database("beds_kill", database),
                         "late procedures of others end by it"});
-    }
-    if (!procedures.empty()) {
         made.push_back(
             {"SELECT", "`mysql`.`proc`",
              "to see that procedures do not commit, and that reads do not write; without "

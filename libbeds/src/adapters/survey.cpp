@@ -477,8 +477,8 @@ private:
     std::vector<difference> found_;
 };
 
-difference no_procedure(const std::string& key, const std::string& name) {
-    return {severity::error, key, "there is no procedure '" + name + "' that this account may see",
+difference not_there(const std::string& key, const std::string& what) {
+    return {severity::error, key, "there is no " + what + " that this account may see",
             "create it, or grant EXECUTE on it"};
 }
 
@@ -519,6 +519,19 @@ std::optional<difference> given_to(const parameter& to, const core::field_type& 
     return std::nullopt;
 }
 
+/// Nothing where the template says that it may, or nothing is made.
+std::optional<difference> hides(const std::string& key, const std::string& what, bool declared,
+                                const surveyed_procedure& there) {
+    if (declared || there.made_at_run_time.empty()) {
+        return std::nullopt;
+    }
+    return difference{severity::error, key,
+                      what + " makes statements at run time (PREPARE or EXECUTE in '" +
+                          there.made_at_run_time + "'): it is not called",
+                      "write them out; or see that no argument becomes part of a statement's text, "
+                      "and say dynamic_sql = true"};
+}
+
 difference commits_itself(const std::string& key, const std::string& name) {
     return {severity::warning, key,
             "procedure '" + name +
@@ -532,13 +545,14 @@ public:
     side_by_side_call(const templates::call& wanted, const surveyed_procedure& there)
         : wanted_(wanted), there_(there), key_("calls." + wanted.name) {
         for (const auto& each : there.parameters) {
-            if (each.in && each.out) {
-                both_.push_back(&each);
-            } else {
-                (each.in ? in_ : out_).push_back(&each);
+            if (each.in) {
+                in_.push_back(&each);
+            }
+            if (each.out) {
+                out_.push_back(&each);
             }
         }
-        for (std::size_t i = 0; i + 1 < there.parameters.size() && both_.empty(); ++i) {
+        for (std::size_t i = 0; i + 1 < there.parameters.size(); ++i) {
             if (!there.parameters[i].in && there.parameters[i + 1].in) {
                 misplaced_ = &there.parameters[i];
             }
@@ -549,40 +563,35 @@ public:
         const bool reads = wanted_.op_class == core::op_class::read;
         if (reads && !there_.writes.empty()) {
             say(severity::error, ".class",
-                "procedure '" + wanted_.procedure + "' writes (" + there_.writes +
-                    "): its calls are refused",
+                wanted_.shown() + " writes (" + there_.writes + "): its calls are refused",
                 "say class = \"write\"");
         } else if (reads && there_.may_write) {
             say(severity::warning, ".class",
-                "nothing shows that procedure '" + wanted_.procedure +
-                    "' only reads: it runs alone, and its failures are unknown",
+                "nothing shows that " + wanted_.shown() +
+                    " only reads: it runs alone, and its failures are unknown",
                 "let BEDS see its text, or declare it READS SQL DATA");
         }
         if (there_.commits && !reads) {
-            found_.push_back(commits_itself(key_ + ".procedure", wanted_.procedure));
+            found_.push_back(commits_itself(key_ + ".procedure", wanted_.routine));
         }
-        if (!both_.empty()) {
-            std::string names;
-            for (const auto* each : both_) {
-                names += (names.empty() ? "'" : ", '") + each->name + "'";
-            }
-            say(severity::error, ".procedure",
-                "procedure '" + wanted_.procedure + "' has " + names +
-                    " as INOUT, which no call of a template can give",
-                "make it two parameters, IN and OUT");
-            return std::move(found_); // what else differs comes from it
+        if (auto hidden = hides(key_ + (wanted_.is_function() ? ".function" : ".procedure"),
+                                wanted_.shown(), wanted_.dynamic_sql, there_)) {
+            found_.push_back(std::move(*hidden));
         }
         const bool takes = count(".args", "argument", in_.size(), wanted_.args.size(), "takes");
         const bool gives = count(".out", "out parameter", out_.size(), wanted_.out.size(), "has");
         if (misplaced_ != nullptr) {
             say(severity::error, ".procedure",
-                "procedure '" + wanted_.procedure + "' has the OUT parameter '" + misplaced_->name +
+                wanted_.shown() + " has the OUT parameter '" + misplaced_->name +
                     "' before one that is IN, and calls give all arguments first",
                 "put its OUT parameters last");
             return std::move(found_);
         }
         if (takes) {
             order(".args", wanted_.args, in_);
+            if (both_ways()) {
+                return std::move(found_); // what else differs comes from it
+            }
             for (std::size_t i = 0; i < in_.size(); ++i) {
                 if (auto wrong = given_to(*in_[i], wanted_.args[i].type, place(".args", i),
                                           "argument '" + wanted_.args[i].name + "'")) {
@@ -614,10 +623,32 @@ private:
         }
         say(severity::error, list,
             "the template " + std::string{*list == '.' && list[1] == 'a' ? "gives " : "names "} +
-                counted(wanted, what) + ", procedure '" + wanted_.procedure + "' " + does + ' ' +
+                counted(wanted, what) + ", " + wanted_.shown() + ' ' + does + ' ' +
                 std::to_string(there),
             "name them all, in the procedure's order");
         return false;
+    }
+
+    /// Is each INOUT parameter an argument that `out` names, too, and no other? True: not.
+    bool both_ways() {
+        const auto before = found_.size();
+        for (std::size_t i = 0; i < in_.size(); ++i) {
+            const auto& name = wanted_.args[i].name;
+            const bool said =
+                std::any_of(wanted_.out.begin(), wanted_.out.end(),
+                            [&](const templates::argument& each) { return each.name == name; });
+            if (said && !in_[i]->out) {
+                say(severity::error, ".out",
+                    "'" + name + "' is an argument and an out parameter, '" + in_[i]->name +
+                        "' of " + wanted_.shown() + " is IN only",
+                    "take it out of `out`, or make the parameter INOUT");
+            } else if (!said && in_[i]->out) {
+                say(severity::error, ".out",
+                    "parameter '" + in_[i]->name + "' of " + wanted_.shown() + " is INOUT",
+                    "name '" + name + "' in `out`, too, before those that are OUT only");
+            }
+        }
+        return found_.size() != before;
     }
 
     /// They are given by position: two that changed places are a wrong amount on a wrong account.
@@ -637,8 +668,8 @@ private:
                 }
                 found_.push_back({severity::error, place(list, i),
                                   "'" + wanted[i].name + "' is given to parameter '" +
-                                      there[i]->name + "' of procedure '" + wanted_.procedure +
-                                      "', which has another one of that name",
+                                      there[i]->name + "' of " + wanted_.shown() +
+                                      ", which has another one of that name",
                                   "write them in the procedure's order: " + names});
                 return;
             }
@@ -672,7 +703,6 @@ private:
     std::string key_;
     std::vector<const parameter*> in_;
     std::vector<const parameter*> out_;
-    std::vector<const parameter*> both_;
     const parameter* misplaced_ = nullptr;
     std::vector<difference> found_;
 };
@@ -698,6 +728,10 @@ public:
         }
         if (there_.commits) {
             found_.push_back(commits_itself(key_, name_));
+        }
+        if (auto hidden =
+                hides(key_, "procedure '" + name_ + '\'', wanted_.write.dynamic_sql, there_)) {
+            found_.push_back(std::move(*hidden));
         }
         return std::move(found_);
     }
@@ -796,11 +830,13 @@ std::string to_string(const difference& found, const templates::template_def& of
 }
 
 std::vector<difference> compare(const templates::call& wanted, const surveyed_procedure* there) {
-    if (wanted.procedure.empty()) {
+    if (wanted.routine.empty()) {
         return {}; // a pipeline
     }
     if (there == nullptr) {
-        return {no_procedure("calls." + wanted.name + ".procedure", wanted.procedure)};
+        return {
+            not_there("calls." + wanted.name + (wanted.is_function() ? ".function" : ".procedure"),
+                      wanted.shown())};
     }
     return side_by_side_call{wanted, *there}.run();
 }
@@ -818,7 +854,7 @@ std::vector<difference> compare(const templates::template_def& wanted, core::ver
         return {};
     }
     if (there == nullptr) {
-        return {no_procedure(key, name)};
+        return {not_there(key, "procedure '" + name + '\'')};
     }
     return side_by_side_write{wanted, op, key, name, *there}.run();
 }

@@ -758,6 +758,7 @@ private:
         procedure("insert", made_.write.insert);
         procedure("update", made_.write.update);
         procedure("delete", made_.write.remove);
+        made_.write.dynamic_sql = in.flag("dynamic_sql").value_or(false);
         const bool expires =
             std::any_of(made_.indexes.begin(), made_.indexes.end(),
                         [](const index& each) { return each.expire_after.has_value(); });
@@ -847,14 +848,7 @@ private:
         }
         made.args = arguments(in, "args");
         made.out = arguments(in, "out");
-        for (const argument& each : made.out) {
-            if (std::any_of(made.args.begin(), made.args.end(),
-                            [&](const argument& arg) { return arg.name == each.name; })) {
-                in.complain("out", "'" + each.name +
-                                       "' is an argument already; INOUT parameters "
-                                       "are not available in this version");
-            }
-        }
+        inouts(in, made);
         made.out_layout = layout(made.out);
         returns(in, made);
         errors(in, made.errors);
@@ -862,20 +856,60 @@ private:
         made_.calls.push_back(std::move(made));
     }
 
+    /// They stand where their arguments stand: only their order says which is which.
+    void inouts(const table_reader& in, call& made) {
+        auto next = made.args.begin();
+        for (const argument& each : made.out) {
+            const auto same = [&](const argument& arg) { return arg.name == each.name; };
+            const auto arg = std::find_if(made.args.begin(), made.args.end(), same);
+            if (arg == made.args.end()) {
+                next = made.args.end();
+                continue;
+            }
+            if (next == made.args.end() || arg < next) {
+                in.complain("out", quote(each.name) +
+                                       " is an argument, too, and so INOUT: expected before "
+                                       "those that are OUT only, in the order of the arguments");
+                return;
+            }
+            if (!(arg->type == each.type)) {
+                in.complain("out", quote(each.name) + " is an argument of type " +
+                                       core::to_string(arg->type) + ", found " +
+                                       core::to_string(each.type));
+            }
+            ++made.inout;
+            next = arg + 1;
+        }
+    }
+
     void program(const table_reader& in, call& made) {
-        if (in.has("procedure") == in.has("pipeline")) {
-            out_.add(in.line({}), in.path(in.has("pipeline") ? "pipeline" : "procedure"),
-                     in.has("pipeline") ? "expected either a procedure or a pipeline, found both"
-                                        : "missing; expected a procedure ('rel') or a pipeline "
-                                          "('rec')");
+        std::string given_ones;
+        std::string_view last;
+        unsigned count = 0;
+        for (const std::string_view key : {"procedure", "function", "pipeline"}) {
+            if (in.has(key)) {
+                given_ones += (count++ == 0 ? "" : " and ") + std::string{key};
+                last = key;
+            }
+        }
+        if (count != 1) {
+            out_.add(in.line({}), in.path(count == 0 ? "procedure" : last),
+                     count == 0
+                         ? "missing; expected a procedure or a function ('rel'), or a "
+                           "pipeline ('rec')"
+                         : "expected one of procedure, function and pipeline, found " + given_ones);
             return;
         }
+        made.dynamic_sql = in.flag("dynamic_sql").value_or(false);
         if (const auto given = in.text("procedure")) {
             if (store_known_ && made_.store == engine::rec) {
                 in.complain("procedure", "MongoDB has no procedures; expected a pipeline");
             } else if (check_identifier(*given, identifier::procedure)) {
-                made.procedure = given->text;
+                made.routine = given->text;
             }
+        }
+        if (const auto given = in.text("function")) {
+            function(in, *given, made);
         }
         if (const auto given = in.text("pipeline")) {
             if (store_known_ && made_.store == engine::rel) {
@@ -883,6 +917,21 @@ private:
                 return;
             }
             pipeline(in, *given, made);
+        }
+    }
+
+    void function(const table_reader& in, const located& given, call& made) {
+        if (store_known_ && made_.store == engine::rec) {
+            in.complain("function", "MongoDB has no stored functions; expected a pipeline");
+        } else if (check_identifier(given, identifier::procedure)) {
+            made.routine = given.text + "()";
+        }
+        if (made.out.size() != 1 || made.inout != 0) {
+            in.complain("out", "a function gives one value: expected one pair like "
+                               "[\"total\", \"decimal(18,2)\"] with a name of its own");
+        }
+        if (!made.returns.empty()) {
+            in.complain("returns", "a function has no result sets");
         }
     }
 
@@ -899,6 +948,9 @@ private:
         }
         if (in.has("errors")) {
             in.complain("errors", "a pipeline signals no SQLSTATEs");
+        }
+        if (in.has("dynamic_sql")) {
+            in.complain("dynamic_sql", "a pipeline is never made at run time");
         }
         if (made.returns.size() != 1) {
             in.complain("returns", "a pipeline returns one set: expected one [[calls." + made.name +

@@ -93,22 +93,30 @@ constexpr std::array write_rows{
     key_row{"insert", "identifier", "a statement on `object`", "`rel` only: procedure"},
     key_row{"update", "identifier", "a statement on `object`", "`rel` only: procedure"},
     key_row{"delete", "identifier", "a statement on `object`", "`rel` only: procedure"},
+    key_row{"dynamic_sql", "`true` or `false`", "`false`",
+            "these procedures may make statements at run time; see Statements made at run time"},
     key_row{"errors", "table of SQLSTATE = reason", "none",
             "what the procedures' `SIGNAL`s mean; see Errors"},
 };
 
 constexpr std::array call_rows{
-    key_row{"procedure", "identifier", "this or `pipeline`", "`rel` only"},
-    key_row{"pipeline", "JSON text", "this or `procedure`",
+    key_row{"procedure", "identifier", "this, `function` or `pipeline`", "`rel` only"},
+    key_row{"function", "identifier", "this, `procedure` or `pipeline`",
+            "`rel` only: a stored function; the one `out` is its value"},
+    key_row{"pipeline", "JSON text", "this, `procedure` or `function`",
             "`rec` only: an aggregation on `object`; see Pipelines"},
     key_row{"class", "`read`, `write` or `bulk`", "required",
             "the queue it belongs to; a pipeline only reads, so never `write`"},
     key_row{"args", "array of `[name, type]`", "none",
-            "in the order of the procedure's IN parameters"},
+            "in the order of the procedure's IN and INOUT parameters"},
     key_row{"out", "array of `[name, type]`", "none",
-            "the procedure's OUT parameters, which stand after the arguments; other names than the "
-            "arguments'"},
-    key_row{"returns", "array of tables", "none", "result sets; a pipeline has exactly one"},
+            "the procedure's OUT parameters, which stand after the arguments. An argument that is "
+            "named here, too, with the same type, is INOUT; such stand first, in the order of the "
+            "arguments"},
+    key_row{"returns", "array of tables", "none",
+            "result sets; a pipeline has exactly one, a function none"},
+    key_row{"dynamic_sql", "`true` or `false`", "`false`",
+            "it may make statements at run time; see Statements made at run time"},
     key_row{"errors", "table of SQLSTATE = reason", "none",
             "what the procedure's `SIGNAL`s mean; see Errors"},
 };

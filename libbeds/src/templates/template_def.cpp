@@ -16,6 +16,11 @@ std::optional<field_id> template_def::find_field(std::string_view field_name) co
     return std::nullopt;
 }
 
+std::string call::shown() const {
+    return is_function() ? "function '" + routine.substr(0, routine.size() - 2) + '\''
+                         : "procedure '" + routine + '\'';
+}
+
 const call* template_def::find_call(std::string_view call_name) const {
     for (const call& each : calls) {
         if (each.name == call_name) {

@@ -239,6 +239,9 @@ private:
             text("insert", by.insert);
             text("update", by.update);
             text("delete", by.remove);
+            if (by.dynamic_sql) {
+                line("dynamic_sql", "true");
+            }
             errors("write", from_.write_errors);
         }
     }
@@ -256,7 +259,12 @@ private:
     void one_call(const call& of) {
         const auto path = "calls." + of.name;
         section(path);
-        text("procedure", of.procedure);
+        const bool function = of.is_function();
+        text(function ? "function" : "procedure",
+             of.routine.substr(0, of.routine.size() - (function ? 2 : 0)));
+        if (of.dynamic_sql) {
+            line("dynamic_sql", "true");
+        }
         if (!of.pipeline.empty()) {
             line("pipeline", of.pipeline.find("'''") == std::string::npos
                                  ? "'''\n" + of.pipeline + "'''"

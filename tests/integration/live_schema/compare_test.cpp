@@ -162,10 +162,15 @@ TEST_CASE("arguments of a call: their number, order, direction and types") {
     CHECK(has(swapped, "p_to, p_from"));
     CHECK(lines_in(swapped) == 1);
 
-    const auto both = call("IN p_from BIGINT, INOUT p_to BIGINT", two, "");
-    INFO(both);
-    CHECK(has(both, "error: procedure 'sp' has 'p_to' as INOUT"));
-    CHECK(lines_in(both) == 1);
+    constexpr auto with_inout = "IN p_from BIGINT, INOUT p_to BIGINT, OUT c INT";
+    constexpr auto to_and_c = R"(["to", "int64"], ["c", "int32"])";
+    CHECK(call(with_inout, two, to_and_c) == "");
+    CHECK(has(call("IN p_from BIGINT, INOUT p_to BIGINT", two, R"(["c", "int64"])"),
+              "calls.c.out: error: parameter 'p_to' of procedure 'sp' is INOUT; name 'to' in "
+              "`out`, too"));
+    CHECK(has(call("IN p_from BIGINT, IN p_to BIGINT, OUT c INT, OUT d INT", two, to_and_c),
+              "calls.c.out: error: 'to' is an argument and an out parameter, 'p_to' of procedure "
+              "'sp' is IN only; take it out of `out`"));
 
     CHECK(has(call("IN a BIGINT", two, ""),
               "the template gives 2 arguments, procedure 'sp' takes 1"));
@@ -193,6 +198,46 @@ TEST_CASE("arguments of a call: their number, order, direction and types") {
     // A class that no broker here runs is not looked at.
     CHECK(at.found("[calls.c]\nprocedure = \"none\"\nclass = \"bulk\"\n", core::op_class::write) ==
           "");
+}
+
+TEST_CASE("a stored function: that it is there, its arguments, its value, and what it does") {
+    world at;
+    const auto call = [&](const char* text, const char* out, const char* op_class = "read") {
+        at.data.sql(std::string{"DELIMITER //\nCREATE OR REPLACE FUNCTION f"} + text + "//");
+        return at.found(std::string{"[calls.c]\nfunction = \"f\"\nclass = \""} + op_class +
+                        "\"\nargs = [[\"from\", \"int64\"]]\nout = [" + out + "]\n");
+    };
+    constexpr auto number = R"(["n", "int64"])";
+    CHECK(call("(p_from BIGINT) RETURNS BIGINT RETURN p_from", number) == "");
+    CHECK(has(call("(a BIGINT, b BIGINT) RETURNS BIGINT RETURN a", number),
+              "calls.c.args: error: the template gives 1 argument, function 'f' takes 2"));
+    CHECK(has(call("(a BIGINT) RETURNS DATE RETURN NULL", number),
+              "calls.c.out[0]: error: 'n' is int64, parameter '(value)' is date"));
+    constexpr auto writes =
+        "(a BIGINT) RETURNS BIGINT BEGIN DELETE FROM things WHERE id = a; RETURN 1; END";
+    CHECK(has(call(writes, number), "calls.c.class: error: function 'f' writes (DELETE things)"));
+    CHECK(call(writes, number, "write") == "");
+    at.data.sql("DROP FUNCTION f; CREATE PROCEDURE f(IN a BIGINT) SELECT 1");
+    CHECK(
+        at.found("[calls.c]\nfunction = \"f\"\nclass = \"read\"\nout = [[\"n\", "
+                 "\"int64\"]]\n")
+            .find("calls.c.function: error: there is no function 'f' that this account may see") !=
+        std::string::npos);
+}
+
+TEST_CASE("statements that are made at run time are told unless the template says that they may") {
+    world at;
+    at.data.sql("DELIMITER //\nCREATE PROCEDURE sp(IN p_id BIGINT) READS SQL DATA BEGIN EXECUTE "
+                "IMMEDIATE 'SELECT 1'; END//");
+    const std::string called = "[calls.c]\nprocedure = \"sp\"\nclass = \"read\"\nargs = "
+                               "[[\"id\", \"int64\"]]\n";
+    CHECK(has(at.found(called),
+              "calls.c.procedure: error: procedure 'sp' makes statements at run time (PREPARE or "
+              "EXECUTE in 'sp'): it is not called; write them out; or see that no argument"));
+    CHECK(at.found(called + "dynamic_sql = true\n") == "");
+    const std::string write = "[write]\ndelete = \"sp\"\n";
+    CHECK(has(at.found(write), "write.delete: error: procedure 'sp' makes statements at run time"));
+    CHECK_FALSE(has(at.found(write + "dynamic_sql = true\n"), "makes statements at run time"));
 }
 
 TEST_CASE("procedures of [write] get every field that an insert always gives") {
@@ -315,10 +360,13 @@ TEST_CASE("rights that the account lacks are told, one line each") {
 
 TEST_CASE("lines of SHOW GRANTS are read as the server means them") {
     using adapters::mariadb::may_execute;
-    const auto may = [](std::string line) {
+    const auto may = [](std::string line, std::string_view type = "PROCEDURE") {
         const std::vector<std::string> grants{"GRANT USAGE ON *.* TO `u`@`%`", std::move(line)};
-        return may_execute(grants, "my_shop", "close");
+        return may_execute(grants, "my_shop", "close", type);
     };
+    CHECK(may("GRANT EXECUTE ON FUNCTION `my_shop`.`close` TO `u`@`%`", "FUNCTION"));
+    CHECK_FALSE(may("GRANT EXECUTE ON FUNCTION `my_shop`.`close` TO `u`@`%`"));
+    CHECK_FALSE(may("GRANT EXECUTE ON PROCEDURE `my_shop`.`close` TO `u`@`%`", "FUNCTION"));
     CHECK(may("GRANT EXECUTE ON PROCEDURE `my_shop`.`close` TO `u`@`%`"));
     CHECK(may("GRANT EXECUTE ON PROCEDURE `my_shop`.`Close` TO `u`@`%`"));
     CHECK(may("GRANT SELECT, EXECUTE, INSERT ON `my_shop`.* TO `u`@`%`"));

@@ -21,7 +21,7 @@ templates::call made_call(std::string name, core::op_class op_class,
                           std::vector<templates::argument> out = {}) {
     templates::call made;
     made.name = name;
-    made.procedure = "sp_" + name;
+    made.routine = "sp_" + name;
     made.op_class = op_class;
     made.args = std::move(args);
     made.out = std::move(out);
@@ -30,6 +30,11 @@ templates::call made_call(std::string name, core::op_class op_class,
         columns.push_back({each.name, each.type});
     }
     made.out_layout = core::row_layout{columns};
+    made.inout = static_cast<std::size_t>(
+        std::count_if(made.out.begin(), made.out.end(), [&](const templates::argument& each) {
+            return std::any_of(made.args.begin(), made.args.end(),
+                               [&](const auto& arg) { return arg.name == each.name; });
+        }));
     return made;
 }
 
@@ -146,6 +151,110 @@ TEST_CASE("calls: out arguments, refusals, several result sets", "[mariadb]") {
     CHECK(sets.rows.of(0).sets[2].rows.empty());
     CHECK(sets.rows.of(1).sets[1].rows.empty());
     CHECK(sets.rows.violations().empty());
+}
+
+TEST_CASE("INOUT parameters and stored functions, alone and together", "[mariadb]") {
+    world here;
+    make_accounts(here, 10);
+    here.sql(R"(DELIMITER //
+CREATE PROCEDURE sp_draw(IN p_id BIGINT, INOUT p_amount DECIMAL(18,2), OUT p_left DECIMAL(18,2))
+BEGIN
+  SELECT LEAST(balance, p_amount), balance - LEAST(balance, p_amount) INTO p_amount, p_left
+    FROM accounts WHERE id = p_id FOR UPDATE;
+  UPDATE accounts SET balance = p_left WHERE id = p_id;
+END//
+CREATE FUNCTION fn_worth(p_upto BIGINT) RETURNS DECIMAL(18,2) READS SQL DATA
+RETURN (SELECT SUM(balance) FROM accounts WHERE id <= p_upto)//
+CREATE FUNCTION fn_add(p_id BIGINT, p_amount DECIMAL(18,2)) RETURNS INT MODIFIES SQL DATA
+BEGIN
+  UPDATE accounts SET balance = balance + p_amount WHERE id = p_id;
+  IF p_amount < 0 THEN SIGNAL SQLSTATE '45001'; END IF;
+  RETURN ROW_COUNT();
+END//
+DELIMITER ;
+)");
+    const auto money = type("decimal(18,2)");
+    auto worth =
+        made_call("worth", core::op_class::read, {{"upto", type("int64")}}, {{"worth", money}});
+    worth.routine = "fn_worth()";
+    auto add = made_call("add", core::op_class::write, {{"id", type("int64")}, {"amount", money}},
+                         {{"changed", type("int32")}});
+    add.routine = "fn_add()";
+    add.errors = {{"45001", "NEGATIVE"}};
+    const auto target = testing::template_maker("accounts")
+                            .field("id", "int64")
+                            .field("balance", "decimal(18,2)")
+                            .key({"id"})
+                            .call(made_call("draw", core::op_class::write,
+                                            {{"id", type("int64")}, {"amount", money}},
+                                            {{"amount", money}, {"left", money}}))
+                            .call(std::move(worth))
+                            .call(std::move(add))
+                            .build();
+    auto session = here.session();
+    const templates::template_def* targets[] = {&target};
+    here.adapter().inspect(*session, targets, core::deadline::after(5s));
+    const auto alone = [&](std::string_view name) {
+        return here.adapter().runs_alone(target, core::verb::call, target.find_call(name));
+    };
+    CHECK_FALSE(alone("draw"));
+    CHECK_FALSE(alone("worth"));
+    CHECK_FALSE(alone("add"));
+    const auto out_of = [](const auto& got, core::op_index i) {
+        return got.rows.of(i).out ? testing::to_string(*got.rows.of(i).out) : std::string{};
+    };
+    const auto has = [](const std::string& text, std::string_view part) {
+        INFO(text);
+        return text.find(part) != std::string::npos;
+    };
+
+    operations one;
+    one.call(target, "draw", {1, "500.00"});
+    auto got = write(*session, one, {.ids = {"a"}});
+    REQUIRE(got[0].effect == effect::applied);
+    CHECK(has(out_of(got, 0), "100.00"));
+    CHECK(has(out_of(got, 0), "0.00"));
+
+    operations several;
+    several.call(target, "draw", {2, "30.00"});
+    several.call(target, "draw", {2, "30.00"});
+    several.call(target, "draw", {2, "60.00"});
+    got = write(*session, several, {.ids = {"b", "c", "d"}});
+    CHECK(has(out_of(got, 0), "70.00"));
+    CHECK(has(out_of(got, 1), "30.00"));
+    CHECK(has(out_of(got, 2), "40.00"));
+    CHECK(has(out_of(got, 2), "0.00"));
+    CHECK(here.sql("SELECT SUM(balance) FROM accounts WHERE id < 3") == "0.00\n");
+
+    for (const unsigned count : {1U, 3U}) {
+        CAPTURE(count);
+        operations reads;
+        for (unsigned i = 0; i < count; ++i) {
+            reads.call(target, "worth", {static_cast<int>(3 + i)});
+        }
+        const auto sums = read(*session, reads);
+        for (unsigned i = 0; i < count; ++i) {
+            REQUIRE(sums[i].ok());
+            CHECK(sums[i].effect == effect::none);
+            CHECK(has(out_of(sums, i), std::to_string(100 * (i + 1)) + ".00"));
+        }
+    }
+
+    operations adds;
+    adds.call(target, "add", {3, "1.00"});
+    adds.call(target, "add", {4, "-1.00"});
+    adds.call(target, "add", {5, "2.00"});
+    got = write(*session, adds, {.ids = {"e", "f", "g"}});
+    INFO(here.log().text());
+    REQUIRE(got.commit == commit_result::applied);
+    CHECK(got[0].effect == effect::applied);
+    CHECK(has(out_of(got, 0), "1"));
+    CHECK(got[1].code == code::rejected);
+    CHECK(got[1].reason == "NEGATIVE");
+    CHECK(got[1].effect == effect::none);
+    CHECK(got[2].effect == effect::applied);
+    CHECK(here.sql("SELECT SUM(balance) FROM accounts") == "803.00\n");
+    CHECK(got.rows.violations().empty());
 }
 
 TEST_CASE("what a procedure signals", "[mariadb]") {

@@ -16,8 +16,9 @@ templates::template_def reading(const std::vector<std::string>& procedures) {
     for (const auto& each : procedures) {
         templates::call called;
         called.name = each;
-        called.procedure = each;
+        called.routine = each;
         called.op_class = core::op_class::read;
+        called.dynamic_sql = each == "at_run_time" || each == "promised";
         called.args = {{"id", *core::parse_field_type("int64")}};
         called.returns.push_back(
             {"sums", core::row_layout{{{"n", *core::parse_field_type("int64")}}}});
@@ -199,6 +200,7 @@ TEST_CASE("a read that perhaps writes takes no other down when it fails, and is 
     batches run{here, std::string{accounts_text} + R"toml(
 [calls.look]
 procedure = "at_run_time"
+dynamic_sql = true
 class = "read"
 args = [["id", "int64"]]
 )toml"};
@@ -258,4 +260,43 @@ TEST_CASE("what bedsctl check says of calls of class read and their procedures",
     CHECK(said("at_run_time")
               .starts_with("warning: calls.at_run_time.class: nothing shows that procedure "
                            "'at_run_time' only reads"));
+}
+
+TEST_CASE("a procedure that makes statements at run time is not called unless its template says so",
+          "[mariadb]") {
+    world here;
+    make_accounts(here, 10);
+    here.sql(std::string{procedures});
+    here.sql(R"(DELIMITER //
+CREATE PROCEDURE passes_on(IN p_id BIGINT) BEGIN CALL at_run_time(p_id); END//
+CREATE PROCEDURE sp_insert(IN p_id BIGINT, IN p_owner VARCHAR(40))
+BEGIN
+  PREPARE made FROM 'INSERT INTO accounts (id, owner, balance) VALUES (?, ?, 0)';
+  EXECUTE made USING p_id, p_owner;
+END//
+DELIMITER ;
+)");
+    const auto declared = GENERATE(false, true);
+    CAPTURE(declared);
+    const std::string word = declared ? "dynamic_sql = true\n" : "";
+    batches run{here, std::string{accounts_text} + "[calls.look]\nprocedure = \"passes_on\"\n" +
+                          "class = \"read\"\nargs = [[\"id\", \"int64\"]]\n" + word +
+                          "[write]\ninsert = \"sp_insert\"\n" + word};
+    const std::string insert =
+        R"({"template":"accounts","op":"insert","row":{"id":77,"owner":"x"}})";
+    const std::string look = R"({"template":"accounts","op":"call","name":"look","args":{"id":1}})";
+    const auto got = run({{{look}}, {{insert}}, {{look}}, {{look}}});
+    INFO(here.log().text());
+    for (const auto& each : got) {
+        INFO(each[0].detail);
+        CHECK(each[0].ok() == declared);
+        CHECK((each[0].code == code::unsupported) == !declared);
+        CHECK((declared || each[0].effect == effect::none));
+    }
+    CHECK(here.sql("SELECT COUNT(*) FROM accounts WHERE id = 77") == (declared ? "1\n" : "0\n"));
+    CHECK(here.log().has("BEDS_MARIADB_DYNAMIC template 'accounts', call 'look': procedure "
+                         "'passes_on' makes statements at run time (PREPARE or EXECUTE in "
+                         "'at_run_time')") == !declared);
+    CHECK(here.log().has("BEDS_MARIADB_DYNAMIC template 'accounts': procedure 'sp_insert'") ==
+          !declared);
 }

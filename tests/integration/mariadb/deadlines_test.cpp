@@ -127,7 +127,7 @@ templates::template_def targets() {
     for (const std::string name : {"naps", "sleepy", "stubborn", "mine"}) {
         templates::call called;
         called.name = name;
-        called.procedure = "sp_" + name;
+        called.routine = "sp_" + name;
         called.op_class = core::op_class::write;
         called.args = {{"id", *core::parse_field_type("int64")}};
         made.call(std::move(called));

@@ -69,7 +69,7 @@ TEST_CASE("operations of one shape share statements, as far as the settings allo
     through_view.read_view = "v_things";
     templates::call put;
     put.name = "put";
-    put.procedure = "sp_put";
+    put.routine = "sp_put";
     put.op_class = core::op_class::write;
     put.args = {{"a", *core::parse_field_type("int64")}};
     put.out = {{"at", *core::parse_field_type("int64")}};

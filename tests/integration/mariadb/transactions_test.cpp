@@ -27,7 +27,7 @@ templates::template_def with_calls(const std::vector<std::string>& names) {
     for (const auto& name : names) {
         templates::call called;
         called.name = name;
-        called.procedure = "sp_" + name;
+        called.routine = "sp_" + name;
         called.op_class = core::op_class::write;
         called.args = {{"id", *core::parse_field_type("int64")}};
         made.call(std::move(called));
@@ -39,6 +39,7 @@ templates::template_def with_calls(const std::vector<std::string>& names) {
 const auto accounts_and_p = std::string{accounts_text} + R"toml(
 [calls.p]
 procedure = "sp_p"
+dynamic_sql = true
 class = "write"
 args = [["id", "int64"]]
 )toml";

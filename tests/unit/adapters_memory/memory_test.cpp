@@ -262,7 +262,7 @@ TEST_CASE("memory: the inbox forgets the oldest replies") {
 TEST_CASE("memory: check names what the engine does not have") {
     templates::call call;
     call.name = "transfer";
-    call.procedure = "sp_transfer";
+    call.routine = "sp_transfer";
     auto target = template_maker{"odd"}
                       .field("id", "uuid", {.source = templates::generated::database})
                       .field("name", "string", {.collation = "utf8mb4_general_ci"})
@@ -293,7 +293,7 @@ TEST_CASE("memory: procedures that fail leave nothing, whatever they did before"
         for (const char* name : {"throws", "throws_int", "wide_row", "writes", "reads"}) {
             templates::call call;
             call.name = name;
-            call.procedure = name;
+            call.routine = name;
             call.op_class = call.name == "reads" ? core::op_class::read : core::op_class::write;
             call.returns = {{"rows", core::row_layout{{{"n", *core::parse_field_type("int32")}}}}};
             maker.call(call);

@@ -90,7 +90,7 @@ TEST_CASE("check: calls") {
     twice.returns.push_back(twice.returns.front());
     CHECK(problems(maker().call(twice).build()).find("one result set") != std::string::npos);
     auto procedure = call;
-    procedure.procedure = "sp";
+    procedure.routine = "sp";
     CHECK(problems(maker().call(procedure).build()).find("procedures are not available") !=
           std::string::npos);
     auto broken = call;

@@ -70,6 +70,19 @@ fields = [["total", "decimal(18,2)"]]
 name   = "lines"
 fields = [["at", "datetime"], ["amount", "decimal(18,2)"]]
 
+[calls.draw]
+procedure   = "sp_draw"
+class       = "write"
+args        = [["id", "int64"], ["amount", "decimal(18,2)"]]
+out         = [["amount", "decimal(18,2)"], ["left", "decimal(18,2)"]]
+dynamic_sql = true
+
+[calls.worth]
+function = "bank.fn_worth"
+class    = "read"
+args     = [["owner", "uuid"]]
+out      = [["worth", "decimal(18,2)"]]
+
 [limits]
 max_rows = 200
 max_in   = 50
@@ -164,13 +177,27 @@ TEST_CASE("the example of the format loads with everything it says") {
 
     const auto* transfer = made.find_call("transfer");
     REQUIRE(transfer != nullptr);
-    CHECK(transfer->procedure == "sp_transfer");
+    CHECK(transfer->routine == "sp_transfer");
     REQUIRE(transfer->args.size() == 3);
     CHECK(transfer->args[2].name == "amount");
     CHECK(core::to_string(transfer->args[2].type) == "decimal(18,2)");
     CHECK(transfer->out_layout.size() == 1);
     CHECK(transfer->errors.at("45001") == "INSUFFICIENT_FUNDS");
     CHECK(made.class_of(core::verb::call, transfer) == core::op_class::write);
+
+    CHECK(transfer->shown() == "procedure 'sp_transfer'");
+    CHECK_FALSE(transfer->dynamic_sql);
+    const auto* draw = made.find_call("draw");
+    REQUIRE(draw != nullptr);
+    CHECK(draw->inout == 1);
+    CHECK(draw->out.size() == 2);
+    CHECK(draw->dynamic_sql);
+    const auto* worth = made.find_call("worth");
+    REQUIRE(worth != nullptr);
+    CHECK(worth->routine == "bank.fn_worth()");
+    CHECK(worth->is_function());
+    CHECK(worth->shown() == "function 'bank.fn_worth'");
+    CHECK_FALSE(made.write.dynamic_sql);
 
     const auto* statement = made.find_call("statement");
     REQUIRE(statement != nullptr);

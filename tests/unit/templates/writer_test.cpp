@@ -65,8 +65,8 @@ void check_same(const templates::template_def& left, const templates::template_d
     for (std::size_t i = 0; i < left.calls.size(); ++i) {
         const auto& a = left.calls[i];
         const auto& b = right.calls[i];
-        CHECK(std::tie(a.name, a.op_class, a.procedure, a.pipeline, a.errors) ==
-              std::tie(b.name, b.op_class, b.procedure, b.pipeline, b.errors));
+        CHECK(std::tie(a.name, a.op_class, a.routine, a.pipeline, a.errors) ==
+              std::tie(b.name, b.op_class, b.routine, b.pipeline, b.errors));
         REQUIRE(a.args.size() == b.args.size());
         for (std::size_t k = 0; k < a.args.size(); ++k) {
             CHECK(std::tie(a.args[k].name, a.args[k].type) ==

@@ -226,7 +226,8 @@ public:
     /// and `unknown_name` when there is nothing of that name, or nothing that this account sees.
     [[nodiscard]] virtual surveyed survey(session& connected, std::string_view object,
                                           core::deadline until);
-    /// The same for a procedure; nothing: there is none, or none that this account sees.
+    /// The same for a procedure, or a stored function whose name is followed by `()`: its value is
+    /// the last of its parameters. Nothing: there is none, or none that this account sees.
     [[nodiscard]] virtual std::optional<surveyed_procedure>
     survey_procedure(session& connected, std::string_view name, core::deadline until);
     /// What a session without inbox would send for this operation alone, and the server's plan for

@@ -51,6 +51,9 @@ struct surveyed_procedure {
     bool commits = false;              ///< by itself, or its text cannot be read
     bool may_write = false;            ///< its text does not show that it only reads
     std::string writes;                ///< a statement of it that does; empty: none is seen
+    /// The routine, it or one that it calls, that makes statements at run time; empty: none is
+    /// seen.
+    std::string made_at_run_time = {};
 };
 
 /// Where a template and the live database differ.

@@ -70,23 +70,33 @@ struct result_set {
     core::row_layout layout;
 };
 
-/// One named call: a procedure, or on MongoDB an aggregation with bound arguments.
+/// One named call: a procedure or stored function, or on MongoDB an aggregation with bound
+/// arguments.
 struct call {
     std::string name;
     core::op_class op_class = core::op_class::write;
-    std::string procedure;      ///< MariaDB
+    std::string routine;        ///< MariaDB: a procedure, or a stored function followed by `()`
+    bool dynamic_sql = false;   ///< the routine may make statements at run time
     std::string pipeline;       ///< MongoDB: JSON text with {"$arg":"name"} in it
-    std::vector<argument> args; ///< in the order of the procedure's IN parameters
-    std::vector<argument> out;  ///< OUT parameters, after the arguments
+    std::vector<argument> args; ///< in the order of the routine's parameters
+    /// What comes back beside rows: INOUT parameters, which are arguments too, and behind them OUT
+    /// parameters, both in the routine's order; or the one value of a function.
+    std::vector<argument> out;
+    std::size_t inout = 0; ///< so many of `out` are INOUT
     core::row_layout out_layout;
     std::vector<result_set> returns;
     std::map<std::string, std::string, std::less<>> errors; ///< SQLSTATE → reason
+
+    [[nodiscard]] bool is_function() const { return routine.ends_with("()"); }
+    /// What it runs, for people: "procedure 'x'" or "function 'x'".
+    [[nodiscard]] std::string shown() const;
 };
 
 struct write_procedures {
     std::string insert;
     std::string update;
     std::string remove;
+    bool dynamic_sql = false; ///< they may make statements at run time
 };
 
 struct limits {

@@ -63,8 +63,8 @@ public:
             if (!called.pipeline.empty()) {
                 problems.push_back("call '" + called.name +
                                    "': MariaDB has no pipelines; name a procedure");
-            } else if (called.procedure.empty()) {
-                problems.push_back("call '" + called.name + "': no procedure is named");
+            } else if (called.routine.empty()) {
+                problems.push_back("call '" + called.name + "': no procedure or function is named");
             }
         }
         return problems;
@@ -75,7 +75,7 @@ public:
         const std::string* procedure = nullptr;
         switch (op) {
         case core::verb::call:
-            procedure = called != nullptr ? &called->procedure : nullptr;
+            procedure = called != nullptr ? &called->routine : nullptr;
             break;
         case core::verb::insert:
             procedure = &target.write.insert;

@@ -258,8 +258,19 @@ mariadb_session::rejection(const bound_operation& op,
 
 // ---- named calls ----
 
+namespace {
+
+/// As statements have it.
+std::string_view name_of(const templates::call& called) {
+    std::string_view name = called.routine;
+    name.remove_suffix(called.is_function() ? 2 : 0);
+    return name;
+}
+
+} // namespace
+
 ran mariadb_session::run_call(const bound_operation& op) {
-    return within_savepoint(op, op.call->procedure, &mariadb_session::call_procedure);
+    return within_savepoint(op, op.call->routine, &mariadb_session::call_procedure);
 }
 
 bool mariadb_session::read_typed(const statement& from, std::size_t first_cell,
@@ -279,25 +290,20 @@ bool mariadb_session::read_typed(const statement& from, std::size_t first_cell,
     return true;
 }
 
-void mariadb_session::add_call(const bound_operation& op) {
-    query_.text("CALL ").object(op.call->procedure).text("(");
-    std::string_view glue;
-    for (const auto& arg : op.args) {
-        query_.text(glue).bind(arg);
-        glue = ",";
-    }
-}
-
 ran mariadb_session::call_procedure(const bound_operation& op, const procedure_shape&) {
     const templates::call& called = *op.call;
     query_.clear();
     query_.comment(op.target->name, called.name);
-    add_call(op);
-    std::string_view glue = op.args.empty() ? "" : ",";
-    const core::value nothing{};
-    for (std::size_t i = 0; i < called.out.size(); ++i) {
-        query_.text(glue).bind(nothing);
+    const bool function = called.is_function();
+    query_.text(function ? "SELECT " : "CALL ").object(name_of(called)).text("(");
+    std::string_view glue;
+    const auto give = [&](const core::value& value) {
+        query_.text(glue).bind(value);
         glue = ",";
+    };
+    std::for_each(op.args.begin(), op.args.end(), give);
+    for (std::size_t i = called.inout; i < called.out.size() && !function; ++i) {
+        give({});
     }
     query_.text(")");
     statement* made = nullptr;
@@ -315,7 +321,7 @@ ran mariadb_session::call_procedure(const bound_operation& op, const procedure_s
     statement::fetched more = statement::fetched::row;
     while (more == statement::fetched::row) {
         if (made->column_count() != 0) {
-            const bool holds_out = made->holds_out_arguments();
+            const bool holds_out = function || made->holds_out_arguments();
             if (!holds_out) {
                 more = read_set(op, *made, set, fits);
                 if (more == statement::fetched::failed) {
@@ -671,7 +677,7 @@ std::uint64_t number_of(const statement& from, std::size_t cell) {
 
 /// Can calls of this operation's procedure stand in a compound statement?
 bool fits_a_block(const bound_operation& op, const procedure_shape& shape) {
-    if (!shape.known || shape.runs_alone || shape.may_write(op) ||
+    if (!shape.known || shape.runs_alone || shape.may_write(op) || shape.contradicts(op) ||
         std::any_of(shape.parameters.begin(), shape.parameters.end(),
                     [](const auto& each) { return each.out && each.type.empty(); })) {
         return false;
@@ -683,21 +689,20 @@ bool fits_a_block(const bound_operation& op, const procedure_shape& shape) {
         return !op.key.empty() && op.where.empty();
     }
     const auto args = op.args.size();
-    if (shape.parameters.size() != args + op.call->out.size()) {
-        return false;
-    }
-    for (std::size_t i = 0; i < shape.parameters.size(); ++i) {
-        if (shape.parameters[i].out != (i >= args)) {
-            return false;
-        }
-    }
-    return true;
+    const auto outs = op.call->out.size();
+    const auto& there = shape.parameters;
+    const auto behind = there.begin() + static_cast<std::ptrdiff_t>(std::min(args, there.size()));
+    return there.size() + op.call->inout == args + outs &&
+           std::all_of(there.begin(), behind, [](const auto& each) { return each.in; }) &&
+           std::none_of(behind, there.end(), [](const auto& each) { return each.in; }) &&
+           std::count_if(there.begin(), there.end(), [](const auto& each) { return each.out; }) ==
+               static_cast<std::ptrdiff_t>(outs);
 }
 
 } // namespace
 
 ran mariadb_session::call_group(operation_list work) {
-    return group_of_calls(work, work.front()->call->procedure);
+    return group_of_calls(work, work.front()->call->routine);
 }
 
 ran mariadb_session::write_group_by_procedure(operation_list work, const std::string& procedure) {
@@ -918,9 +923,16 @@ void mariadb_session::block_text(operation_list work, const procedure_shape& sha
                 query_.text(" = ").bind(argument(i)).text("; ");
             }
         }
-        query_.text(form == block_form::apart ? "SAVEPOINT beds_call; CALL " : "CALL ");
-        query_.object(is_call ? op.call->procedure : write_procedure(op)).text("(");
-        for (std::size_t i = 0; i < parameters.size(); ++i) {
+        query_.text(form == block_form::apart ? "SAVEPOINT beds_call; " : "");
+        const bool function = is_call && op.call->is_function();
+        if (function) { // what it gives is the last of its parameters
+            add_variable(query_.text("SET "), k, parameters.size() - 1);
+            query_.text(" = ");
+        } else {
+            query_.text("CALL ");
+        }
+        query_.object(is_call ? name_of(*op.call) : write_procedure(op)).text("(");
+        for (std::size_t i = 0; i + (function ? 1 : 0) < parameters.size(); ++i) {
             query_.text(i == 0 ? "" : ",");
             if (parameters[i].out) {
                 add_variable(query_, k, i);

@@ -126,12 +126,13 @@ public:
     explicit routine_walk(connection& from) : from_(from) {}
 
     /// False: the connection's `error()` says why.
-    bool look(const qualified_name& name) { return look_into(name, "PROCEDURE"); }
+    bool look(const routine_name& at) { return look_into(at.name, at.type()); }
 
     void tell(procedure_shape& to) const {
         to.runs_alone = commits_;
         to.handles = handles_ || commits_;
         to.text = text_;
+        to.made_at_run_time = made_at_run_time_;
         to.writes = unseen_ ? writing::perhaps : writing::none;
         for (const auto& each : writes_) {
             const auto kept = [this](const std::string& table) {
@@ -188,6 +189,9 @@ private:
         handles_ = handles_ || found.handles;
         commits_ = commits_ || (found.may_commit && type == "PROCEDURE");
         unseen_ = unseen_ || (found.made_at_run_time && !promised);
+        if (found.made_at_run_time && made_at_run_time_.empty()) {
+            made_at_run_time_ = name.name;
+        }
         take_writes(found, schema, name.name);
         for (const auto& called : found.calls) {
             if (!look_into(within(called, schema), "PROCEDURE")) {
@@ -254,6 +258,7 @@ private:
     bool commits_ = false;
     bool handles_ = false;
     bool unseen_ = false;
+    std::string made_at_run_time_;
     core::content_hash text_;
     std::vector<change> writes_;
     std::set<std::string> temporary_;
@@ -314,15 +319,17 @@ std::optional<std::string> load_unsafe(connection& from, std::string_view object
 }
 
 std::optional<procedure_shape> load_procedure(connection& from, std::string_view name) {
-    const qualified_name about = split(name);
+    const routine_name about = routine_of(name);
     procedure_shape made;
-    constexpr std::string_view parameters =
-        "/* beds schema.parameters */ SELECT parameter_name, parameter_mode, "
+    // The value of a function stands at position 0, without name and mode.
+    const std::string parameters =
+        "/* beds schema.parameters */ SELECT parameter_name, COALESCE(parameter_mode, 'OUT'), "
         "dtd_identifier, character_set_name, collation_name FROM information_schema.parameters "
         "WHERE "
         "specific_schema = COALESCE(?, DATABASE()) AND specific_name = ? "
-        "AND routine_type = 'PROCEDURE' ORDER BY ordinal_position";
-    const bool read = ask(from, parameters, about, [&](std::span<const raw_cell> cells) {
+        "AND routine_type = '" +
+        std::string{about.type()} + "' ORDER BY ordinal_position = 0, ordinal_position";
+    const bool read = ask(from, parameters, about.name, [&](std::span<const raw_cell> cells) {
         const std::string mode = text_of(cells[1]);
         std::string type = text_of(cells[2]);
         if (cells[3].data != nullptr) {

@@ -44,6 +44,7 @@ private:
 /// merely unknown.
 std::optional<template_shape> load_template(connection& from,
                                             const templates::template_def& target);
+/// `name` as in `templates::call::routine`.
 std::optional<procedure_shape> load_procedure(connection& from, std::string_view name);
 /// As `table_shape::unsafe` of this table or view.
 std::optional<std::string> load_unsafe(connection& from, std::string_view object);

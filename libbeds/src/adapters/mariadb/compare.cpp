@@ -297,9 +297,10 @@ private:
             const auto schema = lines_of(with_, "SELECT DATABASE()");
             schema_ = schema && !schema->empty() ? schema->front() : std::string{};
         }
-        const auto name = split(procedure);
+        const auto about = routine_of(procedure);
+        const auto& in = about.name.schema;
         return !grants_ ||
-               may_execute(*grants_, name.schema.empty() ? schema_ : name.schema, name.name);
+               may_execute(*grants_, in.empty() ? schema_ : in, about.name.name, about.type());
     }
 
     void procedure(const std::string& name, const std::string& key,
@@ -313,10 +314,14 @@ private:
         const auto there = survey_procedure(with_, name);
         add(compare(*this, there ? &*there : nullptr));
         if (there && !executable(name)) {
+            const bool function = routine_of(name).function;
+            const auto shown = name.substr(0, name.size() - (function ? 2 : 0));
             found_.push_back({severity::error, key,
-                              "this account may not EXECUTE procedure '" + name + "'",
-                              "GRANT EXECUTE ON PROCEDURE " + name +
-                                  ", as `bedsctl schema --grants` prints it"});
+                              "this account may not EXECUTE " +
+                                  std::string{function ? "function '" : "procedure '"} + shown +
+                                  '\'',
+                              "GRANT EXECUTE ON " + std::string{routine_of(name).type()} + ' ' +
+                                  shown + ", as `bedsctl schema --grants` prints it"});
         }
     }
 
@@ -332,7 +337,8 @@ private:
         for (const auto& each : wanted_.calls) {
             if (each.op_class <= highest_) {
                 procedure(
-                    each.procedure, "calls." + each.name + ".procedure",
+                    each.routine,
+                    "calls." + each.name + (each.is_function() ? ".function" : ".procedure"),
                     [](const trial& of, const surveyed_procedure* there) {
                         return adapters::compare(*of.called_, there);
                     },
@@ -419,9 +425,9 @@ std::string misshapen(const surveyed& there) {
 } // namespace
 
 bool may_execute(std::span<const std::string> grants, std::string_view schema,
-                 std::string_view procedure) {
+                 std::string_view name, std::string_view type) {
     const auto wanted_schema = lower(std::string{schema});
-    const auto wanted_name = lower(std::string{procedure});
+    const auto wanted_name = lower(std::string{name});
     for (const auto& line : grants) {
         constexpr std::string_view begin = "GRANT ";
         const auto on = line.find(" ON ");
@@ -434,16 +440,18 @@ bool may_execute(std::span<const std::string> grants, std::string_view schema,
             continue;
         }
         std::string_view object = std::string_view{line}.substr(on + 4);
-        constexpr std::string_view of_procedure = "PROCEDURE ";
-        const bool one = object.starts_with(of_procedure);
+        const bool one = object.starts_with("PROCEDURE ") || object.starts_with("FUNCTION ");
         if (one) {
-            object.remove_prefix(of_procedure.size());
+            if (!object.starts_with(type)) {
+                continue;
+            }
+            object.remove_prefix(type.size() + 1);
         }
         const auto in = lower(take_name(object));
         object.remove_prefix(std::min<std::size_t>(1, object.size()));
-        const auto name = lower(take_name(object));
-        if (one ? in == wanted_schema && name == wanted_name
-                : name == "*" && (in == "*" || like(wanted_schema, in))) {
+        const auto of = lower(take_name(object));
+        if (one ? in == wanted_schema && of == wanted_name
+                : of == "*" && (in == "*" || like(wanted_schema, in))) {
             return true;
         }
     }
@@ -511,7 +519,7 @@ std::vector<difference> compare_own(connection& with,
         return !each->write.insert.empty() || !each->write.update.empty() ||
                !each->write.remove.empty() ||
                std::any_of(each->calls.begin(), each->calls.end(),
-                           [](const auto& call) { return !call.procedure.empty(); });
+                           [](const auto& call) { return !call.routine.empty(); });
     });
     if (procedures && !survey_procedure(with, "beds_kill")) {
         found.push_back({severity::warning, "beds_kill",

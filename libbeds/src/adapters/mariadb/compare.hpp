@@ -17,8 +17,9 @@ std::vector<difference> compare_template(connection& with, const templates::temp
 std::vector<difference> compare_own(connection& with,
                                     std::span<const templates::template_def* const> targets);
 
-/// May an account with these lines of SHOW GRANTS execute this procedure?
+/// May an account with these lines of SHOW GRANTS execute this routine? `type` is PROCEDURE or
+/// FUNCTION.
 bool may_execute(std::span<const std::string> grants, std::string_view schema,
-                 std::string_view procedure);
+                 std::string_view name, std::string_view type);
 
 } // namespace beds::adapters::mariadb

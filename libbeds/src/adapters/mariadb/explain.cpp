@@ -62,10 +62,7 @@ ran mariadb_session::explain_instead() {
     }
     explaining_->statement = query_.text();
     explaining_->values = query_.parameters().size();
-    constexpr std::string_view comment_end = "*/ ";
-    const auto at = query_.text().find(comment_end);
-    if (at != std::string_view::npos &&
-        query_.text().substr(at + comment_end.size()).starts_with("CALL")) {
+    if (in_call_) {
         explaining_->no_plan = "the server explains no procedure: explain the statements in it";
         return ran::refused;
     }

@@ -16,6 +16,13 @@ qualified_name split(std::string_view qualified) {
     return {std::string{qualified.substr(0, dot)}, std::string{qualified.substr(dot + 1)}};
 }
 
+routine_name routine_of(std::string_view kept) {
+    constexpr std::string_view of_function = "()";
+    const bool function = kept.ends_with(of_function);
+    kept.remove_suffix(function ? of_function.size() : 0);
+    return {split(kept), function};
+}
+
 bool ask(connection& from, std::string_view text, const qualified_name& about,
          const std::function<void(std::span<const raw_cell>)>& row) {
     core::arena memory{1024};

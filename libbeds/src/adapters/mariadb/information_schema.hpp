@@ -17,6 +17,15 @@ struct qualified_name {
 /// `name` or `schema.name`.
 qualified_name split(std::string_view qualified);
 
+/// A procedure or function by the name that templates keep: that of a function ends with `()`.
+struct routine_name {
+    qualified_name name;
+    bool function = false;
+    /// As information_schema has it.
+    [[nodiscard]] std::string_view type() const { return function ? "FUNCTION" : "PROCEDURE"; }
+};
+routine_name routine_of(std::string_view kept);
+
 /// Runs a question whose two `?` are schema and name, and hands over each row's cells, which are
 /// texts or NULL. False: the connection's `error()` says why.
 bool ask(connection& from, std::string_view text, const qualified_name& about,

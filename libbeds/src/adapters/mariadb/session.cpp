@@ -90,7 +90,11 @@ bool mariadb_session::refused_by_class(const bound_operation& op, const procedur
         return false;
     }
     result(op) = outcome::failure(
-        code::unsupported, "this call is declared as a read, and its procedure writes: not called");
+        code::unsupported,
+        shape.hides_from(op)
+            ? "its procedure makes statements at run time, and the template does not say "
+              "dynamic_sql = true: not called"
+            : "this call is declared as a read, and its procedure writes: not called");
     return true;
 }
 
@@ -98,10 +102,16 @@ void mariadb_session::tell_class(const templates::template_def& target,
                                  const templates::call& called,
                                  const procedure_shape& shape) const {
     log(observe::level::error, "BEDS_MARIADB_CLASS",
-        "template '" + target.name + "', call '" + called.name + "': procedure '" +
-            called.procedure + "' writes (" + shape.writes_by +
+        "template '" + target.name + "', call '" + called.name + "': " + called.shown() +
+            " writes (" + shape.writes_by +
             ") and the template says class = \"read\": it is not called until that is \"write\", "
             "or the procedure only reads");
+}
+
+void mariadb_session::tell_dynamic(const std::string& where, const procedure_shape& shape) const {
+    log(observe::level::error, "BEDS_MARIADB_DYNAMIC",
+        where + " makes statements at run time (PREPARE or EXECUTE in '" + shape.made_at_run_time +
+            "'): it is not called until the template says dynamic_sql = true");
 }
 
 void mariadb_session::make_tables(core::deadline until) {
@@ -346,7 +356,7 @@ bool mariadb_session::lacks_default(const server_error& why, const bound_operati
 outcome mariadb_session::misfit(const bound_operation& op) {
     const server_error& why = connection_.error();
     const auto& target = *op.target;
-    const auto& object = op.op == core::verb::call ? op.call->procedure : target.object;
+    const auto& object = op.op == core::verb::call ? op.call->routine : target.object;
     return misfit(target, "template '" + target.name + "' (" + std::string{core::to_string(op.op)} +
                               " on '" + object + "') does not fit the database any more: error " +
                               std::to_string(why.number) + ": " + why.message);
@@ -538,19 +548,35 @@ void mariadb_session::inspect(std::span<const templates::template_def* const> ta
             }
             catalog_->put(std::make_shared<const template_shape>(std::move(*loaded)));
         }
-        if (!keep_going(loaded.has_value()) || !learn_procedure(target->write.insert) ||
-            !learn_procedure(target->write.update) || !learn_procedure(target->write.remove)) {
+        if (!keep_going(loaded.has_value())) {
             return;
         }
-        for (const auto& called : target->calls) {
-            const auto before = catalog_->find_procedure(called.procedure);
-            if (!learn_procedure(called.procedure)) {
+        for (const auto* name :
+             {&target->write.insert, &target->write.update, &target->write.remove}) {
+            const auto before = catalog_->find_procedure(*name);
+            if (!learn_procedure(*name)) {
                 return;
             }
-            const auto now = catalog_->find_procedure(called.procedure);
+            const auto now = catalog_->find_procedure(*name);
+            if (now && !now->made_at_run_time.empty() && !target->write.dynamic_sql &&
+                (!before || before->text != now->text)) {
+                tell_dynamic("template '" + target->name + "': procedure '" + *name + '\'', *now);
+            }
+        }
+        for (const auto& called : target->calls) {
+            const auto before = catalog_->find_procedure(called.routine);
+            if (!learn_procedure(called.routine)) {
+                return;
+            }
+            const auto now = catalog_->find_procedure(called.routine);
             if (called.op_class == core::op_class::read && now && now->writes == writing::certain &&
                 (!before || before->writes_by != now->writes_by)) {
                 tell_class(*target, called, *now);
+            }
+            if (now && now->hides_from(called) && (!before || before->text != now->text)) {
+                tell_dynamic("template '" + target->name + "', call '" + called.name +
+                                 "': " + called.shown(),
+                             *now);
             }
         }
     }

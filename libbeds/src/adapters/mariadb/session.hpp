@@ -60,6 +60,7 @@ public:
 private:
     /// In place of running the statement at hand.
     ran explain_instead();
+    void tell_dynamic(const std::string& where, const procedure_shape& shape) const;
     void make_tables(core::deadline until);
     /// Can writes be remembered? Otherwise `trouble_` says why not, and so does the log, once for
     /// each cause.
@@ -273,7 +274,6 @@ private:
                             const std::map<std::string, std::string, std::less<>>& reasons);
     /// Decodes cells of the row at hand into `values_`.
     bool read_typed(const statement& from, std::size_t first_cell, const core::row_layout& layout);
-    void add_call(const bound_operation& op);
     /// The rows of one result set of a call; `set` is its place.
     statement::fetched read_set(const bound_operation& op, statement& from, std::size_t& set,
                                 bool& fits);

@@ -32,8 +32,21 @@ bool procedure_shape::may_write(const bound_operation& op) const {
            op.call->op_class == core::op_class::read;
 }
 
-bool procedure_shape::contradicts(const bound_operation& op) const {
+bool procedure_shape::writes_for(const bound_operation& op) const {
     return writes == writing::certain && may_write(op);
+}
+
+bool procedure_shape::hides_from(const templates::call& called) const {
+    return !made_at_run_time.empty() && !called.dynamic_sql;
+}
+
+bool procedure_shape::hides_from(const bound_operation& op) const {
+    return op.op == core::verb::call ? hides_from(*op.call)
+                                     : !made_at_run_time.empty() && !op.target->write.dynamic_sql;
+}
+
+bool procedure_shape::contradicts(const bound_operation& op) const {
+    return writes_for(op) || hides_from(op);
 }
 
 bool template_shape::describes(const templates::template_def& target) const {

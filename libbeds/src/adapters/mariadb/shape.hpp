@@ -67,13 +67,19 @@ struct procedure_shape {
     bool runs_alone = true; ///< commits by itself, or may do so
     bool handles = true;    ///< has handlers for errors, or may have
     writing writes = writing::perhaps;
-    std::string writes_by; ///< the statement, for people: `UPDATE accounts`
-    std::vector<procedure_parameter> parameters;
+    std::string writes_by;        ///< the statement, for people: `UPDATE accounts`
+    std::string made_at_run_time; ///< the routine that makes statements at run time; empty: none
+    std::vector<procedure_parameter> parameters; ///< of a function its value comes last, as `out`
     core::content_hash text; ///< over its definition and those of the procedures it calls
 
     /// Of a call that its template says only reads: may it write all the same?
     [[nodiscard]] bool may_write(const bound_operation& op) const;
     /// And is that certain?
+    [[nodiscard]] bool writes_for(const bound_operation& op) const;
+    /// Does it make statements at run time, and the template does not say that it may?
+    [[nodiscard]] bool hides_from(const templates::call& called) const;
+    [[nodiscard]] bool hides_from(const bound_operation& op) const;
+    /// Either of the two: it is not called.
     [[nodiscard]] bool contradicts(const bound_operation& op) const;
 };
 

@@ -585,12 +585,15 @@ std::vector<std::string> list_objects(connection& from) {
 }
 
 std::optional<surveyed_procedure> survey_procedure(connection& from, std::string_view name) {
+    const auto about = routine_of(name);
+    const std::string of_type = "routine_type = '" + std::string{about.type()} + '\'';
     bool there = false;
     const bool read = ask(from,
                           "/* beds survey.procedure */ SELECT routine_name FROM "
                           "information_schema.routines WHERE routine_schema = COALESCE(?, "
-                          "DATABASE()) AND routine_name = ? AND routine_type = 'PROCEDURE'",
-                          split(name), [&](std::span<const raw_cell>) { there = true; });
+                          "DATABASE()) AND routine_name = ? AND " +
+                              of_type,
+                          about.name, [&](std::span<const raw_cell>) { there = true; });
     const auto shape = read && there ? load_procedure(from, name) : std::nullopt;
     if (!read || (there && !shape)) {
         fail(from);
@@ -602,30 +605,32 @@ std::optional<surveyed_procedure> survey_procedure(connection& from, std::string
     made.commits = shape->runs_alone;
     made.may_write = shape->writes != writing::none;
     made.writes = shape->writes_by;
-    const bool parameters = ask(
-        from,
-        "/* beds survey.parameters */ SELECT parameter_name, parameter_mode, data_type, "
-        "dtd_identifier, CAST(character_maximum_length AS CHAR), CAST(numeric_precision AS CHAR), "
-        "CAST(numeric_scale AS CHAR), collation_name FROM information_schema.parameters WHERE "
-        "specific_schema = COALESCE(?, DATABASE()) AND specific_name = ? AND routine_type = "
-        "'PROCEDURE' ORDER BY ordinal_position",
-        split(name), [&](std::span<const raw_cell> cells) {
-            surveyed_procedure::parameter one;
-            const auto mode = text_of(cells[1]);
-            one.name = text_of(cells[0]);
-            one.in = mode != "OUT";
-            one.out = mode != "IN";
-            column_report as_column;
-            as_column.data_type = lower(text_of(cells[2]));
-            as_column.column_type = lower(text_of(cells[3]));
-            as_column.characters = text_of(cells[4]);
-            as_column.precision = text_of(cells[5]);
-            as_column.scale = text_of(cells[6]);
-            as_column.collation = text_of(cells[7]);
-            one.server_type = as_column.column_type;
-            one.type = type_for(as_column);
-            made.parameters.push_back(std::move(one));
-        });
+    made.made_at_run_time = shape->made_at_run_time;
+    const bool parameters =
+        ask(from,
+            "/* beds survey.parameters */ SELECT parameter_name, COALESCE(parameter_mode, 'OUT'), "
+            "data_type, dtd_identifier, CAST(character_maximum_length AS CHAR), "
+            "CAST(numeric_precision AS CHAR), CAST(numeric_scale AS CHAR), collation_name FROM "
+            "information_schema.parameters WHERE specific_schema = COALESCE(?, DATABASE()) AND "
+            "specific_name = ? AND " +
+                of_type + " ORDER BY ordinal_position = 0, ordinal_position",
+            about.name, [&](std::span<const raw_cell> cells) {
+                surveyed_procedure::parameter one;
+                const auto mode = text_of(cells[1]);
+                one.name = cells[0].data == nullptr ? "(value)" : text_of(cells[0]);
+                one.in = mode != "OUT";
+                one.out = mode != "IN";
+                column_report as_column;
+                as_column.data_type = lower(text_of(cells[2]));
+                as_column.column_type = lower(text_of(cells[3]));
+                as_column.characters = text_of(cells[4]);
+                as_column.precision = text_of(cells[5]);
+                as_column.scale = text_of(cells[6]);
+                as_column.collation = text_of(cells[7]);
+                one.server_type = as_column.column_type;
+                one.type = type_for(as_column);
+                made.parameters.push_back(std::move(one));
+            });
     if (!parameters) {
         fail(from);
     }

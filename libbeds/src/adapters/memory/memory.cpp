@@ -218,8 +218,8 @@ public:
         for (const auto& call : target.calls) {
             if (!call.pipeline.empty()) {
                 lacks("a pipeline (call '" + call.name + "')", "register a procedure");
-            } else if (!store_->settings.calls.contains(call.procedure)) {
-                lacks("procedure '" + call.procedure + "' of call '" + call.name + "'",
+            } else if (!store_->settings.calls.contains(call.routine)) {
+                lacks("procedure '" + call.routine + "' of call '" + call.name + "'",
                       "add it to memory_settings::calls");
             }
         }

@@ -738,10 +738,10 @@ private:
 };
 
 outcome unit::call(const bound_operation& op, core::row_sink& rows, core::arena& memory) {
-    const auto found = store_.settings.calls.find(op.call->procedure);
+    const auto found = store_.settings.calls.find(op.call->routine);
     if (found == store_.settings.calls.end()) {
         context_.log.write(observe::level::error, "BEDS_MEMORY_PROCEDURE", context_.name,
-                           "no procedure '" + op.call->procedure + "' is registered");
+                           "no procedure '" + op.call->routine + "' is registered");
         return outcome::failure(code::internal, "the template's procedure is not there");
     }
     try {
@@ -757,10 +757,10 @@ outcome unit::call(const bound_operation& op, core::row_sink& rows, core::arena&
         return result;
     } catch (const std::exception& error) {
         context_.log.write(observe::level::error, "BEDS_MEMORY_PROCEDURE", context_.name,
-                           "procedure '" + op.call->procedure + "' threw: " + error.what());
+                           "procedure '" + op.call->routine + "' threw: " + error.what());
     } catch (...) {
         context_.log.write(observe::level::error, "BEDS_MEMORY_PROCEDURE", context_.name,
-                           "procedure '" + op.call->procedure + "' threw");
+                           "procedure '" + op.call->routine + "' threw");
     }
     return outcome::failure(code::internal,
                             words(memory, {"the procedure of '", op.call->name, "' failed"}));

@@ -112,7 +112,7 @@ void check_call(const templates::call& called, std::vector<std::string>& problem
     const auto say = [&](const std::string& what) {
         problems.push_back("calls." + called.name + ": " + what);
     };
-    if (!called.procedure.empty()) {
+    if (!called.routine.empty()) {
         say("procedures are not available on MongoDB; use 'pipeline'");
         return;
     }

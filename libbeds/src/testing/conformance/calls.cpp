@@ -13,7 +13,7 @@ core::field_type type(std::string_view text) {
 templates::template_def conformance_calls(templates::engine store) {
     templates::call transfer;
     transfer.name = "transfer";
-    transfer.procedure = "conf_transfer";
+    transfer.routine = "conf_transfer";
     transfer.args = {
         {"from", type("int64")}, {"to", type("int64")}, {"amount", type("decimal(18,2)")}};
     transfer.out = {{"new_balance", type("decimal(18,2)")}};
@@ -22,7 +22,7 @@ templates::template_def conformance_calls(templates::engine store) {
     templates::call statement;
     statement.name = "statement";
     statement.op_class = core::op_class::read;
-    statement.procedure = "conf_statement";
+    statement.routine = "conf_statement";
     statement.args = {{"account", type("int64")}};
     statement.returns = {
         {"summary",
@@ -32,7 +32,7 @@ templates::template_def conformance_calls(templates::engine store) {
     templates::call echo;
     echo.name = "echo";
     echo.op_class = core::op_class::read;
-    echo.procedure = "conf_echo";
+    echo.routine = "conf_echo";
     echo.args = {{"word", type("string")}, {"number", type("int64")}};
     echo.out = {{"word", type("string")}, {"number", type("int64")}};
 
