@@ -580,7 +580,9 @@ std::string asyncapi_of(std::string_view catalog, std::string_view queue_tag) {
             if (names.empty()) {
                 continue;
             }
-            const auto channel = one.name() + '.' + op_class;
+            const bool ordered =
+                each.as_object().contains("order_by") && std::string_view{op_class} == "write";
+            const auto channel = one.name() + '.' + (ordered ? "order" : op_class);
             json::object own;
             json::array asked;
             for (const auto& name : names) {
@@ -593,6 +595,13 @@ std::string asyncapi_of(std::string_view catalog, std::string_view queue_tag) {
                      json::object{
                          {"schemaFormat", "application/schema+json;version=draft-07"},
                          {"schema", json::object{{"$ref", "#/components/schemas/" + name}}}}}};
+                if (ordered) {
+                    messages[name].as_object()["headers"] = json::object{
+                        {"type", "object"},
+                        {"required", json::array{"beds-order"}},
+                        {"properties",
+                         json::object{{"beds-order", json::object{{"type", "string"}}}}}};
+                }
                 own[name] = json::object{{"$ref", "#/components/messages/" + name}};
                 asked.push_back(
                     json::object{{"$ref", "#/channels/" + channel + "/messages/" + name}});

@@ -153,6 +153,7 @@ exit_code run(const bedsctl::options& options) {
     if (options.task == task::call) {
         request = bedsctl::make_operation(options.call);
         request.id = options.id;
+        request.order = options.order;
     } else if (options.task == task::describe) {
         request = beds::client::describe(options.described_template);
     }

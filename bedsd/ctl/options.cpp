@@ -435,6 +435,10 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
                 "--id", chosen.id,
                 "Idempotency key of the request, 1 to 255 bytes (default: a new one each time)")
             ->type_name("ID");
+    call->add_option("--order", chosen.order,
+                     "Write to a template with order_by: the value of that field (default: not in "
+                     "order)")
+        ->type_name("VALUE");
     call->add_option("--json", chosen.input,
                      "Read requests from FILE, - is standard input (default: one request, from the "
                      "command line)")
@@ -712,9 +716,10 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
         }
         // What a script's unset variable leaves: taken for "none", a write could happen twice.
         for (const auto* option :
-             {id_option, call->get_option("--fields"), explain->get_option("--fields"),
-              call->get_option("--return"), explain->get_option("--return"), export_fields_option,
-              columns_option, job_option, state_option, rejects_option}) {
+             {id_option, call->get_option("--order"), call->get_option("--fields"),
+              explain->get_option("--fields"), call->get_option("--return"),
+              explain->get_option("--return"), export_fields_option, columns_option, job_option,
+              state_option, rejects_option}) {
             if (option->count() != 0 && option->as<std::string>().empty()) {
                 throw usage_error(option->get_name() + " is empty; leave it out, or say which");
             }

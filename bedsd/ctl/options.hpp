@@ -54,6 +54,7 @@ struct options {
     std::chrono::milliseconds timeout{10'000};
     call_arguments call = {};
     std::string id = {};                 ///< idempotency key of the request
+    std::string order = {};              ///< `request::order`
     std::string input = {};              ///< of `stream`; `-` is standard input
     std::string described_template = {}; ///< empty: all
     contract_form described_as = contract_form::own;

@@ -194,7 +194,11 @@ bool is_true(const datum& from, std::string_view name) {
 
 void print_template(std::ostream& out, const datum& from) {
     out << text_of(from, "name") << ", version " << text_of(from, "version") << ", key "
-        << name_list(from.find("key")) << ", group " << text_of(from, "group") << "\n\n";
+        << name_list(from.find("key")) << ", group " << text_of(from, "group");
+    if (const auto by = text_of(from, "order_by"); !by.empty()) {
+        out << ", writes in order of " << by << " (call --order)";
+    }
+    out << (is_true(from, "closed") ? ", closed\n\n" : "\n\n");
     std::vector<std::vector<std::string>> fields;
     if (const auto* given = from.find("fields")) {
         for (const auto& field : given->items()) {

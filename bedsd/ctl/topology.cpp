@@ -148,6 +148,14 @@ struct definitions {
                            {"routing_key", one.key.str()},
                            {"arguments", json::object{}}});
         }
+        for (const auto& one : from.routes) {
+            add(bindings, {{"source", one.from.str()},
+                           {"vhost", vhost},
+                           {"destination", one.to.str()},
+                           {"destination_type", "exchange"},
+                           {"routing_key", one.key.str()},
+                           {"arguments", json::object{}}});
+        }
     }
 
     void add(const rabbitmq_account& from, const std::string& vhost) {
@@ -215,6 +223,10 @@ void print_table_of(std::ostream& out, const std::map<std::string, amqp::topolog
             rows.push_back({role, "binding", binding.to.str(),
                             "from " + binding.from.str() + " with " +
                                 (binding.key.str().empty() ? "no key" : binding.key.str())});
+        }
+        for (const auto& route : one.routes) {
+            rows.push_back({role, "binding", route.to.str(),
+                            "from " + route.from.str() + " with " + route.key.str()});
         }
     }
     print_table(out, {"service", "kind", "name", "how"}, rows);

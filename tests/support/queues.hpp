@@ -40,6 +40,12 @@ inline void remove_queues(const endpoint& rabbitmq, const std::string& tag) {
             }
         }
     }
+    for (const auto* const ordered : {"steps"}) {
+        for (unsigned lane = 1; lane <= amqp::lanes; ++lane) {
+            through.remove(amqp::lane_queue(tag, ordered, lane), until);
+        }
+        through.remove(amqp::order_exchange(tag, ordered), until);
+    }
     through.remove(amqp::catalog_queue(tag), until);
     through.remove(amqp::dead_queue(tag), until);
     through.remove(amqp::events_exchange(tag), until);

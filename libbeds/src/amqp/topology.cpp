@@ -75,6 +75,7 @@ topology& topology::operator+=(topology other) {
     append(exchanges, std::move(other.exchanges));
     append(queues, std::move(other.queues));
     append(bindings, std::move(other.bindings));
+    append(routes, std::move(other.routes));
     append(stale, std::move(other.stale));
     return *this;
 }
@@ -140,6 +141,15 @@ queue_name quarantine_queue(std::string_view tag, std::string_view connection,
                             core::op_class op_class) {
     return queue_name{request_queue_name(tag, connection, op_class).str() + ".quarantine"};
 }
+routing_key order_key(std::string_view template_name) {
+    return routing_key{std::string{template_name} + ".order"};
+}
+exchange_name order_exchange(std::string_view tag, std::string_view template_name) {
+    return exchange_name{tagged(tag, template_name) + ".order"};
+}
+queue_name lane_queue(std::string_view tag, std::string_view template_name, unsigned lane) {
+    return queue_name{tagged(tag, template_name) + ".lane." + std::to_string(lane)};
+}
 queue_name reply_queue_name(std::string_view tag, std::string_view user, std::string_view unique) {
     return queue_name{tagged(tag, "reply.") + std::string{user} + "." + std::string{unique}};
 }
@@ -203,6 +213,23 @@ binding template_binding(std::string_view tag, std::string_view template_name,
                          std::string_view connection, core::op_class op_class) {
     return {events_exchange(tag), request_queue_name(tag, connection, op_class),
             request_key(template_name, op_class)};
+}
+
+topology lane_topology(std::string_view tag, std::string_view template_name,
+                       const queue_policy& policy) {
+    topology made;
+    const auto order = order_exchange(tag, template_name);
+    made.exchanges = {
+        {order, exchange_kind::consistent_hash, {{"hash-header", std::string{order_header}}}}};
+    for (unsigned lane = 1; lane <= lanes; ++lane) {
+        auto name = lane_queue(tag, template_name, lane);
+        made.bindings.push_back({order, name, routing_key{"1"}}); // its weight
+        auto& made_queue =
+            made.queues.emplace_back(quorum_request_queue(std::move(name), tag, policy));
+        made_queue.arguments.push_back({"x-single-active-consumer", true});
+    }
+    made.routes = {{events_exchange(tag), order, order_key(template_name)}};
+    return made;
 }
 
 topology reply_topology(std::string_view tag, std::string_view user, std::string_view unique) {

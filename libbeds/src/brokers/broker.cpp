@@ -22,6 +22,7 @@
 #include <exception>
 #include <functional>
 #include <iterator>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <pthread.h>
@@ -79,6 +80,9 @@ struct broker::impl {
         };
         make_work();
         confirmed = given.op_class != core::op_class::read;
+        for (const auto& [queue, template_name] : given.lanes) {
+            lanes.emplace(queue, lane{template_name});
+        }
         counters.books = &books;
     }
 
@@ -115,6 +119,17 @@ struct broker::impl {
     const amqp::queue_name catalog_queue;       ///< compared with every message's: made once
     resender again;
     std::minstd_rand random;
+
+    struct lane {
+        std::string template_name;
+        unsigned attempts = 0; ///< at the message that it holds
+    };
+    std::map<std::string, lane, std::less<>> lanes; ///< by queue; empty: requests are worked on
+    struct held_message {
+        amqp::delivery delivery;
+        core::steady_time until;
+    };
+    std::vector<held_message> held; ///< of lanes: tried again then
 
     core::arena memory;
     std::vector<amqp::delivery> deliveries;
@@ -202,6 +217,10 @@ struct broker::impl {
         amqp::consume_options options;
         options.prefetch = given.prefetch;
         options.max_body = given.max_request;
+        if (!lanes.empty()) {
+            consume_lanes(options, until);
+            return;
+        }
         request_consumer =
             in->consume(amqp::request_queue_name(given.queue_tag, given.connection, given.op_class),
                         options, until);
@@ -216,9 +235,23 @@ struct broker::impl {
         }
     }
 
+    /// Whoever asks first for a lane gets it, and the others when he is gone: each broker begins
+    /// somewhere else.
+    void consume_lanes(amqp::consume_options options, core::deadline until) {
+        options.prefetch = 1;
+        std::vector<amqp::queue_name> queues;
+        for (const auto& [queue, of] : lanes) {
+            queues.emplace_back(queue);
+        }
+        std::shuffle(queues.begin(), queues.end(), random);
+        for (const auto& queue : queues) {
+            in->consume(queue, options, until);
+        }
+    }
+
     /// What waits to be tried again waits in its queue while there is no database to try it on.
     void tend_again() {
-        const bool wanted = confirmed && work->connected();
+        const bool wanted = confirmed && lanes.empty() && work->connected();
         if (wanted == (again_consumer != no_consumer)) {
             return;
         }
@@ -276,6 +309,10 @@ struct broker::impl {
 
     void disconnect() {
         deliveries.clear();
+        held.clear();
+        for (auto& [queue, one] : lanes) {
+            one.attempts = 0;
+        }
         for (auto* consumer :
              {&request_consumer, &catalog_consumer, &quarantine_consumer, &again_consumer}) {
             *consumer = no_consumer;
@@ -474,7 +511,7 @@ struct broker::impl {
             note_amqp({});
             tend_further();
             tend_again();
-            const auto woke = amqp::wait(&*in, &*out, wake.descriptor(), 500ms);
+            const auto woke = amqp::wait(&*in, &*out, wake.descriptor(), until_held());
             if (woke.event) {
                 wake.clear();
             }
@@ -486,11 +523,12 @@ struct broker::impl {
                     return;
                 }
             }
-            if (!woke.deliveries) {
+            deliveries.clear();
+            take_held();
+            if (!woke.deliveries && deliveries.empty()) {
                 idle();
                 return;
             }
-            deliveries.clear();
             // Whoever waits for this core is likely to bring the next deliveries (RabbitMQ,
             // clients): under load a batch grows by a seventh and costs 5 us less a message; an
             // idle node waits for nobody.
@@ -511,6 +549,29 @@ struct broker::impl {
         }
     }
 
+    /// How long a turn may wait for something to happen.
+    [[nodiscard]] std::chrono::milliseconds until_held() const {
+        std::chrono::milliseconds longest{500};
+        const auto now = std::chrono::steady_clock::now();
+        for (const auto& one : held) {
+            const auto left = std::chrono::ceil<std::chrono::milliseconds>(one.until - now);
+            longest = std::clamp(left, 0ms, longest);
+        }
+        return longest;
+    }
+
+    /// Those whose time has come are worked on again.
+    void take_held() {
+        const auto now = std::chrono::steady_clock::now();
+        const auto is_due = [now](const held_message& one) { return one.until <= now; };
+        for (auto& one : held) {
+            if (is_due(one)) {
+                deliveries.push_back(std::move(one.delivery));
+            }
+        }
+        std::erase_if(held, is_due);
+    }
+
     void idle() {
         const auto now = std::chrono::steady_clock::now();
         failures.sum_up(now);
@@ -529,6 +590,13 @@ struct broker::impl {
     void drain() {
         try {
             if (!in || !out || !in->is_open() || !out->is_open()) {
+                return;
+            }
+            if (!lanes.empty()) {
+                // A lane that is cancelled while one of its messages is under way would go on with
+                // the next one elsewhere; one whose connection ends begins with it again.
+                in->close(batch_limit());
+                out->close(batch_limit());
                 return;
             }
             take_what_is_on_its_way();
@@ -615,7 +683,8 @@ struct broker::impl {
             const auto most = most_operations();
             while (next < deliveries.size() && operations < most && bytes < most_bytes && !alone) {
                 in_parts = takes_parts(deliveries[next]);
-                alone = in_parts || deliveries[next].consumer() == quarantine_consumer;
+                alone = in_parts || deliveries[next].consumer() == quarantine_consumer ||
+                        (!lanes.empty() && deliveries[next].redelivered());
                 if (alone && !chunk.empty()) {
                     break;
                 }
@@ -668,6 +737,9 @@ struct broker::impl {
             failures.enter(chunk, messages, now);
             counters.note_turn(now);
             note_backend(); // under load no turn is idle
+            const auto kept = hold_back(first, next);
+            next -= kept;
+            counted -= kept;
             next -= put_back_left_out(first, next);
         }
     }
@@ -708,10 +780,45 @@ struct broker::impl {
         return left_out.size();
     }
 
+    /// Messages of lanes that are tried again leave the deliveries; returns how many.
+    std::size_t hold_back(std::size_t first, std::size_t end) {
+        if (lanes.empty()) {
+            return 0;
+        }
+        const auto now = std::chrono::steady_clock::now();
+        std::vector<const amqp::delivery*> gone;
+        for (auto& entry : chunk) {
+            if (is_held(entry)) {
+                held.push_back({std::move(*entry.delivery), now + entry.held_for});
+                gone.push_back(entry.delivery);
+            }
+        }
+        const auto begin = deliveries.begin() + static_cast<std::ptrdiff_t>(first);
+        const auto behind = deliveries.begin() + static_cast<std::ptrdiff_t>(end);
+        deliveries.erase(std::remove_if(begin, behind,
+                                        [&](const amqp::delivery& one) {
+                                            return std::find(gone.begin(), gone.end(), &one) !=
+                                                   gone.end();
+                                        }),
+                         behind);
+        return gone.size();
+    }
+
+    [[nodiscard]] bool is_held(const taken& entry) const {
+        return !lanes.empty() &&
+               (entry.after == what_next::parked || entry.after == what_next::retried);
+    }
+
     /// What was delivered before and not acknowledged may be what ended the process that held it,
     /// and everybody whose messages it held with it. It goes to the quarantine, where it harms
     /// nobody but itself.
     void set_suspects_aside() {
+        if (!lanes.empty()) {
+            // Each is worked on alone. Nobody knows which of them it was: in another order each
+            // time the others get through before it.
+            std::shuffle(deliveries.begin(), deliveries.end(), random);
+            return;
+        }
         const auto is_suspect = [this](const amqp::delivery& one) {
             return one.redelivered() && one.consumer() != quarantine_consumer && is_whole(one);
         };
@@ -777,6 +884,7 @@ struct broker::impl {
         }
         request.message_id = properties.message_id;
         request.principal = entry.from.principal;
+        request.service = given.services.contains(request.principal);
         request.redelivered = from.redelivered() || entry.from.again;
         auto& message = messages.emplace_back();
         message.request = request;
@@ -784,6 +892,10 @@ struct broker::impl {
         message.source = unrouted ? factory::source::catalog : factory::source::requests;
         message.routing_key = entry.from.routing_key;
         message.event = entry.event;
+        if (const auto from_lane = lanes.find(entry.from.queue); from_lane != lanes.end()) {
+            message.lane_of = from_lane->second.template_name;
+            entry.from.attempts += from_lane->second.attempts;
+        }
         if (given.strict_route && message.source == factory::source::requests) {
             message.routed_template = routed_name(entry.from.routing_key);
         }
@@ -1012,14 +1124,22 @@ struct broker::impl {
             bury(entry, why, until);
             return;
         case what_next::parked:
+            entry.held_for = 500ms;
             break;
         case what_next::retried: {
             const auto step =
                 next_retry(seen.attempts, std::uniform_real_distribution<double>{0.0, 1.0}(random));
             to = amqp::retry_queue(given.queue_tag, given.connection, given.op_class, step.level);
             delay = std::to_string(step.delay.count());
+            entry.held_for = step.delay;
             break;
         }
+        }
+        if (is_held(entry)) {
+            lanes.find(entry.from.queue)->second.attempts +=
+                entry.after == what_next::retried ? 1 : 0;
+            live::add(counters.requeued);
+            return;
         }
         again.send(*entry.delivery,
                    {.key = to.str(),
@@ -1079,8 +1199,14 @@ struct broker::impl {
     void acknowledge() {
         amqp::delivery* last = nullptr;
         for (auto& entry : chunk) {
+            if (is_held(entry)) {
+                continue;
+            }
             if (entry.after == what_next::dead_letter && !is_whole(*entry.delivery)) {
                 entry.delivery->reject();
+            } else if (!lanes.empty()) {
+                lanes.find(entry.from.queue)->second.attempts = 0;
+                entry.delivery->ack();
             } else if (!left_out.empty() && entry.delivery > left_out.front().delivery) {
                 entry.delivery->ack();
             } else {

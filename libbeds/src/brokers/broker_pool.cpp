@@ -6,7 +6,7 @@ broker_pool::broker_pool(const broker_settings& each, std::uint32_t size,
                          const std::shared_ptr<const factory::template_set>& set,
                          std::vector<std::shared_ptr<adapters::adapter>> adapters,
                          const adapters::session_context& context)
-    : connection_(each.connection), op_class_(each.op_class) {
+    : connection_(each.connection), op_class_(each.op_class), ordered_(!each.lanes.empty()) {
     for (std::uint32_t i = 0; i < size; ++i) {
         auto own = each;
         own.name = each.name + "/" + std::to_string(i);

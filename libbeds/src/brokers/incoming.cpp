@@ -2,6 +2,8 @@
 
 #include "core/epoch.hpp"
 
+#include <beds/amqp/topology.hpp>
+
 #include <chrono>
 #include <cstdint>
 
@@ -52,6 +54,13 @@ std::optional<outcome> read_properties(const amqp::delivery& from, std::string_v
                 code::invalid_envelope,
                 "the header beds-deadline must be milliseconds since 1970-01-01 UTC",
                 "beds-deadline");
+        }
+    }
+    if (properties.find(amqp::order_header) != nullptr) {
+        into.order = properties.text(amqp::order_header);
+        if (!into.order) { // RabbitMQ would lead the number to another lane than its text
+            return outcome::failure(code::invalid_envelope, "the header beds-order must be a text",
+                                    "beds-order");
         }
     }
     if (const auto form = properties.text("beds-int64")) {

@@ -344,6 +344,8 @@ private:
         }
         sent_.clear();
         by_sequence_.clear();
+        std::sort(queued_.begin(), queued_.end(),
+                  [](const sending& a, const sending& b) { return a.number < b.number; });
     }
 
     void take_submitted() {
@@ -420,9 +422,10 @@ private:
         const bool together = parts.size() > 1;
         const auto& what = *parts.front().what;
         const auto& first = what.operations.front();
-        const auto key = first.op == core::verb::describe
-                             ? amqp::catalog_key()
-                             : amqp::request_key(first.template_name, highest);
+        const bool ordered = !what.order.empty(); // never together
+        const auto key = first.op == core::verb::describe ? amqp::catalog_key()
+                         : ordered                        ? amqp::order_key(first.template_name)
+                                   : amqp::request_key(first.template_name, highest);
         const auto message = ++last_message_;
         char digits[24];
         const auto digits_end = std::to_chars(digits, digits + sizeof digits, message).ptr;
@@ -431,10 +434,13 @@ private:
         properties.reply_to = reply_queue_.str();
         properties.content_type = "application/json";
         properties.user_id = given_.amqp.user;
-        amqp::header headers[2];
+        amqp::header headers[3];
         std::size_t header_count = 0;
         if (what.in_parts) { // never together
             headers[header_count++] = amqp::header::of("beds-parts", "true");
+        }
+        if (ordered) {
+            headers[header_count++] = amqp::header::of(amqp::order_header, what.order);
         }
         if (!together) {
             properties.message_id = what.id;

@@ -22,7 +22,7 @@ std::optional<op_class> class_of(const request& what, const known_templates& kno
 
 /// Long jobs would make others wait for them.
 bool may_share(const sending& one, op_class highest) {
-    return !one.alone && !one.what->enveloped && !one.what->in_parts &&
+    return !one.alone && one.what->order.empty() && !one.what->enveloped && !one.what->in_parts &&
            one.what->operations.size() == 1 && highest != op_class::bulk &&
            one.what->operations.front().op != core::verb::describe;
 }
@@ -37,7 +37,9 @@ std::span<parcel> company::gather(std::vector<sending>& from, const known_templa
         if (one.until.expired()) {
             continue; // ended by its deadline
         }
-        const auto highest = class_of(*one.what, known);
+        // What has an order must not wait for the catalog while the next one does not.
+        const auto highest =
+            one.what->order.empty() ? class_of(*one.what, known) : std::optional{op_class::write};
         if (!highest) {
             unknown.push_back(std::move(one));
             continue;

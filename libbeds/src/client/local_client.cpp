@@ -168,6 +168,8 @@ private:
             auto& message = batch.emplace_back();
             message.request = view(*one.what, memory);
             message.request.principal = given_.principal;
+            message.request.service = true; // the process that works
+            message.source = factory::source::process;
             message.request.deadline = time_of_day(one.until);
             waiting_.mark_sent(one.number);
         }

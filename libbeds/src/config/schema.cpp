@@ -178,6 +178,10 @@ constexpr key broker_keys[]{
      .doc = "`active`: the node declares exchanges and queues. `passive`: the operator did "
             "(`bedsctl topology --definitions`); the "
             "node checks that they exist."},
+    {.name = "services",
+     .at = at<&broker::services>,
+     .doc = "RabbitMQ accounts of other BEDS services, with blanks between them: they may use "
+            "templates with `closed = true`, as `user` may."},
     {.name = "strict_route",
      .at = at<&broker::strict_route>,
      .doc = "Every operation's template must be the one in the routing key, and `beds.events` is a "
@@ -268,6 +272,12 @@ constexpr key instance_keys[]{
     {.name = "write",
      .at = at<&broker_counts::write>,
      .doc = "Brokers for writes (wBroker).",
+     .low = 0,
+     .high = 256},
+    {.name = "order",
+     .at = at<&broker_counts::order>,
+     .doc = "Brokers for writes of templates with `order_by`, where there are such and `write` is "
+            "not 0.",
      .low = 0,
      .high = 256},
     {.name = "bulk",

@@ -39,6 +39,20 @@ outcome unknown_field(core::arena& memory, const template_def& target, std::stri
                   echoed);
 }
 
+/// Are there more than so many arrays and objects around a value? Requests are not much deeper.
+bool deeper(const datum& given, std::size_t most) {
+    if (given.is(datum::kind::array)) {
+        return most == 0 || std::any_of(given.items().begin(), given.items().end(),
+                                        [&](const datum& item) { return deeper(item, most - 1); });
+    }
+    if (given.is(datum::kind::object)) {
+        return most == 0 ||
+               std::any_of(given.members().begin(), given.members().end(),
+                           [&](const auto& part) { return deeper(part.value, most - 1); });
+    }
+    return false;
+}
+
 std::string_view number_text(core::arena& memory, std::uint64_t number) {
     char digits[24];
     const auto end = std::to_chars(digits, digits + sizeof digits, number).ptr;
@@ -296,6 +310,19 @@ failed binder::bind_value(const templates::field& field, const datum& given, cor
                       field.name);
     }
     return std::nullopt;
+}
+
+failed binder::bind_stored(const templates::template_def& target, const templates::field& field,
+                           const datum& given, core::arena& memory, value& into) const {
+    const bool nested =
+        field.type.kind == core::type_kind::json || field.type.kind == core::type_kind::document;
+    if (nested && deeper(given, target.limits.max_depth)) {
+        return refuse(code::limit_exceeded,
+                      join(memory, {"field '", field.name, "' must not be nested deeper than ",
+                                    number_text(memory, target.limits.max_depth)}),
+                      field.name);
+    }
+    return bind_value(field, given, memory, into);
 }
 
 failed binder::bind_fields(const datum* given, std::string_view member, core::arena& memory,
@@ -702,7 +729,7 @@ failed binder::bind_rows(const datum& given, core::system_time now, core::arena&
             auto& cell = cells[at++];
             cell.field = static_cast<field_id>(i);
             if (part != nullptr && !part->is(datum::kind::null)) {
-                if (auto failure = bind_value(field, *part, memory, cell.value)) {
+                if (auto failure = bind_stored(target, field, *part, memory, cell.value)) {
                     return failure;
                 }
             } else if (part == nullptr && field.source == templates::generated::now) {
@@ -878,7 +905,7 @@ failed binder::bind_assignments(const datum& given, std::string_view member, cor
             return refuse(code::invalid_field, "nested data cannot be compared in 'if'",
                           field.name);
         }
-        if (auto failure = bind_value(field, part.value, memory, cell.value)) {
+        if (auto failure = bind_stored(target, field, part.value, memory, cell.value)) {
             return failure;
         }
     }

@@ -85,6 +85,9 @@ private:
                      adapters::bound_operation& into) const;
     failed bind_value(const templates::field& field, const core::datum& given, core::arena& memory,
                       core::value& into) const;
+    /// What is to be kept: nested data within the template's depth.
+    failed bind_stored(const templates::template_def& target, const templates::field& field,
+                       const core::datum& given, core::arena& memory, core::value& into) const;
     std::string_view new_uuid(core::arena& memory);
 
     const templates::template_def* first_; ///< of the templates, which stand side by side

@@ -95,6 +95,12 @@ void append_template(std::string& out, const template_def& target, const adapter
     out.append("{\"name\":");
     core::append_json_string(out, target.name);
     out.append(",\"version\":").append(std::to_string(target.version));
+    if (!target.order_by.empty()) {
+        append_string(out, "order_by", target.order_by);
+    }
+    if (target.closed) {
+        out.append(",\"closed\":true");
+    }
     // Opaque to clients: today the templates of one database form a group.
     const auto hash =
         core::hash(strict_route ? target.connection + "/" + target.name : target.connection);
@@ -171,11 +177,11 @@ void append_template(std::string& out, const template_def& target, const adapter
 
 std::string describe(const templates::registry& registry,
                      std::span<const std::shared_ptr<adapters::adapter>> adapters,
-                     const template_def* only, bool strict_route) {
+                     const description& what) {
     std::string out = "\"templates\":[";
     bool first = true;
     for (const auto& target : registry.all()) {
-        if (only != nullptr && only != &target) {
+        if (what.only != nullptr ? what.only != &target : target.closed && !what.to_service) {
             continue;
         }
         if (!first) {
@@ -188,7 +194,7 @@ std::string describe(const templates::registry& registry,
                 serving = one.get();
             }
         }
-        append_template(out, target, serving, strict_route);
+        append_template(out, target, serving, what.strict_route);
     }
     out.push_back(']');
     return out;

@@ -9,10 +9,15 @@
 
 namespace beds::factory {
 
+struct description {
+    const templates::template_def* only = nullptr; ///< null: all of them
+    bool to_service = false;                       ///< the closed ones among them, too
+    bool strict_route = false;                     ///< no two templates share a group
+};
+
 /// What `describe` answers: members of a result as JSON, `"templates":[…]`. Public names only.
-/// `only` is one template, or null for all of them. `strict_route`: no two templates share a group.
 std::string describe(const templates::registry& registry,
                      std::span<const std::shared_ptr<adapters::adapter>> adapters,
-                     const templates::template_def* only, bool strict_route);
+                     const description& what);
 
 } // namespace beds::factory

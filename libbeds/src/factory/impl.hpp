@@ -97,11 +97,18 @@ struct factory::impl {
     /// Nothing was done now; what a redelivered write did before shows when its template is served
     /// again.
     static outcome withheld(bool perhaps_done);
+    /// Why a write of a template with `order_by` cannot be done where it is.
+    [[nodiscard]] std::optional<outcome> out_of_order(const message& from,
+                                                      const adapters::bound_operation& op) const;
     outcome unknown_call(const templates::template_def& target, std::string_view name);
     [[nodiscard]] bool runs_alone(const planned& op) const;
     core::deadline deadline_of(const core::request& request, const core::operation& op,
                                const templates::template_def& target) const;
-    outcome describe(const core::operation& op);
+    /// The template as this caller sees it; null: there is none, or it is closed to the caller.
+    [[nodiscard]] const templates::template_def* template_for(const core::request& from,
+                                                              std::string_view name) const;
+    outcome no_template(const core::request& from, std::string_view name);
+    outcome describe(const core::request& from, const core::operation& op);
     [[nodiscard]] ledger::slot slot_of(const templates::template_def* target) const {
         if (target == nullptr) {
             return ledger::no_template;
@@ -252,7 +259,7 @@ struct factory::impl {
     std::vector<planned*> all;
     std::string_view described;
     /// Of this batch: an envelope may ask many times.
-    std::map<const templates::template_def*, std::string_view> descriptions;
+    std::map<std::pair<const templates::template_def*, bool>, std::string_view> descriptions;
     struct repeat {
         core::op_index original;
         planned* copy;

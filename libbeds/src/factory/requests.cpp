@@ -2,6 +2,7 @@
 #include "factory/impl.hpp"
 
 #include <algorithm>
+#include <charconv>
 
 namespace beds::factory {
 
@@ -71,14 +72,11 @@ std::optional<outcome> factory::impl::bind_one(message& from, std::size_t index,
         return outcome::failure(op.refused, op.refusal, op.refused_field);
     }
     if (op.op == core::verb::describe) {
-        return describe(op);
+        return describe(from.request, op);
     }
-    const auto* target = registry->find(op.template_name);
+    const auto* target = template_for(from.request, op.template_name);
     if (target == nullptr) {
-        const auto shown = memory->copy(op.template_name.substr(0, 64));
-        return outcome::failure(
-            code::unknown_template,
-            join(*memory, {"there is no template '", shown, "'", registry->suggest(shown)}));
+        return no_template(from.request, op.template_name);
     }
     if (from.source == source::catalog) {
         return unrouted(from.routing_key, *target);
@@ -119,6 +117,11 @@ std::optional<outcome> factory::impl::bind_one(message& from, std::size_t index,
     if (auto failure = bind.bind(op, taken.system_now(), *memory, into.bound)) {
         return failure;
     }
+    if (into.writes && !target->order_by.empty() && from.source != source::process) {
+        if (auto failure = out_of_order(from, into.bound)) {
+            return failure;
+        }
+    }
     const auto asked = deadline_of(from.request, op, *target);
     into.bound.deadline = asked.earlier(core::deadline::after(given.longest_work, taken));
     into.capped = into.bound.deadline.when() < asked.when();
@@ -146,6 +149,81 @@ std::optional<outcome> factory::impl::bind_one(message& from, std::size_t index,
                 code::invalid_envelope,
                 "message_id and the operation's position must fit into 255 bytes", "message_id");
         }
+    }
+    return std::nullopt;
+}
+
+namespace {
+
+/// As the header `beds-order` has it.
+bool is_written_as(const core::value& value, std::string_view text) {
+    char digits[32];
+    std::size_t length = 0;
+    switch (value.type) {
+    case core::value::kind::integer:
+        length = static_cast<std::size_t>(
+            std::to_chars(digits, digits + sizeof digits, value.integer).ptr - digits);
+        break;
+    case core::value::kind::unsigned_integer:
+        length = static_cast<std::size_t>(
+            std::to_chars(digits, digits + sizeof digits, value.unsigned_integer).ptr - digits);
+        break;
+    case core::value::kind::date:
+        length = core::format_date(value.integer, digits);
+        break;
+    default:
+        return value.text == text;
+    }
+    return std::string_view{digits, length} == text;
+}
+
+} // namespace
+
+std::optional<outcome> factory::impl::out_of_order(const message& from,
+                                                   const adapters::bound_operation& op) const {
+    const auto& target = *op.target;
+    if (from.lane_of != target.name) {
+        return outcome::failure(
+            code::misrouted,
+            join(*memory, {"writes of this template are ordered: publish them with the key '",
+                           target.name, ".order' and the header beds-order"}));
+    }
+    const auto wrong = [&](std::string_view text) {
+        return outcome::failure(code::invalid_envelope, text, "beds-order");
+    };
+    if (!from.request.order) {
+        return wrong(join(*memory, {"this template is ordered: the header beds-order must be the "
+                                    "value of '",
+                                    target.order_by, "'"}));
+    }
+    const auto by = *target.find_field(target.order_by);
+    const auto fits = [&](const core::value& value) {
+        return is_written_as(value, *from.request.order);
+    };
+    bool all = false;
+    if (op.op == core::verb::insert) {
+        all = std::all_of(op.rows.begin(), op.rows.end(), [&](const auto& row) {
+            return std::any_of(row.begin(), row.end(), [&](const adapters::assignment& each) {
+                return each.field == by && fits(each.value);
+            });
+        });
+    } else if (op.op == core::verb::call) {
+        const auto& args = op.call->args;
+        for (std::size_t i = 0; i < args.size() && i < op.args.size(); ++i) {
+            all = all || (args[i].name == target.order_by && fits(op.args[i]));
+        }
+    } else {
+        if (op.key.empty()) {
+            return outcome::failure(code::unsupported,
+                                    "this template is ordered: it is written by key only");
+        }
+        for (std::size_t i = 0; i < target.key.size(); ++i) {
+            all = all || (target.key[i] == by && fits(op.key[i]));
+        }
+    }
+    if (!all) {
+        return wrong(join(*memory, {"the header beds-order is not the value of '", target.order_by,
+                                    "' in each write of the message"}));
     }
     return std::nullopt;
 }
@@ -269,22 +347,32 @@ core::deadline factory::impl::deadline_of(const core::request& request, const co
     return made;
 }
 
-outcome factory::impl::describe(const core::operation& op) {
+const templates::template_def* factory::impl::template_for(const core::request& from,
+                                                           std::string_view name) const {
+    const auto* found = registry->find(name);
+    return found != nullptr && found->closed && !from.service ? nullptr : found;
+}
+
+outcome factory::impl::no_template(const core::request& from, std::string_view name) {
+    const auto shown = memory->copy(name.substr(0, 64));
+    return outcome::failure(code::unknown_template,
+                            join(*memory, {"there is no template '", shown, "'",
+                                           registry->suggest(shown, from.service)}));
+}
+
+outcome factory::impl::describe(const core::request& from, const core::operation& op) {
     // The sink keeps a view: the text must live as long as the batch.
     const templates::template_def* only = nullptr;
     if (!op.template_name.empty()) {
-        only = registry->find(op.template_name);
+        only = template_for(from, op.template_name);
         if (only == nullptr) {
-            const auto shown = memory->copy(op.template_name.substr(0, 64));
-            return outcome::failure(
-                code::unknown_template,
-                join(*memory, {"there is no template '", shown, "'", registry->suggest(shown)}));
+            return no_template(from, op.template_name);
         }
     }
-    auto& text = descriptions[only];
+    auto& text = descriptions[{only, from.service}];
     if (text.empty()) {
-        text = memory->copy(std::string_view{
-            ::beds::factory::describe(*registry, adapters, only, given.strict_route)});
+        text = memory->copy(std::string_view{::beds::factory::describe(
+            *registry, adapters, {only, from.service, given.strict_route})});
     }
     described = text;
     return outcome{};

@@ -5,8 +5,38 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <sstream>
 
 namespace beds::node {
+
+namespace {
+
+std::set<std::string, std::less<>>
+accounts_of_services(const config::broker_service_settings& service) {
+    std::set<std::string, std::less<>> made{service.user};
+    std::istringstream names{service.services};
+    for (std::string name; names >> name;) {
+        made.insert(name);
+    }
+    return made;
+}
+
+/// Of the templates with `order_by`: queue → template.
+std::map<std::string, std::string, std::less<>>
+lanes_of(const templates::registry& own, const config::broker_service_settings& service,
+         const std::string& connection) {
+    std::map<std::string, std::string, std::less<>> made;
+    for (const auto& target : own.all()) {
+        for (unsigned lane = 1;
+             lane <= amqp::lanes && !target.order_by.empty() && target.connection == connection;
+             ++lane) {
+            made.emplace(amqp::lane_queue(service.queue_tag, target.name, lane).str(), target.name);
+        }
+    }
+    return made;
+}
+
+} // namespace
 
 std::string to_string(const ipl_step& step) {
     const auto* result = step.state == step_state::done      ? "ok"
@@ -141,7 +171,7 @@ std::string node::impl::load_templates() {
             throw core::error(core::errc::invalid_template,
                               "code is registered for template '" + name +
                                   "', and there is no template of this name" +
-                                  std::string{registry->suggest(name)});
+                                  std::string{registry->suggest(name, true)});
         }
     }
     return std::to_string(registry->all().size()) + " template(s)" +
@@ -199,17 +229,24 @@ std::string node::impl::start_role(const std::string& role,
     const auto lead = std::make_shared<amqp::reconnect_lead>();
     const bool reads = std::any_of(service.instances.begin(), service.instances.end(),
                                    [](const auto& instance) { return instance.second.read > 0; });
-    for (const auto& [connection, op_class, size] : broker_groups(service)) {
+    for (const auto& wanted : broker_groups(service)) {
+        const auto& [connection, op_class, size, ordered] = wanted;
         brokers::broker_settings each;
+        if (ordered) {
+            each.lanes = lanes_of(*own, service, connection);
+            if (each.lanes.empty()) {
+                continue;
+            }
+        }
         each.name = node_name + " " + connection + ".";
-        each.name += core::to_string(op_class);
+        each.name += ordered ? "order" : core::to_string(op_class);
         each.connection = connection;
         each.op_class = op_class;
-        each.catalog = op_class == core::op_class::read || !reads;
+        each.catalog = op_class == core::op_class::read || (!reads && !ordered);
         each.amqp = connection_settings_of(service);
         each.lead = lead;
         each.queue_tag = service.queue_tag;
-        each.topology = broker_topology(service, *own, connection, op_class);
+        each.topology = broker_topology(service, *own, wanted);
         each.declare = service.declare == config::declare_mode::passive
                            ? amqp::declare_mode::passive
                            : amqp::declare_mode::active;
@@ -223,6 +260,7 @@ std::string node::impl::start_role(const std::string& role,
         each.max_reply = service.max_reply_bytes;
         each.reply_part = service.reply_part_bytes;
         each.strict_route = service.strict_route;
+        each.services = accounts_of_services(service);
         each.event_prefix =
             (given.id.wbid.empty() ? "" : given.id.wbid + ".") + given.id.env_name + ".";
         adapters::session_context context;

@@ -9,6 +9,14 @@ namespace beds::node {
 
 using namespace std::chrono_literals;
 
+namespace {
+
+broker_group group_of(const brokers::broker_pool& pool) {
+    return {pool.connection(), pool.op_class(), 0, pool.ordered()};
+}
+
+} // namespace
+
 std::string_view to_string(reload_result value) {
     switch (value) {
     case reload_result::changed:
@@ -185,6 +193,12 @@ void node::impl::find_what_needs_a_restart(const templates::registry& before,
                      "' to '" + now->connection +
                      "': that takes a restart, because writes that are sent again would be "
                      "done again there");
+        } else if ((old != nullptr ? old->order_by : std::string{}) != now->order_by) {
+            problems.push_back(templates::to_string(templates::problem{
+                now->file, now->line_of("template.order_by"), "template.order_by",
+                "template '" + one.name +
+                    "' is ordered by other values now: that takes a restart, because what was "
+                    "published before must be done before"}));
         } else if (old == nullptr && !works_on(*now)) {
             complain("template '" + one.name + "' is new on connection '" + now->connection +
                      "', for which this node has no brokers: broker_services.*.instances and "
@@ -198,7 +212,7 @@ void node::impl::bind(const role_pools& role, const templates::registry& news,
     const auto& service = given.broker_services.at(role.role);
     amqp::topology wanted;
     for (const auto& pool : role.pools) {
-        wanted += broker_topology(service, news, pool->connection(), pool->op_class());
+        wanted += broker_topology(service, news, group_of(*pool));
     }
     wanted.exchanges.clear(); // are there: brokers have declared them
     wanted.queues.clear();
@@ -251,8 +265,8 @@ node::impl::next_for(role_pools& role, const templates::registry& all, std::uint
     }
     made.set = std::move(set);
     for (const auto& pool : role.pools) {
-        made.topologies.push_back(broker_topology(given.broker_services.at(role.role), *own,
-                                                  pool->connection(), pool->op_class()));
+        made.topologies.push_back(
+            broker_topology(given.broker_services.at(role.role), *own, group_of(*pool)));
     }
     return made;
 }

@@ -51,13 +51,16 @@ std::vector<broker_group> broker_groups(const config::broker_service_settings& s
                 made.push_back({connection, op_class, size});
             }
         }
+        if (counts.write > 0 && counts.order > 0) {
+            made.push_back({connection, core::op_class::write, counts.order, true});
+        }
     }
     return made;
 }
 
 amqp::topology broker_topology(const config::broker_service_settings& service,
-                               const templates::registry& templates, const std::string& connection,
-                               core::op_class op_class) {
+                               const templates::registry& templates, const broker_group& of) {
+    const auto& [connection, op_class, size, ordered] = of;
     amqp::queue_policy policy;
     policy.max_length = service.max_queue_length;
     policy.delivery_limit = service.delivery_limit;
@@ -66,6 +69,14 @@ amqp::topology broker_topology(const config::broker_service_settings& service,
                               : amqp::queue_type::quorum;
     policy.events = service.strict_route ? amqp::exchange_kind::topic : amqp::exchange_kind::direct;
     auto made = amqp::service_topology(service.queue_tag, policy);
+    if (ordered) {
+        for (const auto& target : templates.all()) {
+            if (target.connection == connection && !target.order_by.empty()) {
+                made += amqp::lane_topology(service.queue_tag, target.name, policy);
+            }
+        }
+        return made;
+    }
     made += amqp::request_topology(service.queue_tag, connection, op_class, policy);
     for (const auto& target : templates.all()) {
         if (target.connection != connection) {
@@ -98,11 +109,12 @@ std::map<std::string, amqp::topology> topologies(const config::settings& setting
         const auto own = templates_of(*loaded.templates, role);
         amqp::topology all;
         for (const auto& group : broker_groups(service)) {
-            all += broker_topology(service, *own, group.connection, group.op_class);
+            all += broker_topology(service, *own, group);
         }
         keep_each_once(all.exchanges);
         keep_each_once(all.queues);
         keep_each_once(all.bindings);
+        keep_each_once(all.routes);
         all.stale.clear(); // of what a node that ran before left behind
         if (!all.queues.empty()) {
             made.emplace(role, std::move(all));

@@ -150,6 +150,7 @@ public:
         soft_delete(about);
         read();
         write();
+        order_by(about);
         calls();
         limits();
         features();
@@ -213,12 +214,7 @@ private:
                 made_.tla = tla->text;
             }
         }
-        if (about.flag("closed").value_or(false)) {
-            about.complain("closed", "closed templates are not available in this version");
-        }
-        if (about.has("order_by")) {
-            about.complain("order_by", "ordered templates are not available in this version");
-        }
+        made_.closed = about.flag("closed").value_or(false);
     }
 
     void name(const table_reader& about) {
@@ -853,6 +849,7 @@ private:
         returns(in, made);
         errors(in, made.errors);
         program(in, made);
+        ordered(in, made);
         made_.calls.push_back(std::move(made));
     }
 
@@ -1029,6 +1026,65 @@ private:
         }
     }
 
+    // order_by
+
+    /// The value must be known of every write before anything is done, and read the same
+    /// everywhere.
+    void order_by(const table_reader& about) {
+        const auto given = about.text("order_by");
+        if (!given) {
+            return;
+        }
+        const auto id = made_.find_field(given->text);
+        if (!id) {
+            out_.add(given->line, given->key,
+                     "no field " + quote(given->text) + " in [fields]" +
+                         made_.suggest_field(given->text));
+            return;
+        }
+        const field& by = made_.fields[*id];
+        const auto complain = [&](const std::string& why) {
+            out_.add(given->line, given->key, why);
+        };
+        if (std::find(made_.key.begin(), made_.key.end(), *id) == made_.key.end()) {
+            complain(quote(by.name) + " is not in the key: a write by key would not tell it");
+        } else if (by.source != generated::no) {
+            complain(quote(by.name) + " is generated: who inserts would not know it");
+        }
+        switch (by.type.kind) {
+        case type_kind::boolean:
+        case type_kind::decimal:
+        case type_kind::enumeration:
+        case type_kind::bytes:
+        case type_kind::time:
+        case type_kind::datetime: // the others are in no key
+            complain("expected a field that is a whole number, string, uuid or date; " +
+                     quote(by.name) + " is " + core::to_string(by.type));
+            break;
+        default:
+            break;
+        }
+        made_.order_by = by.name;
+    }
+
+    void ordered(const table_reader& in, const call& made) {
+        const auto id = made_.find_field(made_.order_by);
+        if (!id || made.op_class == core::op_class::read) {
+            return;
+        }
+        const field& by = made_.fields[*id];
+        if (made.op_class == core::op_class::bulk) {
+            in.complain("class", "bulk calls keep no order: expected \"write\" or \"read\" in a "
+                                 "template with order_by");
+        } else if (std::none_of(made.args.begin(), made.args.end(), [&](const argument& arg) {
+                       return arg.name == by.name && arg.type.kind == by.type.kind;
+                   })) {
+            in.complain(in.has("args") ? "args" : "class",
+                        "the template has order_by: expected the argument " + quote(by.name) +
+                            " of type " + core::to_string(by.type));
+        }
+    }
+
     // [limits], [features], direct
 
     void limits() {
@@ -1042,6 +1098,9 @@ private:
         if (in.has("max_bytes")) {
             made_.limits.max_bytes = in.integer("max_bytes", 256, most_bytes).value_or(0);
         }
+        constexpr std::uint32_t most_depth = 100; // no request holds more
+        made_.limits.max_depth =
+            in.integer("max_depth", 1, most_depth).value_or(made_.limits.max_depth);
         made_.limits.deadline = in.duration("deadline", "10ms to 10m", 10ms, 10min);
     }
 

@@ -45,8 +45,12 @@ constexpr std::array about_rows{
         "a datetime that may be null: a delete sets it to the node's time instead of deleting, "
         "and a row that has it is not there any more for anybody, but for unique indexes. Clients "
         "do not write it. Not with procedures for updates or deletes"},
-    key_row{"closed", "`false`", "`false`", "`true` is not available in this version"},
-    key_row{"order_by", "", "none", "not available in this version"},
+    key_row{"closed", "`true` or `false`", "`false`",
+            "`true`: only for BEDS services (see Closed templates); for everybody else it is not "
+            "there"},
+    key_row{"order_by", "field name", "none",
+            "of the key: writes on one value of it apply in the order in which they were "
+            "published, on any number of nodes; see Order"},
 };
 
 constexpr std::array field_rows{
@@ -132,6 +136,8 @@ constexpr std::array limits_rows{
     key_row{"max_in", "1 to 10000", "500", "values of one `in`"},
     key_row{"max_bytes", "256 to 1073741824", "the service's `max_reply_bytes`",
             "of what one operation is answered; more is `LIMIT_EXCEEDED`"},
+    key_row{"max_depth", "1 to 100", "100",
+            "nested arrays and objects of one json or document; more is `LIMIT_EXCEEDED`"},
     key_row{"deadline", "duration, 10ms to 10m", "the service's",
             "of an operation whose caller gives none"},
 };

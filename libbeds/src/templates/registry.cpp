@@ -148,11 +148,13 @@ const template_def* registry::find(std::string_view name) const {
     return found != templates_.end() && found->name == name ? &*found : nullptr;
 }
 
-std::string registry::suggest(std::string_view name) const {
+std::string registry::suggest(std::string_view name, bool to_service) const {
     std::vector<std::string> known;
     known.reserve(templates_.size());
     for (const template_def& each : templates_) {
-        known.push_back(each.name);
+        if (to_service || !each.closed) {
+            known.push_back(each.name);
+        }
     }
     return core::did_you_mean(name, known);
 }

@@ -110,6 +110,10 @@ private:
         if (from_.soft_delete) {
             text("soft_delete", name_of(*from_.soft_delete));
         }
+        if (from_.closed) {
+            line("closed", "true");
+        }
+        text("order_by", from_.order_by);
     }
 
     void fields() {
@@ -285,7 +289,8 @@ private:
         const templates::limits by_itself;
         const auto& of = from_.limits;
         if (of.max_rows == by_itself.max_rows && of.max_in == by_itself.max_in &&
-            of.max_bytes == by_itself.max_bytes && !of.deadline) {
+            of.max_bytes == by_itself.max_bytes && of.max_depth == by_itself.max_depth &&
+            !of.deadline) {
             return;
         }
         section("limits");
@@ -297,6 +302,9 @@ private:
         }
         if (of.max_bytes != by_itself.max_bytes) {
             line("max_bytes", std::to_string(of.max_bytes));
+        }
+        if (of.max_depth != by_itself.max_depth) {
+            line("max_depth", std::to_string(of.max_depth));
         }
         if (of.deadline) {
             line("deadline", duration_text(*of.deadline));

@@ -188,6 +188,33 @@ TEST_CASE("who only reads is given no right to write, and no inbox") {
     CHECK(grants[1].on == "`shop`.`marks`");
 }
 
+TEST_CASE("a stored function needs EXECUTE on a function") {
+    const auto parsed = templates::parse(R"toml([template]
+name   = "sums"
+store  = "rel"
+object = "sums"
+key    = ["id"]
+[fields]
+id = { type = "int64" }
+[calls.worth]
+function = "fn_worth"
+class    = "read"
+out      = [["worth", "int64"]]
+)toml");
+    REQUIRE(parsed.parsed);
+    config::rel_service_settings service;
+    service.database = "shop";
+    const auto grants = bedsctl::grants_of(templates::registry{{*parsed.parsed}}, "rel", service);
+    const auto there = [&](std::string_view privileges, std::string_view on) {
+        return std::any_of(grants.begin(), grants.end(), [&](const auto& each) {
+            return each.privileges == privileges && each.on == on;
+        });
+    };
+    CHECK(there("EXECUTE", "FUNCTION `shop`.`fn_worth`"));
+    CHECK(there("EXECUTE", "PROCEDURE `shop`.`beds_kill`"));
+    CHECK(there("SELECT", "`mysql`.`proc`"));
+}
+
 TEST_CASE("what is no account does not get into a statement") {
     CHECK(bedsctl::is_account("'beds'@'10.0.0.%'"));
     CHECK(bedsctl::is_account("''@'localhost'"));

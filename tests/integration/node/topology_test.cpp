@@ -135,8 +135,7 @@ TEST_CASE("what a node declared for a test is gone with the test") {
     amqp::consumer_connection there{test::client_settings(rabbitmq, tag).amqp, soon()};
     amqp::topology all;
     for (const auto& group : node::broker_groups(service)) {
-        const auto some = node::broker_topology(service, templates::registry{{}}, group.connection,
-                                                group.op_class);
+        const auto some = node::broker_topology(service, templates::registry{{}}, group);
         there.declare(some, amqp::declare_mode::active, soon());
         all.queues.insert(all.queues.end(), some.queues.begin(), some.queues.end());
     }

@@ -231,6 +231,25 @@ TEST_CASE("the AsyncAPI document refers to what it holds, and to nothing else") 
     CHECK(references > 20);
 }
 
+TEST_CASE("writes of a template with order_by have a channel and a header of their own") {
+    std::string ordered{catalog};
+    const std::string_view after = R"("name":"accounts","version":1,)";
+    ordered.insert(ordered.find(after) + after.size(), R"("order_by":"id",)");
+    const auto all = json::parse(asyncapi_of(ordered, ""));
+    const auto& channels = all.at("channels").as_object();
+    CHECK_FALSE(channels.contains("accounts.write"));
+    CHECK(channels.at("accounts.order").at("address") == "accounts.order");
+    CHECK(channels.contains("accounts.read"));
+    const auto first = channels.at("accounts.order").at("messages").as_object().begin()->key();
+    const auto& messages = all.at("components").at("messages").as_object();
+    CHECK(messages.at(first).at("headers").at("required").as_array().front() == "beds-order");
+    for (const auto& [name, message] : messages) {
+        INFO(name);
+        const bool writes = channels.at("accounts.order").at("messages").as_object().contains(name);
+        CHECK(message.as_object().contains("headers") == writes);
+    }
+}
+
 TEST_CASE("what is no catalog is no contract") {
     CHECK_THROWS_AS(json_schema_of("{}"), std::invalid_argument);
     CHECK_THROWS_AS(asyncapi_of("nonsense", ""), std::invalid_argument);

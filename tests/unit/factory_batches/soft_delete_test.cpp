@@ -25,10 +25,12 @@ soft_delete = "gone"
 id   = { type = "int64", required = true }
 name = { type = "string", max = 20 }
 gone = { type = "datetime" }
+note = { type = "json" }
 [[index]]
 fields = ["name"]
 [limits]
 max_bytes = 256
+max_depth = 2
 )toml";
 
 /// The same table, as somebody sees it who may see what is deleted.
@@ -139,4 +141,20 @@ TEST_CASE("max_bytes: a result that is larger than its template allows is refuse
                   R"("return":["id","name","gone"])"),
                Contains("LIMIT_EXCEEDED") && Contains(R"("effect":"applied")"));
     CHECK_THAT(at(R"("op":"fetch","key":1)"), Contains(R"("name":"x")"));
+}
+
+TEST_CASE("max_depth: nested data that is deeper than its template allows is refused") {
+    house at;
+    CHECK_THAT(at(R"("op":"insert","data":{"id":1,"note":{"a":[1,"x",null],"b":{}}})"),
+               Contains("applied"));
+    for (const char* deep : {R"({"a":[[1]]})", R"([{"b":{}}])", R"({"a":1,"b":{"c":{"d":1}}})"}) {
+        INFO(deep);
+        const auto note = std::string{R"({"note":)"} + deep;
+        const auto refused = Contains("LIMIT_EXCEEDED") && Contains(R"("field":"note")") &&
+                             Contains("must not be nested deeper than 2");
+        CHECK_THAT(at(R"("op":"insert","data":)" + note + R"(,"id":2})"), refused);
+        CHECK_THAT(at(R"("op":"update","key":1,"set":)" + note + "}"), refused);
+    }
+    CHECK_THAT(at(R"("op":"fetch","key":1,"fields":["note"])"),
+               Contains(R"("note":{"a":[1,"x",null],"b":{}})"));
 }

@@ -47,13 +47,15 @@ TEST_CASE("the limits of what a template may say are exact") {
         return with(&edges::more, "[limits]\n" + text + '\n').good();
     };
     for (const char* good : {"max_rows = 1", "max_rows = 99999", "max_rows = 100000", "max_in = 1",
-                             "max_in = 9999", "max_in = 10000", "deadline = '10ms'",
+                             "max_in = 9999", "max_in = 10000", "max_depth = 1", "max_depth = 100",
+                             "max_bytes = 256", "max_bytes = 1073741824", "deadline = '10ms'",
                              "deadline = '11ms'", "deadline = '599999ms'", "deadline = '10m'"}) {
         INFO(good);
         CHECK(limit(good));
     }
     for (const char* bad :
          {"max_rows = 0", "max_rows = 100001", "max_rows = -1", "max_in = 0", "max_in = 10001",
+          "max_depth = 0", "max_depth = 101", "max_bytes = 255", "max_bytes = 1073741825",
           "deadline = '9ms'", "deadline = '600001ms'", "deadline = '0s'"}) {
         INFO(bad);
         CHECK_FALSE(limit(bad));

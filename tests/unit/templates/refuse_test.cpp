@@ -112,12 +112,25 @@ const std::vector<mistake> rel_mistakes{
      "field 'extra' of type json cannot be in a key"},
     {"[fields]", "tla = \"acct\" #!\n[fields]", "template.tla",
      "expected three lower-case letters or digits, found 'acct'"},
-    {"[fields]", "closed = true #!\n[fields]", "template.closed",
-     "closed templates are not available in this version"},
     {"[fields]", "closed = \"yes\" #!\n[fields]", "template.closed",
      "expected true or false, found text"},
+    {"[fields]", "order_by = \"di\" #!\n[fields]", "template.order_by",
+     "no field 'di' in [fields]; did you mean 'id'?"},
+    {"[fields]", "order_by = \"owner\" #!\n[fields]", "template.order_by",
+     "'owner' is not in the key: a write by key would not tell it"},
     {"[fields]", "order_by = \"id\" #!\n[fields]", "template.order_by",
-     "ordered templates are not available in this version"},
+     "'id' is generated: who inserts would not know it"},
+    {"key    = [\"id\"]\n", "key    = [\"id\", \"created\"]\norder_by = \"created\" #!\n",
+     "template.order_by",
+     "expected a field that is a whole number, string, uuid or date; 'created' is datetime"},
+    {"key    = [\"id\"]\n",
+     "key    = [\"owner\"]\norder_by = \"owner\"\n[calls.pay]\nclass = \"bulk\" #!\n"
+     "procedure = \"sp\"\n",
+     "calls.pay.class", "bulk calls keep no order"},
+    {"key    = [\"id\"]\n",
+     "key    = [\"owner\"]\norder_by = \"owner\"\n[calls.pay]\nclass = \"write\"\n"
+     "procedure = \"sp\"\nargs = [[\"owner\", \"string\"]] #!\n",
+     "calls.pay.args", "the template has order_by: expected the argument 'owner' of type uuid"},
 
     // [fields]
     {"owner   =", "Owner = { type = \"uuid\" } #!\nowner   =", "fields.Owner",

@@ -53,12 +53,22 @@ struct binding {
     friend bool operator==(const binding&, const binding&) = default;
 };
 
+/// Leads what comes to one exchange with this key to another one.
+struct route {
+    exchange_name from{};
+    exchange_name to{};
+    routing_key key{};
+
+    friend bool operator==(const route&, const route&) = default;
+};
+
 /// What must exist before messages flow. A value: kept by whoever needs it and declared again on
 /// every new connection.
 struct topology {
     std::vector<exchange> exchanges{};
     std::vector<queue> queues{};
     std::vector<binding> bindings{};
+    std::vector<route> routes{};
     /// Taken away once the others are there: where a template was before. Need not exist.
     std::vector<binding> stale{};
 
@@ -130,6 +140,16 @@ queue_name retry_queue(std::string_view tag, std::string_view connection, core::
 /// What was delivered before and not acknowledged: it may have ended the process that held it.
 queue_name quarantine_queue(std::string_view tag, std::string_view connection,
                             core::op_class op_class);
+/// Writes of a template with `order_by` are published with the key `{template}.order`, and go from
+/// here to one of its lanes by their header `beds-order`.
+inline constexpr std::string_view order_header = "beds-order";
+routing_key order_key(std::string_view template_name);
+exchange_name order_exchange(std::string_view tag, std::string_view template_name);
+/// 1 … `lanes`: each is consumed by one broker at a time, of all nodes, and gives it one message at
+/// a time. Another number would lead values to other lanes while the ones before hold some of
+/// theirs.
+inline constexpr unsigned lanes = 16;
+queue_name lane_queue(std::string_view tag, std::string_view template_name, unsigned lane);
 /// `user` and `unique` (a UUID) make it the name of one client process.
 queue_name reply_queue_name(std::string_view tag, std::string_view user, std::string_view unique);
 /// `{what}.{class}`, where `what` is a template or a connection: what clients publish with and
@@ -155,6 +175,13 @@ topology request_topology(std::string_view tag, std::string_view connection,
 /// connection which holds it today.
 binding template_binding(std::string_view tag, std::string_view template_name,
                          std::string_view connection, core::op_class op_class);
+
+/// The lanes of a template with `order_by`, and the way to them. Takes the exchange type
+/// `x-consistent-hash`: a plugin that RabbitMQ ships (`rabbitmq-plugins enable
+/// rabbitmq_consistent_hash_exchange`). Lanes are quorum queues, whatever the policy says of
+/// writes: only those give back what was not acknowledged in its place.
+topology lane_topology(std::string_view tag, std::string_view template_name,
+                       const queue_policy& policy = {});
 
 /// A client's own queue: exclusive and classic.
 topology reply_topology(std::string_view tag, std::string_view user, std::string_view unique);

@@ -33,6 +33,9 @@ struct broker_settings {
     /// Takes the quarantine queue too. One broker of a pool does, so that a suspect is delivered to
     /// one at a time.
     bool quarantine = true;
+    /// Works on these lanes instead of a request queue: by the name of the queue the template whose
+    /// lane it is.
+    std::map<std::string, std::string, std::less<>> lanes = {};
     /// How often a request that nobody waits for is tried before it becomes a dead letter; at
     /// least 1.
     std::uint32_t max_attempts = 5;
@@ -53,7 +56,9 @@ struct broker_settings {
     /// the rest. At least as much as one reply takes is held all the same.
     std::size_t max_replies = std::size_t{32} << 20U;
     std::size_t reply_part = std::size_t{1} << 20U; ///< bytes of rows in one part of a reply
-    bool strict_route = false;     ///< every operation's template must be the routed one
+    bool strict_route = false; ///< every operation's template must be the routed one
+    /// Accounts of BEDS services, which may use closed templates.
+    std::set<std::string, std::less<>> services = {};
     std::string event_prefix = {}; ///< of event ids: `ms.dev.`
     factory::settings factory = {};
 };
@@ -77,6 +82,10 @@ enum class broker_state {
 ///
 /// A write that fails for a while and whose sender did not ask for a reply is tried again: at once
 /// when its database is back, otherwise after a delay (libbeds/doc/decisions/0010).
+///
+/// A broker of lanes works on one message of each lane at a time, so that what it answers is in the
+/// order of the lane. What is to be tried again stays where it is, and holds its lane up; what was
+/// delivered before is worked on alone (libbeds/doc/decisions/0019).
 class broker {
 public:
     /// Does not connect yet. `context.name` is replaced by the broker's name.

@@ -7,8 +7,9 @@
 
 namespace beds::brokers {
 
-/// The brokers of one connection and class on one node. Its size is the throttle: so many
-/// operations of this kind can be under way against the database at a time, batches not counted.
+/// The brokers of one connection and class, or of its lanes, on one node. Its size is the throttle:
+/// so many operations of this kind can be under way against the database at a time, batches not
+/// counted.
 class broker_pool {
 public:
     broker_pool(const broker_settings& each, std::uint32_t size,
@@ -22,11 +23,13 @@ public:
 
     [[nodiscard]] const std::string& connection() const { return connection_; }
     [[nodiscard]] core::op_class op_class() const { return op_class_; }
+    [[nodiscard]] bool ordered() const { return ordered_; } ///< works on lanes
     [[nodiscard]] std::span<const std::unique_ptr<broker>> brokers() const { return brokers_; }
 
 private:
     std::string connection_;
     core::op_class op_class_;
+    bool ordered_;
     std::vector<std::unique_ptr<broker>> brokers_;
 };
 

@@ -61,6 +61,10 @@ struct request {
     /// once but the caller who keeps them.
     bool in_parts = false;
     bool enveloped = false; ///< ask for an envelope even for one operation
+    /// Of writes to a template with `order_by`: the value of that field, as its text. They go where
+    /// that order is kept, in a message of their own; what one client submits for one value is done
+    /// in that order. Empty: not ordered.
+    std::string order;
 
     request() = default;
     request(operation one) { operations.push_back(std::move(one)); }

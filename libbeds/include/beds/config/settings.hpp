@@ -59,6 +59,7 @@ struct broker_counts {
     std::uint32_t read = 0;
     std::uint32_t write = 0;
     std::uint32_t bulk = 0;
+    std::uint32_t order = 1; ///< for writes of templates with `order_by`, beside those for writes
 
     friend bool operator==(const broker_counts&, const broker_counts&) = default;
 };
@@ -76,6 +77,9 @@ struct broker_service_settings {
     /// Prefix of every exchange and queue, for example `prod_`; at most 32 characters.
     std::string queue_tag = {};
     declare_mode declare = declare_mode::active;
+    /// Accounts of other BEDS services, with blanks between them, that may use closed templates;
+    /// `user` may, too.
+    std::string services = {};
     bool strict_route = false;    ///< every operation's template must be the one in the routing key
     std::uint16_t prefetch = 256; ///< unacknowledged deliveries per broker, 1 to 65535
     std::uint32_t max_batch = 256; ///< operations that one broker takes together, 1 to 4096

@@ -75,10 +75,13 @@ struct request {
 
     std::string_view message_id{};
     std::string_view principal{}; ///< verified caller; `anonymous` without `user_id`
+    bool service = false;         ///< the caller is BEDS itself: may use closed templates
     std::optional<system_time> deadline{};
     std::string_view
         event{}; ///< the caller's own event id (`beds-event`), when it is part of a fan-out
     std::uint32_t depth = 0;
+    /// `beds-order`: the value of the `order_by` field of everything that the message writes.
+    std::optional<std::string_view> order{};
     bool redelivered = false; ///< may have been worked on before: its writes are looked up first
     bool int64_as_string = false;
 };

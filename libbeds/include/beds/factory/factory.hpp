@@ -28,8 +28,9 @@ namespace beds::factory {
 
 /// Where a message was taken from, which decides what it may ask for.
 enum class source : std::uint8_t {
-    requests, ///< a request queue of this connection, or an in-process caller
+    requests, ///< a request queue of this connection
     catalog,  ///< the catalog queue: `describe`, and whatever no binding took
+    process,  ///< an in-process caller, who keeps the order that he wants
 };
 
 /// One message of a batch.
@@ -37,6 +38,7 @@ struct message {
     core::request request;
     factory::source source = factory::source::requests;
     std::string_view routed_template{}; ///< with `strict_route`: the one template that it may name
+    std::string_view lane_of{};         ///< of a lane: the template with `order_by`
     std::string_view routing_key{};     ///< asked of what came through the catalog
     std::string_view event{};           ///< that its reply will name
 

@@ -56,8 +56,8 @@ public:
     /// Null when there is none of that name.
     [[nodiscard]] const template_def* find(std::string_view name) const;
     [[nodiscard]] std::span<const template_def> all() const { return templates_; }
-    /// "; did you mean 'x'?" or "".
-    [[nodiscard]] std::string suggest(std::string_view name) const;
+    /// "; did you mean 'x'?" or "". Closed templates are suggested to BEDS services only.
+    [[nodiscard]] std::string suggest(std::string_view name, bool to_service = false) const;
 
 private:
     std::vector<template_def> templates_; ///< sorted by name

@@ -103,6 +103,7 @@ struct limits {
     std::uint32_t max_rows = 1000; ///< of one find, 1 to 100,000
     std::uint32_t max_in = 500;    ///< values of one `in`, 1 to 10,000
     std::uint32_t max_bytes = 0;   ///< of one operation's result; 0: the service's limit
+    std::uint32_t max_depth = 100; ///< nested arrays and objects of one value, 1 to 100
     std::optional<std::chrono::milliseconds> deadline; ///< when the caller gives none
 };
 
@@ -115,7 +116,7 @@ struct template_def {
     std::string connection;
     std::string object;
     std::string tla;
-    bool closed = false;
+    bool closed = false; ///< only BEDS services may use it
     std::string order_by;
 
     std::vector<field> fields; ///< in file order

@@ -65,6 +65,11 @@ const char* to_string(exchange_kind kind) {
     if (const auto conflict = parse_conflict(failure.server_message())) {
         text = conflict->object + " '" + conflict->name + "' exists with another '" +
                conflict->argument + "': wanted " + conflict->wanted + ", is " + conflict->existing;
+    } else if (failure.native_code() == AMQP_COMMAND_INVALID &&
+               failure.server_message().find("unknown exchange type") != std::string::npos) {
+        text = std::string{object} + " '" + name +
+               "': RabbitMQ does not know its type; templates with order_by need "
+               "`rabbitmq-plugins enable rabbitmq_consistent_hash_exchange`";
     } else if (failure.native_code() == AMQP_NOT_FOUND) {
         text = std::string{object} + " '" + name + "' does not exist";
     }
@@ -133,6 +138,16 @@ void connection::declare(const topology& objects, declare_mode mode, core::deadl
                            return amqp_queue_bind(state, channel, to_bytes(each.to.str()),
                                                   to_bytes(each.from.str()),
                                                   to_bytes(each.key.str()), amqp_empty_table);
+                       });
+            });
+        }
+        for (const auto& each : objects.routes) {
+            explained("exchange", each.to.str(), [&] {
+                to.rpc("bind exchange '" + each.to.str() + "' to '" + each.from.str() + "'",
+                       channel, until, [&](auto* state) {
+                           return amqp_exchange_bind(state, channel, to_bytes(each.to.str()),
+                                                     to_bytes(each.from.str()),
+                                                     to_bytes(each.key.str()), amqp_empty_table);
                        });
             });
         }
