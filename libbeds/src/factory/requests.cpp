@@ -200,9 +200,9 @@ std::optional<outcome> factory::impl::out_of_order(const message& from,
     const auto fits = [&](const core::value& value) {
         return is_written_as(value, *from.request.order);
     };
-    bool all = false;
+    bool fit = false;
     if (op.op == core::verb::insert) {
-        all = std::all_of(op.rows.begin(), op.rows.end(), [&](const auto& row) {
+        fit = std::all_of(op.rows.begin(), op.rows.end(), [&](const auto& row) {
             return std::any_of(row.begin(), row.end(), [&](const adapters::assignment& each) {
                 return each.field == by && fits(each.value);
             });
@@ -210,7 +210,7 @@ std::optional<outcome> factory::impl::out_of_order(const message& from,
     } else if (op.op == core::verb::call) {
         const auto& args = op.call->args;
         for (std::size_t i = 0; i < args.size() && i < op.args.size(); ++i) {
-            all = all || (args[i].name == target.order_by && fits(op.args[i]));
+            fit = fit || (args[i].name == target.order_by && fits(op.args[i]));
         }
     } else {
         if (op.key.empty()) {
@@ -218,10 +218,10 @@ std::optional<outcome> factory::impl::out_of_order(const message& from,
                                     "this template is ordered: it is written by key only");
         }
         for (std::size_t i = 0; i < target.key.size(); ++i) {
-            all = all || (target.key[i] == by && fits(op.key[i]));
+            fit = fit || (target.key[i] == by && fits(op.key[i]));
         }
     }
-    if (!all) {
+    if (!fit) {
         return wrong(join(*memory, {"the header beds-order is not the value of '", target.order_by,
                                     "' in each write of the message"}));
     }

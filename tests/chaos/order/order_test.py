@@ -18,6 +18,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "support"))
 import rig  # noqa: E402  (the path comes first)
 
 VALUES = 16
+LANES = 16
 NUMBERS = 500 if os.environ.get("BEDS_CHAOS_FULL") == "1" else 150
 
 TEMPLATE = """
@@ -60,7 +61,10 @@ class Order(unittest.TestCase):
             node.start(options=("--set", "broker_services.app_server.max_attempts=100"))
         self.connection = pika.BlockingConnection(pika.URLParameters(self.servers.amqp_url))
         self.channel = self.connection.channel()
-        rig.wait_until(lambda: self.consumers() == [3] * 16, 60, "three consumers of each lane")
+        for node in self.nodes:
+            if node.has_books:
+                rig.wait_until(lambda node=node: node.page("/ready")[0] == 200, 60, "three nodes")
+        rig.wait_until(lambda: self.consumers() == [1] * LANES, 60, "a consumer of each lane")
         self.channel.confirm_delivery()
 
     def tearDown(self):
@@ -70,7 +74,7 @@ class Order(unittest.TestCase):
 
     def consumers(self):
         found = []
-        for lane in range(1, 17):
+        for lane in range(1, LANES + 1):
             try:
                 found.append(self.channel.queue_declare(f"{self.tag}steps.lane.{lane}", passive=True)
                              .method.consumer_count)
@@ -82,7 +86,7 @@ class Order(unittest.TestCase):
     def publish(self, first, last):
         for number in range(first, last + 1):
             for value in range(1, VALUES + 1):
-                body = (f'{{"template":"steps","op":"call","name":"step",'
+                body = (f'{{"v":1,"template":"steps","op":"call","name":"step",'
                         f'"args":{{"id":{value},"number":{number}}}}}')
                 self.channel.basic_publish(
                     f"{self.tag}beds.events", "steps.order", body.encode(), mandatory=True,

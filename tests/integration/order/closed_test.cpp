@@ -40,9 +40,10 @@ TEST_CASE("a closed template is there for BEDS services, and for nobody else") {
     node_of_steps only{rabbitmq, tag, store};
     only.start(closed_template());
     raw_client client{rabbitmq, tag};
-    const std::string insert = R"({"template":"steps","op":"insert","data":{"id":1,"last":2}})";
-    const std::string fetch = R"({"template":"steps","op":"fetch","key":1})";
-    const std::string typo = R"({"template":"step","op":"fetch","key":1})";
+    const std::string insert =
+        R"({"v":1,"template":"steps","op":"insert","data":{"id":1,"last":2}})";
+    const std::string fetch = R"({"v":1,"template":"steps","op":"fetch","key":1})";
+    const std::string typo = R"({"v":1,"template":"step","op":"fetch","key":1})";
 
     // Without a verified account nobody knows who asks.
     for (const auto& [key, body] :
@@ -54,16 +55,17 @@ TEST_CASE("a closed template is there for BEDS services, and for nobody else") {
         CHECK(contains(got, "there is no template 'steps'"));
     }
     CHECK_FALSE(contains(answer(client, "catalog.read", typo), "did you mean"));
-    CHECK(contains(answer(client, "catalog.read", R"({"op":"describe"})"), R"("templates":[])"));
-    CHECK(contains(answer(client, "catalog.read", R"({"op":"describe","template":"steps"})"),
+    CHECK(contains(answer(client, "catalog.read", R"({"v":1,"op":"describe"})"),
+                   R"("templates":[])"));
+    CHECK(contains(answer(client, "catalog.read", R"({"v":1,"op":"describe","template":"steps"})"),
                    R"("code":"UNKNOWN_TEMPLATE")"));
 
     const auto& own = rabbitmq.user;
     CHECK(contains(answer(client, "steps.write", insert, own), R"("effect":"applied")"));
     CHECK(contains(answer(client, "steps.read", fetch, own), R"("last":2)"));
     CHECK(contains(answer(client, "catalog.read", typo, own), "did you mean 'steps'?"));
-    CHECK(
-        contains(answer(client, "catalog.read", R"({"op":"describe"})", own), R"("closed":true)"));
+    CHECK(contains(answer(client, "catalog.read", R"({"v":1,"op":"describe"})", own),
+                   R"("closed":true)"));
 
     const auto here = client::make_local_client(only.node().registry(), only.node().adapters());
     CHECK(here->call(client::fetch("steps", 1), 5s).ok());
@@ -92,7 +94,8 @@ TEST_CASE("the accounts of other BEDS services are named in the configuration") 
                        }};
     only.start(closed_template());
     raw_client client{other, tag};
-    const auto got = answer(client, "steps.read", R"({"template":"steps","op":"count"})", account);
+    const auto got =
+        answer(client, "steps.read", R"({"v":1,"template":"steps","op":"count"})", account);
     INFO(got);
     CHECK(contains(got, R"("code":"UNKNOWN_TEMPLATE")") == !named);
     control.rabbitmqctl({"delete_user", account});

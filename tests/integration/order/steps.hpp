@@ -5,6 +5,7 @@
 #include "support/running_node.hpp"
 
 #include <beds/adapters/memory.hpp>
+#include <beds/client/local_client.hpp>
 #include <beds/node/node.hpp>
 
 #include <cstdint>
@@ -12,6 +13,8 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <span>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -28,13 +31,14 @@ order_by   = "id"
 [fields]
 id   = { type = "int64", required = true }
 last = { type = "int64" }
+done = { type = "string" }
 [calls.step]
 procedure = "step"
 class     = "write"
 args      = [["id", "int64"], ["number", "int64"]]
 )toml";
 
-/// What was done, in the order in which it was done: over all nodes that share it.
+/// What was done of each id, in the order in which it was done, by all nodes that share the store.
 class steps {
 public:
     /// Asked before a step is done; what is no success is its outcome.
@@ -42,37 +46,55 @@ public:
 
     std::shared_ptr<adapters::adapter> store() {
         adapters::memory_settings how;
-        how.calls["step"] = [this](adapters::memory_call& call) {
-            const auto id = call.args()[0].integer;
-            const auto number = call.args()[1].integer;
-            const std::lock_guard lock{mutex_};
-            if (judge) {
-                if (auto said = judge(id, number, ++tried_[{id, number}]); !said.ok()) {
-                    return said;
-                }
-            }
-            done_[id].push_back(number);
-            ++count_;
-            return core::outcome{};
-        };
-        return adapters::make_memory("mem", std::move(how));
+        how.calls["step"] = [this](adapters::memory_call& call) { return step(call); };
+        const auto made = adapters::make_memory("mem", std::move(how));
+        std::vector<templates::template_def> all{*templates::parse(steps_template).parsed};
+        reader_ = client::make_local_client(
+            std::make_shared<const templates::registry>(std::move(all)), {made});
+        return made;
     }
 
     [[nodiscard]] std::vector<std::int64_t> of(std::int64_t id) const {
-        const std::lock_guard lock{mutex_};
-        const auto found = done_.find(id);
-        return found == done_.end() ? std::vector<std::int64_t>{} : found->second;
-    }
-    [[nodiscard]] std::size_t count() const {
-        const std::lock_guard lock{mutex_};
-        return count_;
+        const auto got = reader_->call(client::fetch("steps", id));
+        std::vector<std::int64_t> made;
+        if (got.ok() && got.front().size() == 1) {
+            std::istringstream numbers{std::string{got.front()[0].text("done")}};
+            for (std::int64_t number = 0; numbers >> number;) {
+                made.push_back(number);
+            }
+        }
+        return made;
     }
 
 private:
-    mutable std::mutex mutex_;
-    std::map<std::int64_t, std::vector<std::int64_t>> done_;
+    /// Within the transaction: what is undone is not there.
+    core::outcome step(adapters::memory_call& call) {
+        const auto key = call.args().first(1);
+        const auto number = call.args()[1].integer;
+        if (judge) {
+            unsigned times = 0;
+            {
+                const std::lock_guard lock{mutex_};
+                times = ++tried_[{key[0].integer, number}];
+            }
+            if (auto said = judge(key[0].integer, number, times); !said.ok()) {
+                return said;
+            }
+        }
+        const auto row = call.fetch(call.target(), key);
+        auto done = row.empty() ? std::string{} : std::string{row[2].text} + ' ';
+        done += std::to_string(number);
+        const adapters::assignment cells[] = {
+            {0, key[0]},
+            {1, call.args()[1]},
+            {2, core::value::of_text(core::value::kind::string, call.memory().copy(done))}};
+        return row.empty() ? call.insert(call.target(), cells)
+                           : call.update(call.target(), key, std::span{cells}.subspan(1));
+    }
+
+    std::mutex mutex_;
     std::map<std::pair<std::int64_t, std::int64_t>, unsigned> tried_;
-    std::size_t count_ = 0;
+    std::unique_ptr<client::client> reader_;
 };
 
 /// A node of the role whose queues have this tag, on a store that others may use, too.
@@ -137,7 +159,7 @@ inline raw_message step(std::int64_t id, std::int64_t number) {
     made.key = "steps.order";
     made.message_id = unique_name("step");
     made.text_headers = {{"beds-order", std::to_string(id)}};
-    made.body = R"({"template":"steps","op":"call","name":"step","args":{"id":)" +
+    made.body = R"({"v":1,"template":"steps","op":"call","name":"step","args":{"id":)" +
                 std::to_string(id) + R"(,"number":)" + std::to_string(number) + "}}";
     return made;
 }

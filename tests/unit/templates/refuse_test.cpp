@@ -124,11 +124,11 @@ const std::vector<mistake> rel_mistakes{
      "template.order_by",
      "expected a field that is a whole number, string, uuid or date; 'created' is datetime"},
     {"key    = [\"id\"]\n",
-     "key    = [\"owner\"]\norder_by = \"owner\"\n[calls.pay]\nclass = \"bulk\" #!\n"
+     "key    = [\"id\", \"owner\"]\norder_by = \"owner\"\n[calls.pay]\nclass = \"bulk\" #!\n"
      "procedure = \"sp\"\n",
      "calls.pay.class", "bulk calls keep no order"},
     {"key    = [\"id\"]\n",
-     "key    = [\"owner\"]\norder_by = \"owner\"\n[calls.pay]\nclass = \"write\"\n"
+     "key    = [\"id\", \"owner\"]\norder_by = \"owner\"\n[calls.pay]\nclass = \"write\"\n"
      "procedure = \"sp\"\nargs = [[\"owner\", \"string\"]] #!\n",
      "calls.pay.args", "the template has order_by: expected the argument 'owner' of type uuid"},
 
@@ -233,7 +233,7 @@ const std::vector<mistake> rel_mistakes{
     {"", "[read]\nveiw = \"v\" #!", "read.veiw", "unknown key; did you mean 'view'?"},
     {"", "[read]\nview = \"v accounts\" #!", "read.view", "expected letters"},
     {"", "[write]\nremove = \"sp\" #!", "write.remove",
-     "unknown key; known here: insert, update, delete, errors"},
+     "unknown key; known here: insert, update, delete, dynamic_sql, errors"},
     {"", "[write]\ninsert = \"sp()\" #!", "write.insert", "expected letters"},
     {"", "[write] \n[write.errors] #!\n45001 = \"NO\"", "write.errors",
      "there is no procedure whose errors these could be"},
