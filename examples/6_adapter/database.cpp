@@ -90,6 +90,9 @@ database::database(const std::filesystem::path& file) {
     if (code != SQLITE_OK) {
         throw sqlite_error{code, opened == nullptr ? sqlite3_errstr(code) : sqlite3_errmsg(opened)};
     }
+    // A quoted name that no column has is an error then, not a text.
+    sqlite3_db_config(opened, SQLITE_DBCONFIG_DQS_DML, 0, nullptr);
+    sqlite3_db_config(opened, SQLITE_DBCONFIG_DQS_DDL, 0, nullptr);
     constexpr int steps_between_looks_at_the_clock = 1000;
     sqlite3_progress_handler(
         opened, steps_between_looks_at_the_clock,

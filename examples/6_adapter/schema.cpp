@@ -6,7 +6,6 @@
 
 namespace beds_sqlite {
 
-using beds::core::field_type;
 using beds::core::type_kind;
 using beds::templates::field;
 using beds::templates::field_id;

@@ -111,7 +111,7 @@ step_result session::guarded(Step step) {
     }
 }
 
-/// Begin or seal cannot write.
+/// Of the steps that run no operation: `begin` or `seal` cannot write.
 step_result session::not_remembered(const sqlite_error& why) {
     if (why.family() == SQLITE_FULL) {
         return step_result::full;

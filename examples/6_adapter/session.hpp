@@ -1,4 +1,5 @@
-// The unit of work on one connection.
+// The unit of work on one connection. SQLite ends its statements by itself when their time is over
+// (`database::limit`), so the supervisor of the context, which watches sockets, has no part in it.
 #pragma once
 
 #include "database.hpp"

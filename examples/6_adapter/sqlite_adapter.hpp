@@ -29,8 +29,8 @@ struct sqlite_settings {
 };
 
 /// The tables of one file, which may have other readers and writers. One writes at a time: a unit
-/// of work that writes has the file's write lock from `begin` to its end, so there is no deadlock
-/// and no rerun. Readers see what was committed when their unit began, and wait for nobody.
+/// of work that writes has the file's write lock from `begin` to its end, so nobody meets a
+/// deadlock. Readers see what was committed when their unit began, and wait for nobody.
 std::shared_ptr<beds::adapters::adapter> make_sqlite(std::string connection_name,
                                                      sqlite_settings settings);
 

@@ -81,6 +81,15 @@ std::optional<value> read_json(std::string_view text) {
     return value::of_text(value::kind::json, text);
 }
 
+/// In the form that callers know, whoever wrote it.
+std::optional<value> read_uuid(std::string_view text, const field_type& type, arena& memory) {
+    value made;
+    if (beds::core::convert(beds::core::datum::of(text), type, memory, made)) {
+        return std::nullopt;
+    }
+    return made;
+}
+
 /// What a column of the type holds, by SQLite's name for it.
 int stored_kind(const field_type& type) {
     const auto column = column_type(type);
@@ -205,7 +214,7 @@ std::optional<value> read(const statement& from, int column, const field_type& t
     case type_kind::enumeration:
         return value::of_text(value::kind::string, from.bytes(column));
     case type_kind::uuid:
-        return value::of_text(value::kind::uuid, from.bytes(column));
+        return read_uuid(from.bytes(column), type, memory);
     case type_kind::bytes:
         return value::of_text(value::kind::bytes, from.bytes(column));
     case type_kind::json:
