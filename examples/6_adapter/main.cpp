@@ -1,6 +1,6 @@
-// Shows that the adapter keeps the contract: all cases of BEDS's conformance suite, on a database
-// of their own in a temporary folder. Exits with 1 when one fails, or is skipped for a reason that
-// we do not know.
+// Shows that the adapter keeps the contract: all cases of BEDS's conformance suite, and our own
+// for what only SQLite has, on a database in a temporary folder. Exits with 1 when one fails, or is
+// skipped for a reason that we do not know.
 //
 //   ./adapter_conformance [TEXT]      only cases whose name has this text
 
@@ -16,10 +16,12 @@
 #include <filesystem>
 #include <fstream>
 #include <iostream>
+#include <memory>
 #include <set>
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 using namespace beds;
