@@ -50,7 +50,7 @@ public:
             columns += ", " + field.name + ' ' + field.column;
         }
         data.sql("CREATE TABLE everything (id BIGINT PRIMARY KEY" + columns + ") ENGINE=InnoDB;\n" +
-                 echo.routine);
+                 echo.procedure);
         test::node_options options;
         options.templates = {test::everything_template("rel", echo.in_template)};
         const auto rel = data.settings();

@@ -283,7 +283,7 @@ DELIMITER ;
                           "class = \"read\"\nargs = [[\"id\", \"int64\"]]\n" + word +
                           "[write]\ninsert = \"sp_insert\"\n" + word};
     const std::string insert =
-        R"({"template":"accounts","op":"insert","row":{"id":77,"owner":"x"}})";
+        R"({"template":"accounts","op":"insert","data":{"id":77,"owner":"x"}})";
     const std::string look = R"({"template":"accounts","op":"call","name":"look","args":{"id":1}})";
     const auto got = run({{{look}}, {{insert}}, {{look}}, {{look}}});
     INFO(here.log().text());

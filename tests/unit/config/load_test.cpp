@@ -55,6 +55,7 @@ is_local = false
 queue_tag = "qa_"
 declare = "passive"
 strict_route = true
+services = "billing shop"
 prefetch = 65535
 max_batch = 1
 heartbeat = "2m"
@@ -68,7 +69,7 @@ delivery_limit = 3
 max_attempts = 9
 write_queues = "classic"
 tls = { enabled = true, ca = "ca1", cert = "cert1", key = "key1", verify = false }
-instances.rel = { read = 4, write = 2, bulk = 1 }
+instances.rel = { read = 4, write = 2, bulk = 1, order = 3 }
 [rel_services.rel]
 host = "maria"
 port = 3307
@@ -152,6 +153,7 @@ TEST_CASE("every key is read, into its own place") {
                                           .is_local = false,
                                           .queue_tag = "qa_",
                                           .declare = config::declare_mode::passive,
+                                          .services = "billing shop",
                                           .strict_route = true,
                                           .prefetch = 65535,
                                           .max_batch = 1,
@@ -165,7 +167,7 @@ TEST_CASE("every key is read, into its own place") {
                                           .clock_skew = 5s,
                                           .max_attempts = 9,
                                           .write_queues = config::queue_kind::classic,
-                                          .instances = {{"rel", {4, 2, 1}}}});
+                                          .instances = {{"rel", {4, 2, 1, 3}}}});
     CHECK(all.rel_services.at("rel") ==
           config::rel_service_settings{.host = "maria",
                                        .port = 3307,
