@@ -133,6 +133,7 @@ public:
             return;
         }
         for (const auto* op : work.operations()) {
+            const auto from = work.lineage_of(*op);
             for (const auto& row : op->rows) {
                 if (!work.result(*op).ok()) {
                     break; // refused already: nothing to write down
@@ -143,7 +144,7 @@ public:
                     {field_of(*lines, "amount"),
                      *factory::given_value(row, field_of(*op->target, "amount"))},
                     {field_of(*lines, "event"),
-                     core::value::of_text(core::value::kind::string, work.event(*op))}};
+                     core::value::of_text(core::value::kind::string, from.event)}};
                 core::outcome written;
                 if (work.insert(*lines, line, written) == custom_work::state::over) {
                     return;

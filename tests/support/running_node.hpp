@@ -20,6 +20,7 @@
 #include <functional>
 #include <iostream>
 #include <iterator>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -88,6 +89,7 @@ struct node_options {
     config::broker_counts rec{.read = 1, .write = 1, .bulk = 0};
     std::optional<config::rec_service_settings> mongodb{}; ///< nothing: no connection `rec`
     std::vector<std::string> templates{};
+    std::map<std::string, factory::custom_maker> customs{};
     std::filesystem::path directory{}; ///< of template files, beside `templates`; empty: none
     std::string idle_rel{}; ///< a further connection, to the same database, without brokers
     std::chrono::seconds heartbeat{30};
@@ -179,6 +181,9 @@ public:
         }
         for (const auto& text : options.templates) {
             node_->add_template(text, "test.toml");
+        }
+        for (const auto& [name, make] : options.customs) {
+            node_->add_custom(name, make);
         }
         node_->start();
         books_.begins();

@@ -4,6 +4,7 @@
 
 #include <beds/amqp/topology.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 
@@ -16,6 +17,8 @@ namespace {
 
 /// Of a request. Its own, not those that nodes and RabbitMQ add.
 constexpr std::size_t most_headers = 64;
+constexpr std::size_t longest_event = 255;
+constexpr std::int64_t greatest_depth = 1'000'000;
 
 /// Only what every AMQP client means by "this is JSON text".
 bool acceptable_encoding(std::string_view encoding) {
@@ -24,6 +27,17 @@ bool acceptable_encoding(std::string_view encoding) {
 
 bool acceptable_type(std::string_view type) {
     return type.empty() || type == "application/json" || type.starts_with("application/json;");
+}
+
+/// Nobody's request fails because of where it says that it comes from: what is none is left out.
+void read_lineage(const amqp::properties& from, core::request& into) {
+    const auto event = from.text("beds-event");
+    if (!event || event->size() > longest_event) {
+        return;
+    }
+    into.event = *event;
+    const auto depth = from.integer("beds-depth").value_or(0);
+    into.depth = static_cast<std::uint32_t>(std::clamp<std::int64_t>(depth, 0, greatest_depth));
 }
 
 } // namespace
@@ -66,7 +80,7 @@ std::optional<outcome> read_properties(const amqp::delivery& from, std::string_v
     if (const auto form = properties.text("beds-int64")) {
         into.int64_as_string = *form == "string";
     }
-    into.event = properties.text("beds-event").value_or(std::string_view{});
+    read_lineage(properties, into);
     return std::nullopt;
 }
 

@@ -434,13 +434,17 @@ private:
         properties.reply_to = reply_queue_.str();
         properties.content_type = "application/json";
         properties.user_id = given_.amqp.user;
-        amqp::header headers[3];
+        amqp::header headers[5];
         std::size_t header_count = 0;
         if (what.in_parts) { // never together
             headers[header_count++] = amqp::header::of("beds-parts", "true");
         }
         if (ordered) {
             headers[header_count++] = amqp::header::of(amqp::order_header, what.order);
+        }
+        if (!what.event.empty()) { // never together
+            headers[header_count++] = amqp::header::of("beds-event", what.event);
+            headers[header_count++] = amqp::header::of("beds-depth", std::int64_t{what.depth});
         }
         if (!together) {
             properties.message_id = what.id;

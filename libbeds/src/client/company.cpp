@@ -22,9 +22,9 @@ std::optional<op_class> class_of(const request& what, const known_templates& kno
 
 /// Long jobs would make others wait for them.
 bool may_share(const sending& one, op_class highest) {
-    return !one.alone && one.what->order.empty() && !one.what->enveloped && !one.what->in_parts &&
-           one.what->operations.size() == 1 && highest != op_class::bulk &&
-           one.what->operations.front().op != core::verb::describe;
+    return !one.alone && one.what->order.empty() && one.what->event.empty() &&
+           !one.what->enveloped && !one.what->in_parts && one.what->operations.size() == 1 &&
+           highest != op_class::bulk && one.what->operations.front().op != core::verb::describe;
 }
 
 } // namespace

@@ -201,6 +201,8 @@ core::request view(const request& from, core::arena& memory) {
     made.mode = from.mode;
     made.enveloped = from.enveloped || from.operations.size() != 1;
     made.message_id = from.id;
+    made.event = from.event;
+    made.depth = from.depth;
     const auto operations = memory.make_span<core::operation>(from.operations.size());
     for (std::size_t i = 0; i < operations.size(); ++i) {
         const auto& op = from.operations[i];

@@ -47,10 +47,13 @@ public:
         : owner_(owner), work_(std::move(work)), answered_(work_.size()), applied_(work_.size()) {}
 
     [[nodiscard]] operation_list operations() const override { return work_; }
-    [[nodiscard]] std::string_view event(const bound_operation& op) const override {
+    [[nodiscard]] lineage lineage_of(const bound_operation& op) const override {
         for (const auto& one : owner_.batch) {
             if (op.index >= one.first && op.index < one.first + one.results.size()) {
-                return one.event;
+                const auto& caller = one.request;
+                return {.event = one.event,
+                        .parent = caller.event,
+                        .depth = caller.event.empty() ? 0 : caller.depth + 1};
             }
         }
         return {};

@@ -1,4 +1,5 @@
 #include "guests.hpp"
+#include "payments.hpp"
 #include "support/running_node.hpp"
 
 using namespace beds;
@@ -62,4 +63,23 @@ TEST_CASE("MariaDB: rows that are returned, and what is sent again") {
 TEST_CASE("MariaDB: rows of writes by where") {
     const mariadb_world here;
     test::check_by_where(*here.client, true);
+}
+
+TEST_CASE("MariaDB: code beside a template") {
+    const auto rabbitmq = test::require_amqp();
+    const test::server_control control{test::shared_servers()};
+    const test::database data{test::require_mariadb(), control};
+    data.sql("CREATE TABLE payments (id BIGINT PRIMARY KEY, amount INT) ENGINE=InnoDB; "
+             "CREATE TABLE ledger (payment BIGINT PRIMARY KEY, event VARCHAR(80) COLLATE "
+             "utf8mb4_bin, parent VARCHAR(80) COLLATE utf8mb4_bin, depth INT) ENGINE=InnoDB");
+    const auto rel = data.settings();
+    const test::running_node running{rabbitmq, &rel, test::with_payments({}, "rel")};
+    REQUIRE(running.ready(30s));
+    const auto client = running.new_client();
+    test::check_payments(*client, true);
+    test::check_lineage(*client);
+    CHECK_THAT(running.log(), Catch::Contains("BEDS_CUSTOM_FAILED") &&
+                                  Catch::Contains("payments: nothing is paid"));
+    CHECK(data.number("SELECT COUNT(*) FROM payments") ==
+          data.number("SELECT COUNT(*) FROM ledger WHERE event <> ''"));
 }

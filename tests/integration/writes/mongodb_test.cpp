@@ -1,5 +1,6 @@
 #include "guests.hpp"
 #include "integration/mongodb/fixture.hpp"
+#include "payments.hpp"
 #include "support/running_node.hpp"
 
 using namespace beds;
@@ -48,4 +49,21 @@ TEST_CASE("MongoDB: rows that are returned, and what is sent again") {
 TEST_CASE("MongoDB: rows of writes by where are refused") {
     const mongodb_world here;
     test::check_by_where(*here.client, false);
+}
+
+TEST_CASE("MongoDB: code beside a template") {
+    const auto rabbitmq = test::require_amqp();
+    test::mongodb::raw_database data{test::require_mongodb().uri, test::unique_name()};
+    test::node_options options;
+    options.mongodb =
+        test::mongodb::settings_for(test::require_mongodb().uri, std::string{data.name()});
+    options = test::with_payments(options, "rec");
+    for (const auto& text : options.templates) {
+        data.make_indexes(text);
+    }
+    const test::running_node running{rabbitmq, nullptr, options};
+    REQUIRE(running.ready(30s));
+    const auto client = running.new_client();
+    test::check_payments(*client, false);
+    test::check_lineage(*client);
 }

@@ -115,6 +115,19 @@ TEST_CASE("a template that the catalog does not know is a group of its own, what
     CHECK(gathered(sorts, from, learned(), unknown).size() == 4);
 }
 
+TEST_CASE("what has an order or a cause of its own, which its headers tell, goes alone") {
+    std::vector<sending> from;
+    for (std::uint64_t i = 1; i <= 4; ++i) {
+        client::request what{client::fetch("countries", "MX")};
+        what.order = i == 2 ? "MX" : "";
+        what.event = i == 3 ? "shop.4711" : "";
+        from.push_back(make(i, std::move(what)));
+    }
+    company sorts;
+    std::vector<sending> unknown;
+    CHECK(gathered(sorts, from, learned(), unknown) == std::vector<numbers>{{1, 4}, {2}, {3}});
+}
+
 TEST_CASE("a request whose deadline passed is not sent") {
     std::vector<sending> from;
     from.push_back(make(1, client::fetch("countries", "MX"), core::deadline::after(-1ms)));

@@ -160,7 +160,7 @@ custom_work::state notes(custom_work& work, const bound_operation& op, core::out
     REQUIRE(log != nullptr);
     const adapters::assignment row[] = {
         {0, *factory::given_value(op.rows.front(), 0)},
-        {1, core::value::of_text(core::value::kind::string, work.event(op))}};
+        {1, core::value::of_text(core::value::kind::string, work.lineage_of(op).event)}};
     return work.insert(*log, row, to);
 }
 

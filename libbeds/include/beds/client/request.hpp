@@ -65,6 +65,10 @@ struct request {
     /// that order is kept, in a message of their own; what one client submits for one value is done
     /// in that order. Empty: not ordered.
     std::string order;
+    /// The step of work that this request is part of: the event id of its reply and how deep it
+    /// is, for whoever looks for what caused a row. Such a request goes in a message of its own.
+    std::string event;
+    std::uint32_t depth = 0;
 
     request() = default;
     request(operation one) { operations.push_back(std::move(one)); }

@@ -77,8 +77,9 @@ struct request {
     std::string_view principal{}; ///< verified caller; `anonymous` without `user_id`
     bool service = false;         ///< the caller is BEDS itself: may use closed templates
     std::optional<system_time> deadline{};
-    std::string_view
-        event{}; ///< the caller's own event id (`beds-event`), when it is part of a fan-out
+    /// `beds-event`, `beds-depth`: the step of work that the caller is at, when the request is part
+    /// of a fan-out.
+    std::string_view event{};
     std::uint32_t depth = 0;
     /// `beds-order`: the value of the `order_by` field of everything that the message writes.
     std::optional<std::string_view> order{};

@@ -14,6 +14,14 @@
 
 namespace beds::factory {
 
+/// Which step of work an operation is, and of whose fan-out: what is written elsewhere because of
+/// it can say so.
+struct lineage {
+    std::string_view event{}; ///< of this step, as the reply names it; empty for callers in process
+    std::string_view parent{}; ///< the caller's own (`beds-event`); empty: it gave none
+    std::uint32_t depth = 0;   ///< of this step: one more than the caller's, 0 without a parent
+};
+
 /// One group of operations on a custom template, within its unit of work: all of one verb (or
 /// call) and one shape, bound and typed, in the order in which they came. What is done through it
 /// happens in the transaction of the unit, where the engine has one, together with the operations
@@ -34,9 +42,7 @@ public:
     custom_work& operator=(const custom_work&) = delete;
 
     [[nodiscard]] virtual operation_list operations() const = 0;
-    /// The event id that the reply to this operation names: what is written elsewhere because of it
-    /// can name it, too. Empty for callers in process.
-    [[nodiscard]] virtual std::string_view event(const adapters::bound_operation& op) const = 0;
+    [[nodiscard]] virtual lineage lineage_of(const adapters::bound_operation& op) const = 0;
 
     /// Does these operations of the group as their template says: each has its outcome and its rows
     /// then.
