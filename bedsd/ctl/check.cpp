@@ -126,7 +126,7 @@ private:
             count(each);
             out_ << to_string(each, wanted) << '\n';
         }
-        if (asked_.diff && rel) { // documents have no columns to be put beside fields
+        if (asked_.diff) {
             show(wanted, in);
         }
     }

@@ -53,9 +53,10 @@ Exit codes: 0 ready, 1 not ready, 2 wrong command line or configuration, 3 no no
 constexpr const char* check_footer = R"(
 Compares the templates of the configuration (--config, BEDS_CONFIG) with its databases, with the node's own
 account: tables, views, columns, their types and collations, what may be NULL, keys and indexes, procedures
-and their parameters; of MongoDB collections, views, indexes, pipelines and rights. An error is what a template promises and its database cannot keep; a
-warning is what the database will refuse of some requests. --diff shows a template that differs beside the
-one that scaffold would write, under its names: - is the template's line, + the database's (MariaDB).
+and their parameters; of MongoDB collections, views, indexes, pipelines, rights, and the types that some
+documents hold. An error is what a template promises and its database cannot keep; a warning is what will be
+refused of some requests. --diff shows a template that differs beside the one that scaffold would write,
+under its names: - is the template's line, + the database's.
 
 Exit codes: 0 no error, 1 errors, 2 wrong command line or configuration, 3 a database could not be reached)";
 

@@ -257,6 +257,51 @@ TEST_CASE("MongoDB: what the template says of an index is compared: unique, wher
     CHECK(at.found(expiring) == "");
 }
 
+TEST_CASE("MongoDB: documents that hold what the template does not say are counted") {
+    world at;
+    at.key();
+    const std::string fields = R"toml(name = { type = "string" }
+sum = { type = "decimal(10,2)", nullable = false }
+day = { type = "date" }
+more = { type = "document" }
+)toml";
+    at.data.run(R"({"insert": "things", "documents": [
+        {"id": 1, "name": "a", "sum": {"$numberDecimal": "1.50"}, "more": 1, "day": "2026-01-31"},
+        {"id": 2, "name": null, "sum": {"$numberDecimal": "2"}, "more": {"a": [1]}}]})");
+    CHECK(at.found(fields) == "");
+    at.data.run(R"({"insert": "things", "documents": [
+        {"id": "3", "name": 7, "sum": {"$numberDecimal": "1.505"}, "day": "31.1.2026"},
+        {"id": 4, "name": {"first": "x"}}]})");
+    CHECK(at.found(fields) ==
+          "t.toml:7: fields.id.type: warning: 'id' is no int64 in 1 of 4 documents that were "
+          "looked at (strings): who reads one of them is refused; say the type that they have, or "
+          "mend them\n"
+          "t.toml:8: fields.name.type: warning: 'name' is no string in 2 of 4 documents that were "
+          "looked at (documents, whole numbers): who reads one of them is refused; say the type "
+          "that they have, or mend them\n"
+          "t.toml:9: fields.sum.type: warning: 'sum' is no decimal(10,2) in 1 of 4 documents that "
+          "were looked at (decimals): who reads one of them is refused; say the type that they "
+          "have, or mend them\n"
+          "t.toml:9: fields.sum.nullable: warning: 'sum' is not there, or null, in 1 of 4 "
+          "documents that were looked at: null is read there; say nullable = true, or mend them\n"
+          "t.toml:10: fields.day.type: warning: 'day' is no date in 1 of 4 documents that were "
+          "looked at (strings): who reads one of them is refused; say the type that they have, or "
+          "mend them\n");
+}
+
+TEST_CASE("MongoDB: of many documents the first and the last are looked at") {
+    world at;
+    at.key();
+    std::string list;
+    for (int i = 0; i < 300; ++i) {
+        const auto number = std::to_string(i);
+        list += (i == 0 ? "" : ", ") + std::string{"{\"_id\": "} + number + ", \"id\": " + number +
+                ", \"name\": " + (i == 0 || i == 150 || i == 299 ? "1}" : "\"n\"}");
+    }
+    at.data.run(R"({"insert": "things", "documents": [)" + list + "]}");
+    CHECK(has(at.found(name), "in 2 of 200 documents"));
+}
+
 TEST_CASE("MongoDB: one list of collections serves all templates of a comparison") {
     world at;
     at.key();

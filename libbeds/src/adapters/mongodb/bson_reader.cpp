@@ -496,4 +496,39 @@ bool read_value(const bson_iter_t& from, const core::field_type& type, core::are
     return false;
 }
 
+std::string_view plural_of(bson_type_t type) {
+    switch (type) {
+    case BSON_TYPE_DOUBLE:
+        return "doubles";
+    case BSON_TYPE_UTF8:
+        return "strings";
+    case BSON_TYPE_DOCUMENT:
+        return "documents";
+    case BSON_TYPE_ARRAY:
+        return "arrays";
+    case BSON_TYPE_BINARY:
+        return "binaries";
+    case BSON_TYPE_OID:
+        return "ObjectIds";
+    case BSON_TYPE_BOOL:
+        return "truth values";
+    case BSON_TYPE_DATE_TIME:
+        return "dates";
+    case BSON_TYPE_REGEX:
+        return "regular expressions";
+    case BSON_TYPE_CODE:
+    case BSON_TYPE_CODEWSCOPE:
+        return "code";
+    case BSON_TYPE_INT32:
+    case BSON_TYPE_INT64:
+        return "whole numbers";
+    case BSON_TYPE_TIMESTAMP:
+        return "timestamps of replication";
+    case BSON_TYPE_DECIMAL128:
+        return "decimals";
+    default:
+        return "values of a rare kind";
+    }
+}
+
 } // namespace beds::adapters::mongodb

@@ -21,4 +21,7 @@ bool read_value(const bson_iter_t& from, const core::field_type& type, core::are
 /// for NaN, infinity and nesting above 100.
 bool append_json(std::string& out, const bson_iter_t& from);
 
+/// What people call values of this type, several of them.
+std::string_view plural_of(bson_type_t type);
+
 } // namespace beds::adapters::mongodb

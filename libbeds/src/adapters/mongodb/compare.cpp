@@ -1,3 +1,4 @@
+#include "adapters/mongodb/bson_reader.hpp"
 #include "adapters/mongodb/indexes.hpp"
 #include "adapters/mongodb/session.hpp"
 
@@ -5,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 #include <utility>
 
 namespace beds::adapters::mongodb {
@@ -17,6 +19,7 @@ constexpr std::int32_t no_right = 13;        // Unauthorized
 constexpr std::int32_t no_collection = 26;   // NamespaceNotFound
 constexpr std::int32_t no_such_command = 59; // CommandNotFound
 constexpr std::int32_t is_a_view = 166;      // CommandNotSupportedOnView
+constexpr std::int32_t sample = 100;         // documents, from each end of a collection
 constexpr auto least_window = std::chrono::hours{1};
 
 /// Does the server refuse it because of what it is: too old, or alone where it takes a replica set?
@@ -183,6 +186,9 @@ public:
             object(wanted, writes);
         }
         const auto there = place_of(wanted.read_object());
+        if (there == place::collection) { // what stands behind a view may be much
+            documents(wanted);
+        }
         for (const auto& each : wanted.calls) {
             if (each.op_class <= highest && there != place::missing) {
                 call(wanted, each);
@@ -375,6 +381,110 @@ private:
         } else {
             say(severity::error, key, "'" + name + "' cannot be read: " + servers_words(),
                 explained ? "mend the view" : "see what the server lacks for it");
+        }
+    }
+
+    // ---- documents, as far as a few of them tell ----
+
+    struct seen {
+        std::size_t without = 0;          ///< a value
+        std::size_t wrong = 0;            ///< of another type
+        std::set<std::string_view> kinds; ///< of those
+    };
+
+    /// One line of each document: its fields but those that may hold anything.
+    static bool is_looked_at(const templates::field& field) {
+        return field.type.kind != core::type_kind::json &&
+               field.type.kind != core::type_kind::document;
+    }
+
+    bool ask_for_some(const templates::template_def& wanted, std::int32_t direction) {
+        auto& command = with_.command_;
+        command.clear();
+        command.string("find", wanted.read_object());
+        command.begin_document("sort");
+        command.int32("_id", direction);
+        command.end();
+        command.begin_document("projection");
+        bool ids = false;
+        for (const auto& field : wanted.fields) {
+            if (is_looked_at(field)) {
+                command.int32(field.column, 1);
+                ids = ids || field.column == "_id";
+            }
+        }
+        if (!ids) {
+            command.int32("_id", 0);
+        }
+        command.end();
+        command.int32("limit", sample);
+        command.elements_of(with_.shared_->read_members());
+        return answered(with_.execute(aim::read));
+    }
+
+    static void look_at(const bson_iter_t& document, const templates::field& field,
+                        core::arena& memory, seen& to) {
+        bson_iter_t member;
+        if (!bson_iter_recurse(&document, &member) ||
+            !bson_iter_find(&member, field.column.c_str()) || BSON_ITER_HOLDS_NULL(&member) ||
+            BSON_ITER_HOLDS_UNDEFINED(&member)) {
+            ++to.without;
+            return;
+        }
+        core::value ignored;
+        if (!read_value(member, field.type, memory, ignored)) {
+            ++to.wrong;
+            to.kinds.insert(plural_of(bson_iter_type(&member)));
+        }
+    }
+
+    /// A warning is all that a document can be reason for: it is refused by itself when it is read,
+    /// and one write may mend it.
+    void documents(const templates::template_def& wanted) {
+        std::vector<seen> fields(wanted.fields.size());
+        std::size_t looked_at = 0;
+        core::arena memory{4096};
+        for (const std::int32_t direction : {1, -1}) {
+            if (direction < 0 && looked_at < static_cast<std::size_t>(sample)) {
+                break; // all of them were seen
+            }
+            if (!ask_for_some(wanted, direction)) {
+                return; // told when it was tried
+            }
+            const auto how = with_.each_document(aim::read, [&](const bson_iter_t& document) {
+                memory.reset();
+                ++looked_at;
+                for (std::size_t i = 0; i < fields.size(); ++i) {
+                    if (is_looked_at(wanted.fields[i])) {
+                        look_at(document, wanted.fields[i], memory, fields[i]);
+                    }
+                }
+                return true;
+            });
+            if (!answered(how)) {
+                return;
+            }
+        }
+        const auto of_them = " of " + std::to_string(looked_at) + " documents that were looked at";
+        for (std::size_t i = 0; i < fields.size(); ++i) {
+            const auto& field = wanted.fields[i];
+            if (fields[i].wrong != 0) {
+                std::string kinds;
+                for (const auto kind : fields[i].kinds) {
+                    kinds.append(kinds.empty() ? "" : ", ").append(kind);
+                }
+                say(severity::warning, "fields." + field.name + ".type",
+                    "'" + field.column + "' is no " + core::to_string(field.type) + " in " +
+                        std::to_string(fields[i].wrong) + of_them + " (" + kinds +
+                        "): who reads one of them is refused",
+                    "say the type that they have, or mend them");
+            }
+            if (fields[i].without != 0 && !field.nullable) {
+                say(severity::warning, "fields." + field.name + ".nullable",
+                    "'" + field.column + "' is not there, or null, in " +
+                        std::to_string(fields[i].without) + of_them + ": null is read there",
+                    "say nullable = true, or mend them");
+            }
         }
     }
 

@@ -1,3 +1,4 @@
+#include "adapters/mongodb/bson_reader.hpp"
 #include "adapters/mongodb/session.hpp"
 
 #include <algorithm>
@@ -83,47 +84,12 @@ void note(member_report& to, const bson_iter_t& at) {
     }
 }
 
-std::string_view name_of(bson_type_t type) {
-    switch (type) {
-    case BSON_TYPE_DOUBLE:
-        return "doubles";
-    case BSON_TYPE_UTF8:
-        return "strings";
-    case BSON_TYPE_DOCUMENT:
-        return "documents";
-    case BSON_TYPE_ARRAY:
-        return "arrays";
-    case BSON_TYPE_BINARY:
-        return "binaries";
-    case BSON_TYPE_OID:
-        return "ObjectIds";
-    case BSON_TYPE_BOOL:
-        return "truth values";
-    case BSON_TYPE_DATE_TIME:
-        return "dates";
-    case BSON_TYPE_REGEX:
-        return "regular expressions";
-    case BSON_TYPE_CODE:
-    case BSON_TYPE_CODEWSCOPE:
-        return "code";
-    case BSON_TYPE_INT32:
-    case BSON_TYPE_INT64:
-        return "whole numbers";
-    case BSON_TYPE_TIMESTAMP:
-        return "timestamps of replication";
-    case BSON_TYPE_DECIMAL128:
-        return "decimals";
-    default:
-        return "values of a rare kind";
-    }
-}
-
 /// Why no field was made of it.
 std::string why_left_out(const member_report& seen) {
     std::vector<std::string_view> names;
     for (const auto type : seen.types) {
-        if (std::find(names.begin(), names.end(), name_of(type)) == names.end()) {
-            names.push_back(name_of(type));
+        if (std::find(names.begin(), names.end(), plural_of(type)) == names.end()) {
+            names.push_back(plural_of(type));
         }
     }
     std::string list;
