@@ -106,7 +106,13 @@ std::vector<grant> grants_of(const templates::registry& of, const std::string& c
         if (most != beds::core::op_class::read) {
             write(target.write.insert, "INSERT");
             write(target.write.update, "UPDATE");
-            write(target.write.remove, "DELETE");
+            if (!target.soft_delete) {
+                write(target.write.remove, "DELETE");
+            }
+            if (std::any_of(target.indexes.begin(), target.indexes.end(),
+                            [](const auto& each) { return each.expire_after.has_value(); })) {
+                objects.of(in_database(target.object, database), {"SELECT", "DELETE"}, target.name);
+            }
         }
         for (const auto& each : target.calls) {
             if (!each.routine.empty() && each.op_class <= most) {

@@ -41,7 +41,8 @@ private:
     std::vector<mongodb_right> made_;
 };
 
-/// What the stages of an aggregation read beside their own collection, and where they write.
+/// What the stages of an aggregation read beside their own collection; templates have none that
+/// write.
 void add_stages(const json::value& stages, needs& to, const std::string& who) {
     const auto text = [](const json::object& of, std::string_view name) {
         const auto* found = of.if_contains(name);
@@ -62,13 +63,8 @@ void add_stages(const json::value& stages, needs& to, const std::string& who) {
         }
         for (const auto& [name, body] : stage.get_object()) {
             if (body.is_string()) {
-                const std::string collection{body.get_string()};
                 if (name == "$unionWith") {
-                    reads(collection);
-                } else if (name == "$out") {
-                    to.of(collection, {"insert", "remove"}, who);
-                } else if (name == "$merge") {
-                    to.of(collection, {"insert", "update"}, who);
+                    reads(std::string{body.get_string()});
                 }
                 continue;
             }
@@ -80,11 +76,6 @@ void add_stages(const json::value& stages, needs& to, const std::string& who) {
                 reads(text(members, "from"));
             } else if (name == "$unionWith") {
                 reads(text(members, "coll"));
-            } else if (name == "$merge" || name == "$out") {
-                const auto into = text(members, name == "$merge" ? "into" : "coll");
-                if (!into.empty()) {
-                    to.of(into, {"insert", name == "$merge" ? "update" : "remove"}, who);
-                }
             } else if (name == "$facet") {
                 for (const auto& [facet, inner] : members) {
                     add_stages(inner, to, who);
@@ -121,8 +112,10 @@ std::vector<mongodb_right> mongodb_rights_of(const templates::registry& of,
         const auto most = highest ? highest(target) : beds::core::op_class::bulk;
         if (most != beds::core::op_class::read) {
             writes = true;
-            made.of(target.object, {"find", "insert", "update", "remove", "listIndexes"},
-                    target.name);
+            made.of(target.object, {"find", "insert", "update", "listIndexes"}, target.name);
+            if (!target.soft_delete) {
+                made.of(target.object, {"remove"}, target.name);
+            }
         }
         for (const auto& each : target.calls) {
             if (each.pipeline.empty() || each.op_class > most) {

@@ -280,11 +280,15 @@ private:
                 try_one(asked, "template.object", "UPDATE", object, how, "and updates are refused");
             }
         }
-        if (wanted_.write.remove.empty()) {
+        const bool expires =
+            std::any_of(wanted_.indexes.begin(), wanted_.indexes.end(),
+                        [](const auto& each) { return each.expire_after.has_value(); });
+        if (expires || (wanted_.write.remove.empty() && !wanted_.soft_delete)) {
             query asked;
             asked.comment(wanted_.name, "check").text("DELETE FROM ").object(object);
             by_key(asked);
-            try_one(asked, "template.object", "DELETE", object, how, "and deletes are refused");
+            try_one(asked, "template.object", "DELETE", object, how,
+                    expires ? "and rows that are too old stay" : "and deletes are refused");
         }
     }
 

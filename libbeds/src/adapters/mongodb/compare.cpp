@@ -499,6 +499,9 @@ private:
             {"remove", "and every delete is refused"},
         }};
         for (const auto& each : uses) {
+            if (wanted.soft_delete && each.action == std::string_view{"remove"}) {
+                continue;
+            }
             if (!with_.may(each.action, wanted.object)) {
                 say(severity::warning, "template.object",
                     "this account may not " + std::string{each.action} + " in '" + wanted.object +
