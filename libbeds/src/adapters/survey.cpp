@@ -753,7 +753,8 @@ private:
         const auto* field = field_named(name);
         const bool update = op_ == core::verb::update;
         for (const std::string_view prefix : {"inc_", "if_"}) {
-            if (field == nullptr && update && name.size() > prefix.size() &&
+            const bool allowed = update || (prefix == "if_" && op_ == core::verb::remove);
+            if (field == nullptr && allowed && name.size() > prefix.size() &&
                 same_name(name.substr(0, prefix.size()), prefix)) {
                 field = field_named(name.substr(prefix.size()));
             }

@@ -235,6 +235,7 @@ failed binder::bind_parts(const core::operation& from, core::system_time now, co
                           bound_operation& into) {
     const auto& target = *into.target;
     into.op = from.op;
+    into.asked = from.op;
     if (from.returning != nullptr) {
         if (auto failure = bind_fields(from.returning, "return", memory, into)) {
             return failure;
@@ -759,6 +760,9 @@ failed binder::bind_conflict(const datum& given, core::arena& memory, bound_oper
     if (target.soft_delete) { // the row may be one that is not there any more
         return refuse(code::unsupported, "this template only marks what is deleted", member);
     }
+    if (!target.write.insert.empty()) {
+        return refuse(code::unsupported, "this template inserts through a procedure", member);
+    }
     const auto wrong = [&](std::string_view what) {
         return refuse(code::invalid_field, what, member);
     };
@@ -822,6 +826,9 @@ failed binder::bind_conflict(const datum& given, core::arena& memory, bound_oper
         }
     }
     const auto* set = given.find("set");
+    if (updates && !target.write.update.empty()) { // its DBA lets nobody change a row without it
+        return refuse(code::unsupported, "this template updates through a procedure", member);
+    }
     if (updates != (set != nullptr)) {
         return wrong("'set' of 'on_conflict' goes with \"update\", and \"update\" with 'set'");
     }

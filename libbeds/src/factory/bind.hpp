@@ -45,6 +45,11 @@ public:
     /// Forgets projections when callers made up very many of them; only between batches.
     void trim();
 
+    /// Of templates whose rows are deleted by a mark: only rows without one are there, and a delete
+    /// sets it.
+    void mark_instead(core::system_time now, core::arena& memory,
+                      adapters::bound_operation& into) const;
+
 private:
     struct projection {
         std::vector<templates::field_id> fields;
@@ -55,10 +60,6 @@ private:
 
     failed bind_parts(const core::operation& from, core::system_time now, core::arena& memory,
                       adapters::bound_operation& into);
-    /// Of templates whose rows are deleted by a mark: only rows without one are there, and a delete
-    /// sets it.
-    void mark_instead(core::system_time now, core::arena& memory,
-                      adapters::bound_operation& into) const;
     failed bind_fields(const core::datum* given, std::string_view member, core::arena& memory,
                        adapters::bound_operation& into);
     failed bind_key(const core::datum& given, core::arena& memory,

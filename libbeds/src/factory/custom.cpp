@@ -183,6 +183,10 @@ private:
         if (step != step_result::done) {
             return state::over;
         }
+        op.asked = op.op;
+        if (op.target->soft_delete) { // here, too, rows with a mark are not there
+            owner_.bind.mark_instead(owner_.taken.system_now(), *owner_.memory, op);
+        }
         // Behind all operations of the batch: the inbox knows nothing of it.
         op.index = static_cast<core::op_index>(owner_.results.size());
         op.deadline = work_.front()->deadline;
@@ -222,7 +226,7 @@ custom_template* factory::impl::custom_of(const bound_operation& op) const {
         return nullptr;
     }
     auto* const found = customs[static_cast<std::size_t>(op.target - registry->all().data())].get();
-    return found != nullptr && found->takes(op.op, op.call) ? found : nullptr;
+    return found != nullptr && found->takes(op.asked, op.call) ? found : nullptr;
 }
 
 step_result factory::impl::run_custom(custom_template& by) {

@@ -38,36 +38,66 @@ template = { name = "elsewhere", connection = "other", store = "rel", object = "
 id = { type = "int64", required = true }
 )toml";
 
+constexpr const char* guests = R"toml(
+template = { name = "guests", connection = "mem", store = "rel", object = "guests", key = ["id"], soft_delete = "gone" }
+[fields]
+id   = { type = "int64", required = true }
+name = { type = "string", max = 20 }
+gone = { type = "datetime" }
+[calls.double]
+procedure = "sp_double"
+class     = "read"
+args      = [["number", "int64"]]
+out       = [["twice", "int64"]]
+)toml";
+
+/// The same rows as somebody sees them who sees what is deleted.
+constexpr const char* everybody = R"toml(
+template = { name = "everybody", connection = "mem", store = "rel", object = "guests", key = ["id"] }
+[fields]
+id   = { type = "int64", required = true }
+name = { type = "string", max = 20 }
+gone = { type = "datetime" }
+)toml";
+
+constexpr auto writes = [](core::verb op) {
+    return op == core::verb::insert || op == core::verb::update || op == core::verb::remove;
+};
+
 /// Does what the test says.
 class scripted final : public factory::custom_template {
 public:
     using script = std::function<void(custom_work&)>;
-    explicit scripted(script what) : what_(std::move(what)) {}
+    using choice = std::function<bool(core::verb)>;
+    explicit scripted(script what, choice which = writes)
+        : what_(std::move(what)), which_(std::move(which)) {}
     [[nodiscard]] bool takes(core::verb op, const templates::call*) const override {
-        return op == core::verb::insert || op == core::verb::update || op == core::verb::remove;
+        return which_(op);
     }
     void run(custom_work& work) override { what_(work); }
 
 private:
     script what_;
+    choice which_;
 };
 
 struct shop {
-    explicit shop(scripted::script what)
+    explicit shop(scripted::script what, const std::string& of = "ranges",
+                  scripted::choice which = writes)
         : work(set(), {adapters::make_memory("mem")}, "mem",
                {.name = "shop",
                 .log = {observe::level::info,
                         [this](const observe::log_record& record) {
                             log += std::string{record.id} + ' ' + std::string{record.text} + '\n';
                         }}},
-               {.customs = {{"ranges", [this, what = std::move(what)] {
+               {.customs = {{of, [this, what = std::move(what), which = std::move(which)] {
                                  ++made;
-                                 return std::make_unique<scripted>(what);
+                                 return std::make_unique<scripted>(what, which);
                              }}}}) {}
 
     static std::shared_ptr<const factory::template_set> set(std::uint64_t generation = 0) {
         std::vector<templates::template_def> all;
-        for (const auto* text : {ranges, audit, elsewhere}) {
+        for (const auto* text : {ranges, audit, elsewhere, guests, everybody}) {
             auto parsed = templates::parse(text);
             REQUIRE(parsed.parsed);
             all.push_back(std::move(*parsed.parsed));
@@ -286,4 +316,116 @@ TEST_CASE("custom: other templates are those of its connection") {
     }};
     CHECK_THAT(at(insert(1, 0, 0)), Contains("applied"));
     CHECK(checked);
+}
+
+TEST_CASE("custom: operations of one shape come together, once") {
+    std::vector<std::size_t> sizes;
+    shop at{[&sizes](custom_work& work) {
+        sizes.push_back(work.operations().size());
+        static_cast<void>(work.run(work.operations()));
+    }};
+    const auto got = at.batch({insert(1, 1, 5), insert(2, 1, 5), insert(3, 1, 5),
+                               R"({"v":1,"template":"audit","op":"insert","data":{"id":7}})"});
+    for (const auto& each : got) {
+        CHECK_THAT(each, Contains("applied"));
+    }
+    CHECK(sizes == std::vector<std::size_t>{3});
+}
+
+TEST_CASE("custom: reads and calls may be answered without the engine") {
+    shop at{
+        [](custom_work& work) {
+            for (const auto* op : work.operations()) {
+                if (op->asked == core::verb::fetch) {
+                    CHECK(op->op == core::verb::find); // of a row without mark
+                    auto& to = work.rows();
+                    to.begin_row(op->index, *op->layout);
+                    to.cell(core::value::of_int(7));
+                    to.cell(core::value::of_text(core::value::kind::string,
+                                                 work.memory().copy(std::string_view{"made up"})));
+                    to.cell({});
+                    to.end_row();
+                } else {
+                    REQUIRE(op->call->name == "double");
+                    static const core::row_layout layout{std::vector<core::row_layout::column>{
+                        {"twice", core::parse_field_type("int64").value()}}};
+                    const core::value twice[] = {core::value::of_int(2 * op->args.front().integer)};
+                    work.rows().out(op->index, layout, twice);
+                }
+                work.result(*op) = {};
+            }
+            // Who only reads writes nothing.
+            core::outcome wrong;
+            const adapters::assignment row[] = {{0, core::value::of_int(1)}};
+            CHECK(work.insert(*work.find("audit"), row, wrong) == custom_work::state::goes_on);
+            CHECK(wrong.code == core::code::internal);
+        },
+        "guests", [](core::verb op) { return op == core::verb::fetch || op == core::verb::call; }};
+    CHECK_THAT(at(R"({"v":1,"template":"guests","op":"fetch","key":7})"),
+               Contains(R"("rows":[{"id":7,"name":"made up","gone":null}])"));
+    CHECK_THAT(
+        at(R"({"v":1,"template":"guests","op":"call","name":"double","args":{"number":21}})"),
+        Contains(R"("out":{"twice":42})"));
+    CHECK(at.count("audit") == "0");
+    CHECK_THAT(at(R"({"v":1,"template":"guests","op":"find"})"), Contains(R"("rows":[])"));
+}
+
+TEST_CASE("custom: with soft_delete code and callers see the same rows, and nothing is deleted") {
+    std::vector<core::verb> asked;
+    shop at{[&asked](custom_work& work) {
+                for (const auto* op : work.operations()) {
+                    asked.push_back(op->asked);
+                }
+                static_cast<void>(work.run(work.operations()));
+            },
+            "guests"};
+    const auto guest = [](const std::string& members) {
+        return R"({"v":1,"template":"guests",)" + members + '}';
+    };
+    for (const char* id : {"1", "2"}) {
+        CHECK_THAT(
+            at(guest(std::string{R"("op":"insert","data":{"id":)"} + id + R"(,"name":"a"})")),
+            Contains("applied"));
+    }
+    CHECK_THAT(at(guest(R"("op":"update","key":1,"set":{"name":"b"})")), Contains("applied"));
+    CHECK_THAT(at(guest(R"("op":"delete","key":1)")), Contains("applied"));
+    CHECK(asked == std::vector<core::verb>{core::verb::insert, core::verb::insert,
+                                           core::verb::update, core::verb::remove});
+    CHECK(at.count("guests") == "1");
+    CHECK(at.count("everybody") == "2");
+}
+
+TEST_CASE("custom: what code fetches, changes and removes of its own obeys soft_delete, too") {
+    std::string told;
+    shop at{[&told](custom_work& work) {
+        const auto& guests_of = *work.find("guests");
+        const core::value one[] = {core::value::of_int(1)};
+        const core::value two[] = {core::value::of_int(2)};
+        const adapters::assignment name[] = {
+            {1, core::value::of_text(core::value::kind::string, "c")}};
+        const auto said = [&told](const core::outcome& how) {
+            told += std::string{core::to_string(how.code)} + ' ';
+        };
+        core::outcome how;
+        CHECK(work.remove(guests_of, one, how) == custom_work::state::goes_on);
+        said(how);
+        CHECK(work.fetch(guests_of, one).cells.empty());
+        CHECK(work.update(guests_of, one, name, {}, how) == custom_work::state::goes_on);
+        said(how);
+        CHECK(work.update(guests_of, two, name, {}, how) == custom_work::state::goes_on);
+        said(how);
+        const auto row = work.fetch(guests_of, two).cells;
+        REQUIRE(row.size() == 3);
+        CHECK(row[1].text == "c");
+        static_cast<void>(work.run(work.operations()));
+    }};
+    for (const char* id : {"1", "2"}) {
+        CHECK_THAT(at(std::string{R"({"v":1,"template":"guests","op":"insert","data":{"id":)"} +
+                      id + R"(,"name":"a"}})"),
+                   Contains("applied"));
+    }
+    CHECK_THAT(at(insert(1, 0, 0)), Contains("applied"));
+    CHECK(told == "OK NOT_FOUND OK ");
+    CHECK(at.count("guests") == "1");
+    CHECK(at.count("everybody") == "2");
 }

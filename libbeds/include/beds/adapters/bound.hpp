@@ -42,6 +42,9 @@ struct sort_key {
 struct bound_operation {
     core::op_index index = 0; ///< what results are written under
     core::verb op = core::verb::fetch;
+    /// What the caller said. With `soft_delete` a delete is done by an update that marks the row,
+    /// and a fetch by a find of a row without mark.
+    core::verb asked = core::verb::fetch;
     const templates::template_def* target = nullptr;
     core::deadline deadline = core::deadline::never();
 

@@ -67,7 +67,9 @@ public:
     [[nodiscard]] virtual row_seen fetch(const templates::template_def& of,
                                          std::span<const core::value> key) = 0;
     /// Writes of one's own, one row each, on any template of the same connection, whether it is a
-    /// custom one or not: they go to the engine. `to` receives how it went. Values need to live
+    /// custom one or not: they go to the engine, as values of the fields' types and without what a
+    /// client's write gets from the file (defaults, generated values, what is required, protected
+    /// or too long). `to` receives how it went. Values need to live
     /// until the call returns.
     [[nodiscard]] virtual state insert(const templates::template_def& into,
                                        std::span<const adapters::assignment> row,
@@ -98,8 +100,9 @@ public:
     custom_template(const custom_template&) = delete;
     custom_template& operator=(const custom_template&) = delete;
 
-    /// Has it a part in these operations? `called`: of a call. The others go to the engine. Asked
-    /// for each operation; the answer must not change.
+    /// Has it a part in these operations? `op` is what the caller said, as
+    /// `bound_operation::asked`; `called`: of a call. The others go to the engine. Asked for each
+    /// operation; the answer must not change.
     [[nodiscard]] virtual bool takes(core::verb op, const templates::call* called) const = 0;
     /// Answers each operation of the group. What it throws ends the group's operations as INTERNAL,
     /// with the text in the log, and is undone; other operations go on.

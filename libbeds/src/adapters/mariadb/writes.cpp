@@ -478,11 +478,6 @@ ran mariadb_session::take_over(const bound_operation& op, insert_row row,
 }
 
 ran mariadb_session::insert_one(const bound_operation& op) {
-    if (!op.unique.empty() && !op.target->write.insert.empty()) {
-        result(op) = outcome::failure(code::unsupported,
-                                      "this template inserts through a procedure", "on_conflict");
-        return ran::fine;
-    }
     if (!op.target->write.insert.empty()) {
         return write_by_procedure(op, op.target->write.insert);
     }
