@@ -188,6 +188,136 @@ TEST_CASE("who only reads is given no right to write, and no inbox") {
     CHECK(grants[1].on == "`shop`.`marks`");
 }
 
+namespace {
+
+constexpr const char* guests = R"toml([template]
+name        = "guests"
+store       = "rel"
+object      = "guests"
+key         = ["id"]
+soft_delete = "gone"
+[fields]
+id   = { type = "int64", required = true }
+name = { type = "string", max = 40 }
+gone = { type = "datetime" }
+)toml";
+constexpr const char* visits = R"toml([template]
+name   = "visits"
+store  = "rel"
+object = "visits"
+key    = ["id"]
+[fields]
+id    = { type = "int64", required = true }
+guest = { type = "int64" }
+at    = { type = "datetime" }
+[[index]]
+fields       = ["at"]
+expire_after = "2s"
+[read]
+view = "visits_seen"
+[write]
+insert = "visits_insert"
+update = "visits_update"
+[calls.worth]
+function = "fn_worth"
+class    = "read"
+args     = [["id", "int64"]]
+out      = [["worth", "int64"]]
+)toml";
+
+/// What is noticed where procedures, functions, views, marks and rows that expire have their
+/// rights.
+std::string noticed_by_guests(const database& data, const account& by) {
+    data.sql("DELETE FROM guests; DELETE FROM visits; DELETE FROM beds_inbox; "
+             "INSERT INTO visits VALUES (1, 1, UTC_TIMESTAMP(6) - INTERVAL 2 HOUR)");
+    node_options options;
+    options.templates = {guests, visits};
+    options.on_mismatch = config::mismatch_action::ignore;
+    const running_node running{require_amqp(), &by.settings, options};
+    std::string seen;
+    if (!running.node().wait_ready(core::deadline::after(10s))) {
+        seen += "not ready; ";
+    }
+    const auto client = running.new_client();
+    const auto ask = [&](const char* what, const char* body) {
+        auto request =
+            client::request::from_json(std::string{R"({"v":1,"template":)"} + body + '}');
+        const auto got = client->call(std::move(request), 5s);
+        if (!got.front().ok() || got.json().find("at_least_once") != std::string::npos) {
+            seen += std::string{what} + ' ' + got.json() + "; ";
+        }
+    };
+    ask("insert", R"("guests","op":"insert","data":{"id":2,"name":"a"},"return":["id"])");
+    ask("update", R"("guests","op":"update","key":2,"set":{"name":"b"})");
+    ask("find", R"("guests","op":"find")");
+    ask("delete", R"("guests","op":"delete","key":2)");
+    ask("insert by procedure", R"("visits","op":"insert","data":{"id":2,"guest":1})");
+    ask("update by procedure", R"("visits","op":"update","key":2,"set":{"guest":3})");
+    ask("fetch through the view", R"("visits","op":"fetch","key":2)");
+    ask("delete of visits", R"("visits","op":"delete","key":2)");
+    ask("function", R"("visits","op":"call","name":"worth","args":{"id":1})");
+    const auto until = core::deadline::after(10s);
+    const auto refused = [&] {
+        return running.log().find("BEDS_MARIADB_EXPIRE ") != std::string::npos;
+    };
+    while (!until.expired() && !refused() && data.number("SELECT COUNT(*) FROM visits") != 0) {
+        std::this_thread::sleep_for(50ms);
+    }
+    if (refused() || data.number("SELECT COUNT(*) FROM visits") != 0) {
+        seen += "old rows stay; ";
+    }
+    return seen;
+}
+
+} // namespace
+
+TEST_CASE("the rights of views, procedures, functions, marks and rows that expire are enough, and "
+          "each is missed") {
+    require_amqp();
+    const auto control = shared_servers();
+    const database data{require_mariadb(), control};
+    data.sql(
+        R"(CREATE TABLE guests (id BIGINT PRIMARY KEY, name VARCHAR(40) COLLATE utf8mb4_bin, gone DATETIME(6));
+CREATE TABLE visits (id BIGINT PRIMARY KEY, guest BIGINT, at DATETIME(6), KEY (at));
+CREATE VIEW visits_seen AS SELECT id, guest, at FROM visits;
+DELIMITER //
+CREATE PROCEDURE visits_insert(IN p_id BIGINT, IN p_guest BIGINT, IN p_at DATETIME(6))
+  MODIFIES SQL DATA BEGIN INSERT INTO visits VALUES (p_id, p_guest, p_at); END//
+CREATE PROCEDURE visits_update(IN p_id BIGINT, IN p_set TEXT, IN p_guest BIGINT, IN p_at DATETIME(6), OUT affected INT)
+  MODIFIES SQL DATA BEGIN UPDATE visits SET guest = p_guest WHERE id = p_id; SET affected = ROW_COUNT(); END//
+CREATE FUNCTION fn_worth(p_id BIGINT) RETURNS BIGINT READS SQL DATA BEGIN RETURN p_id; END//
+DELIMITER ;
+)");
+    const account node{control, data};
+    std::vector<templates::template_def> all;
+    for (const auto* text : {guests, visits}) {
+        all.push_back(*templates::parse(text).parsed);
+    }
+    const auto grants =
+        bedsctl::grants_of(templates::registry{std::move(all)}, "rel", node.settings);
+    for (const auto& each : grants) {
+        node.grant(each.privileges, each.on);
+        CHECK_FALSE(
+            (each.on.ends_with("`guests`") && each.privileges.find("DELETE") != std::string::npos));
+    }
+    REQUIRE(noticed_by_guests(data, node) == "");
+    std::size_t privileges = 0;
+    for (const auto& each : grants) {
+        if (each.on.ends_with("`beds_inbox`") || each.on.ends_with("`beds_kill`")) {
+            continue; // shown above
+        }
+        for (const auto& privilege : apart(each.privileges)) {
+            INFO("without " << privilege << " on " << each.on);
+            node.revoke(privilege, each.on);
+            CHECK_FALSE(noticed_by_guests(data, node).empty());
+            node.grant(privilege, each.on);
+            ++privileges;
+        }
+    }
+    // guests: three; visits: two; the view, two procedures, the function, mysql.proc.
+    CHECK(privileges == 3 + 2 + 1 + 2 + 1 + 1);
+}
+
 TEST_CASE("a stored function needs EXECUTE on a function") {
     const auto parsed = templates::parse(R"toml([template]
 name   = "sums"

@@ -261,6 +261,8 @@ TEST_CASE("procedures of [write] get every field that an insert always gives") {
     CHECK(write("IN p_id BIGINT, IN p_name VARCHAR(40), IN p_n INT, IN p_set TEXT, IN p_inc_n INT, "
                 "IN p_if_name VARCHAR(40), OUT affected INT",
                 "update") == "");
+    CHECK(write("IN p_id BIGINT, IN p_if_n INT, OUT affected INT", "delete") == "");
+    CHECK(has(write("IN p_id BIGINT, IN p_inc_n INT", "delete"), "is no field of the template"));
     CHECK(
         has(write("IN p_name VARCHAR(40), IN p_n INT", "update"), "which says which row is meant"));
     CHECK(

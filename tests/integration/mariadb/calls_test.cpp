@@ -437,7 +437,8 @@ BEGIN
     note = IF(JSON_CONTAINS(p_set, '"note"'), p_note, note), score = score + COALESCE(p_inc_score, 0)
     WHERE id = p_id AND affected = 1;
 END//
-CREATE PROCEDURE sp_people_delete(IN p_id BIGINT) BEGIN DELETE FROM people WHERE id = p_id; END//
+CREATE PROCEDURE sp_people_delete(IN p_id BIGINT, IN p_if_score INT)
+BEGIN DELETE FROM people WHERE id = p_id AND score = COALESCE(p_if_score, score); END//
 DELIMITER ;
 )");
     auto target = testing::template_maker("people")
@@ -506,13 +507,19 @@ DELIMITER ;
                    std::to_string(ada)) == "ada\tnull\t6\t0\n");
 
     operations removals;
-    removals.remove(target, {ada});
+    removals.remove(target, {ada}).expect({{"score", 7}});
     removals.remove(target, {98});
     removals.remove(target).where("name", "bob");
+    removals.remove(target, {ada}).expect({{"name", "ada"}});
     got = write(*session, removals);
-    CHECK(got[0].effect == effect::applied);
+    CHECK(got[0].code == code::conflict);
     CHECK(got[1].code == code::not_found);
     CHECK(got[2].code == code::unsupported);
+    CHECK(got[3].code == code::unsupported);
+    CHECK(here.sql("SELECT COUNT(*) FROM people WHERE id = " + std::to_string(ada)) == "1\n");
+    operations removal;
+    removal.remove(target, {ada}).expect({{"score", 6}});
+    CHECK(write(*session, removal)[0].effect == effect::applied);
     CHECK(here.sql("SELECT COUNT(*) FROM people WHERE id = " + std::to_string(ada)) == "0\n");
 
     auto by_last_id = target;

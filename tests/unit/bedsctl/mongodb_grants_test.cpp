@@ -45,6 +45,13 @@ id = { type = "string", column = "_id" }
         database.user = "beds";
         database.auth_source = "admin";
     }
+    void names(const std::string& more) const {
+        files_.write("names.toml", "[template]\nname = \"names\"\nstore = \"rec\"\nobject = "
+                                   "\"names\"\nkey = [\"id\"]\n" +
+                                       more +
+                                       "[fields]\nid = { type = \"string\", column = \"_id\" }\n"
+                                       "gone = { type = \"datetime\" }\n");
+    }
     [[nodiscard]] std::string print(const std::string& account = {}) const {
         std::ostringstream out;
         CHECK(print_mongodb_grants(out, settings, account) == exit_code::ok);
@@ -93,6 +100,16 @@ if (db.getRole("beds_rec")) {
 db.getSiblingDB("admin").grantRolesToUser("beds", [{ role: "beds_rec", db: "shop" }]);
 )");
     CHECK(contains(here.print("someone"), "grantRolesToUser(\"someone\", "));
+}
+
+TEST_CASE("MongoDB: who only marks what is deleted gets no right to remove") {
+    const world here;
+    here.names("");
+    CHECK(contains(here.print(), "collection: \"names\" }, actions: [\"find\", \"insert\", "
+                                 "\"listIndexes\", \"remove\", \"update\"] }"));
+    here.names("soft_delete = \"gone\"\n");
+    CHECK(contains(here.print(), "collection: \"names\" }, actions: [\"find\", \"insert\", "
+                                 "\"listIndexes\", \"update\"] }"));
 }
 
 TEST_CASE("MongoDB: a node that only reads gets no right to write") {

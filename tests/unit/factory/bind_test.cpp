@@ -245,6 +245,38 @@ TEST_CASE("what a template does not allow is refused with the field and a reason
     }
 }
 
+TEST_CASE("only indexed fields stand in where, whatever is asked") {
+    bench bind;
+    for (const auto* op : {R"("op":"find")", R"("op":"count")", R"("op":"exists")",
+                           R"("op":"update","set":{"owner":"b"})", R"("op":"delete")"}) {
+        INFO(op);
+        const auto asked = std::string{R"("template":"orders",)"} + op + R"(,"where":)";
+        const auto failure = bind(asked + R"({"weight":1})");
+        REQUIRE(failure);
+        CHECK(failure->code == core::code::invalid_field);
+        CHECK(failure->field == "weight");
+        CHECK_FALSE(bind(asked + R"({"owner":"a"})"));
+    }
+}
+
+TEST_CASE("on_conflict goes past no procedure of the DBA") {
+    const auto asked = [](const char* what, std::string templates::write_procedures::*which) {
+        bench bind{[which](templates::template_def& target) { target.write.*which = "sp"; }};
+        const auto failure =
+            bind(std::string{R"("template":"orders","op":"insert","data":{"id":1,"owner":"a"},)"} +
+                 R"("on_conflict":)" + what);
+        return failure
+                   ? std::string{core::to_string(failure->code)} + ' ' + std::string{failure->field}
+                   : "taken";
+    };
+    constexpr auto* updates = R"({"do":"update","set":["owner"]})";
+    constexpr auto* leaves = R"({"do":"nothing"})";
+    CHECK(asked(leaves, &templates::write_procedures::insert) == "UNSUPPORTED on_conflict");
+    CHECK(asked(updates, &templates::write_procedures::update) == "UNSUPPORTED on_conflict");
+    CHECK(asked(leaves, &templates::write_procedures::update) == "taken");
+    CHECK(asked(updates, &templates::write_procedures::remove) == "taken");
+}
+
 TEST_CASE("an insert gets defaults and generated values, rows of one operation the same fields") {
     bench bind;
     REQUIRE_FALSE(bind(
