@@ -4,7 +4,8 @@ their grants given, filled by `bedsctl import`, asked, exported, and compared ro
 
     employees_test.py SERVERS_TOOL BEDSD BEDSCTL
 
-BEDS_EMPLOYEES: how many employees (default 1,000, some 10,000 rows of all tables; 105,000 make a million).
+BEDS_EMPLOYEES: how many employees (default 1,000, some 10,000 rows of all tables; 105,000 make a million, which is
+what BEDS_CHAOS_FULL=1 takes).
 The rows are made up, the same ones every time.
 """
 import contextlib
@@ -24,6 +25,7 @@ import time
 import urllib.parse
 import urllib.request
 
+FULL = os.environ.get("BEDS_CHAOS_FULL") == "1"
 HERE = pathlib.Path(__file__).resolve().parent
 TABLES = {  # in the order of their foreign keys: columns, and how many of them are the key
     "departments": (["dept_no", "dept_name"], 1),
@@ -260,7 +262,7 @@ listen = "127.0.0.1:0"
             self.check(f"{table} of a deleted employee", left == "0", f"are {left}")
 
     def run(self):
-        rows = made_up(int(os.environ.get("BEDS_EMPLOYEES", "1000")))
+        rows = made_up(int(os.environ.get("BEDS_EMPLOYEES", "105000" if FULL else "1000")))
         self.prepare()
         self.scaffold()
         self.serve()

@@ -2,8 +2,12 @@
 are retryable.
 
     messages_test.py SOURCE_DIR
+
+BEDS_UPDATE_DOCS=1 writes the table's ids and levels anew from the sources: a message that is gone goes, one that is
+new gets a row beside its like, which is refused until somebody says there what happened and what to do.
 """
 
+import os
 import pathlib
 import re
 import sys
@@ -30,6 +34,29 @@ def in_sources(root):
                     wrong.append(f"{path}: {match[1]} has no level before it")
                 found.setdefault(match[1], set()).update(levels)
     return found, wrong
+
+
+def order_of(levels):
+    return ", ".join(sorted(levels, key=["error", "warning", "info", "debug"].index))
+
+
+def generate(path, said):
+    """The table again, in its order, with what stands in the sources."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    written, missing = [], dict(said)
+    for line in lines:
+        name = re.match(r"\| `(BEDSD?_[A-Z0-9_]+)` \| ([a-z, ]*) \| (.*)", line)
+        if name is None:
+            written.append(line)
+        elif name[1] in said:
+            same = set(name[2].split(", ")) == said[name[1]]
+            written.append(line if same else f"| `{name[1]}` | {order_of(said[name[1]])} | {name[3]}")
+            missing.pop(name[1], None)
+    for name in sorted(missing):
+        alike = max((i for i, line in enumerate(written) if line.startswith("| `BEDS")),
+                    key=lambda i: (len(os.path.commonprefix([written[i][3:], name])), i))
+        written.insert(alike + 1, f"| `{name}` | {order_of(said[name])} | |")
+    path.write_text("\n".join(written) + "\n", encoding="utf-8")
 
 
 def in_document(path):
@@ -59,6 +86,8 @@ def retryable(root):
 
 def main(root):
     said, wrong = in_sources(root)
+    if os.environ.get("BEDS_UPDATE_DOCS") == "1":
+        generate(root / "libbeds/doc/errors.md", said)
     told, more = in_document(root / "libbeds/doc/errors.md")
     wrong += more
     for name in sorted(said.keys() | told.keys()):
