@@ -135,6 +135,10 @@ made   = { type = "datetime", generated = "now" }
             "area = { type = \"string\", max = 300, required = true }\n"
             "name = { type = \"string\", max = 300, required = true }\n"
             "note = { type = \"string\", max = 700 }\n",
+        "[template]\nname = \"turns\"\nstore = " + store +
+            "\nobject = \"turns\"\nkey = [\"name\"]\norder_by = \"name\"\n[fields]\n"
+            "name = { type = \"string\", max = 700, required = true" +
+            column("name") + " }\nnote = { type = \"string\", max = 700 }\n",
         "[template]\nname = \"blobs\"\nstore = " + store +
             "\nobject = \"blobs\"\nkey = [\"name\"]\n[fields]\n"
             "name = { type = \"bytes\", max = 700, required = true" +
@@ -256,6 +260,22 @@ void attempts::values(const std::string& given) {
         CHECK(seen.front().set("rows")->count == 1);
     }
 
+    // Where a row that is there takes it over, and in what is returned.
+    auto over = client::insert("notes", {{"id", id}, {"title", given}, {"doc", given}});
+    over.on_conflict =
+        value::object({{"do", "update"}, {"set", value::array({value{"title"}, value{"doc"}})}});
+    over.returning = {"title", "doc", "mark", "image", "secret"};
+    auto left = over;
+    left.on_conflict = value::object({{"do", "nothing"}});
+    auto same = client::update("notes", id, {{"title", given}});
+    same.returning = over.returning;
+    const auto returned = in_sequence({over, left, same});
+    REQUIRE(returned.ok());
+    for (std::size_t i = 0; i < 3; ++i) {
+        REQUIRE(returned[i].size() == 1);
+        check_row(returned[i][0]);
+    }
+
     // In `set` and `if`, by key and by `where`.
     auto change = client::update("notes", id, {{"title", given + '!'}, {"doc", given + '!'}});
     change.expect = value::object({{"title", given}, {"image", base64}});
@@ -310,15 +330,43 @@ void attempts::keys(const std::string& given) {
         CHECK((got[1][0].text("name") == given));
         CHECK(got[2].count() == 1U);
         CHECK(got[3].code() == core::code::duplicate_key);
-        const auto removed = in_sequence({client::remove(name, key), client::remove(name, key)});
+        auto removal = client::remove(name, key);
+        removal.returning = {"name", "note"};
+        const auto removed = in_sequence({removal, removal});
         CHECK(removed[0].count() == 1U);
+        REQUIRE(removed[0].size() == 1);
+        CHECK((removed[0][0].text("name") == given));
         CHECK(removed[1].code() == core::code::not_found);
     };
     only_this(client::insert("tags", {{"name", given}, {"note", given}}), "tags", given);
+    ordered(given);
     if (length <= 300) {
         only_this(client::insert("pairs", {{"area", given}, {"name", given}, {"note", given}}),
                   "pairs", value::object({{"area", given}, {"name", given}}));
     }
+}
+
+/// As the value of the field that orders, which is a header, too.
+void attempts::ordered(const std::string& given) {
+    client::request insert{client::insert("turns", {{"name", given}, {"note", given}})};
+    client::request other = insert;
+    client::request removal{client::remove("turns", given)};
+    for (auto* one : {&insert, &removal}) {
+        one->order = given;
+    }
+    other.order = given + '!';
+    if (given.empty()) { // to the client: in no order
+        CHECK(client_->call(insert).front().code() == core::code::misrouted);
+        return;
+    }
+    CHECK(client_->call(other).front().code() == core::code::invalid_envelope);
+    const auto inserted = client_->call(insert);
+    INFO(inserted.json().substr(0, 300));
+    CHECK(inserted.front().count() == 1U);
+    const auto read = client_->call(client::fetch("turns", given));
+    REQUIRE(read.front().size() == 1);
+    CHECK((read.front()[0].text("note") == given));
+    CHECK(client_->call(removal).front().count() == 1U);
 }
 
 void attempts::blobs(const std::string& given) {
@@ -344,6 +392,7 @@ void attempts::names(const std::string& given) {
     const std::string notes = R"("template":"notes","op":)";
     const std::string field = "INVALID_FIELD";
     const std::string envelope = "INVALID_ENVELOPE";
+    const std::string conflict = R"("insert","data":{"id":1,"title":"x"},"on_conflict":)";
     std::vector<refusal> all{
         // Names of fields
         {notes + R"("insert","data":{"id":1,)" + name + ":1}", field},
@@ -355,6 +404,13 @@ void attempts::names(const std::string& given) {
         {notes + R"("delete","key":1,"if":{)" + name + ":1}", field},
         {notes + R"("delete","where":{)" + name + ":1}", field},
         {notes + R"("delete","where":{"id":1,)" + name + R"(:{"null":true}})", field},
+        {notes + R"("insert","data":{"id":1},"return":[)" + name + "]", field},
+        {notes + R"("update","key":1,"set":{"title":"x"},"return":["id",)" + name + "]", field},
+        {notes + R"("delete","key":1,"return":[)" + name + "]", field},
+        {notes + conflict + R"({"do":"nothing","unique":[)" + name + "]}", field},
+        {notes + conflict + R"({"do":"update","set":[)" + name + "]}", field},
+        {notes + conflict + R"({"do":"update","set":["title",)" + name + "]}", field},
+        {notes + conflict + R"({"do":"nothing",)" + name + ":1}", field},
         {notes + R"("fetch","key":1,"fields":[)" + name + "]", field},
         {notes + R"("fetch","key":1,"fields":["id",)" + name + "]", field},
         {notes + R"("fetch","key":{)" + name + ":1}", field},
@@ -381,6 +437,11 @@ void attempts::names(const std::string& given) {
         {notes + R"("call","name":"say","args":{)" + name + ":1}", field},
         {notes + R"("call","name":"say","args":)" + name, field},
         // What is no list, object or number
+        {notes + R"("insert","data":{"id":1},"return":)" + name, field},
+        {notes + conflict + name, field},
+        {notes + conflict + R"({"do":)" + name + "}", field},
+        {notes + conflict + R"({"do":"update","set":)" + name + "}", field},
+        {notes + conflict + R"({"do":"nothing","unique":)" + name + "}", field},
         {notes + R"("insert","data":)" + name, field},
         {notes + R"("insert","data":[)" + name + "]", field},
         {notes + R"("update","key":1,"set":)" + name, field},
@@ -444,6 +505,8 @@ void attempts::properties(const std::string& given) {
              .correlation_id = brief,
              .text_headers = {{"x-" + brief, header},
                               {"beds-event", header},
+                              {"beds-depth", brief},
+                              {"beds-order", brief},
                               {"beds-principal", header},
                               {"beds-queue", header},
                               {"traceparent", header}}});

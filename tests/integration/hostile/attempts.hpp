@@ -9,7 +9,8 @@
 namespace beds::test {
 
 /// The templates that are attacked, on `rel` or `rec`: `notes` (a field of every type), `tags` (a
-/// text is the key), `pairs` (two texts are), `blobs` (bytes are). Field names are no column names.
+/// text is the key), `pairs` (two texts are), `turns` (a text is, and orders), `blobs` (bytes are).
+/// Field names are no column names.
 std::vector<std::string> hostile_templates(bool relational);
 
 /// Puts one thing into every place of every operation. What a place cannot hold must be refused as
@@ -29,6 +30,8 @@ public:
     void json(const std::string& given);
     /// Plain values of every wrong type, in every field; fields that are not the caller's.
     void wrong_values();
+    /// A text where names, lists and values of other types belong: every one is refused.
+    void names(const std::string& given);
 
 private:
     struct refusal {
@@ -43,7 +46,7 @@ private:
     client::reply in_sequence(std::vector<client::operation> all);
 
     void values(const std::string& given);
-    void names(const std::string& given);
+    void ordered(const std::string& given);
     void keys(const std::string& given);
     void properties(const std::string& given);
     void blobs(const std::string& given);

@@ -38,6 +38,7 @@ CREATE TABLE notes (id BIGINT PRIMARY KEY, t_title MEDIUMTEXT, t_doc LONGTEXT, t
   KEY (amount), KEY (ok), KEY (due), KEY (day), KEY (at), KEY (code), KEY (color), KEY (secret),
   KEY (made)) ENGINE=InnoDB;
 CREATE TABLE tags (name VARCHAR(700) PRIMARY KEY, note VARCHAR(700)) ENGINE=InnoDB;
+CREATE TABLE turns (name VARCHAR(700) PRIMARY KEY, note VARCHAR(700)) ENGINE=InnoDB;
 CREATE TABLE pairs (area VARCHAR(300), name VARCHAR(300), note VARCHAR(700),
   PRIMARY KEY (area, name)) ENGINE=InnoDB;
 CREATE TABLE blobs (name VARBINARY(700) PRIMARY KEY, note VARBINARY(700)) ENGINE=InnoDB;
@@ -270,6 +271,18 @@ TEST_CASE("MariaDB: whatever is sent, only statements run that run with harmless
     }
     attempts.wrong_values();
     const auto seen = here.log.take();
+
+    // What is refused is refused before the database: it hears nothing of it.
+    for (const char* text : {"$where", "'; DROP TABLE notes; --", ""}) {
+        attempts.names(text);
+    }
+    attempts.wrong_values();
+    const auto refused = here.log.take();
+    for (const auto* each : {&refused.prepared, &refused.executed, &refused.queries}) {
+        for (const auto& [text, times] : *each) {
+            FAIL_CHECK("asked of the server for what was refused: " << text.substr(0, 500));
+        }
+    }
 
     // The log is there, and complete: every text was executed with.
     CHECK(known.prepared.size() > 20);

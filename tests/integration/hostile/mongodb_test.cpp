@@ -35,7 +35,7 @@ public:
 
     [[nodiscard]] std::vector<std::string> rows() {
         std::vector<std::string> all;
-        for (const char* name : {"notes", "tags", "pairs", "blobs", "bystander"}) {
+        for (const char* name : {"notes", "tags", "pairs", "turns", "blobs", "bystander"}) {
             const auto some = data.documents(name);
             all.insert(all.end(), some.begin(), some.end());
         }
@@ -86,6 +86,17 @@ TEST_CASE("MongoDB: whatever is sent, only commands run that run with harmless v
     }
     attempts.wrong_values();
     const auto seen = here.tap.take();
+
+    // What is refused is refused before the database: it hears nothing of it.
+    for (const char* text : {"$where", "a.b", ""}) {
+        attempts.names(text);
+    }
+    attempts.wrong_values();
+    for (const auto& [shape, times] : here.tap.take()) {
+        if (shape.find("hello") == std::string::npos && shape.find("ping") == std::string::npos) {
+            FAIL_CHECK("asked of the server for what was refused: " << shape.substr(0, 500));
+        }
+    }
 
     CHECK(known.size() > 20);
     std::size_t commands = 0;
