@@ -367,6 +367,35 @@ private:
         return made;
     }
 
+    static json::object list_of(const json::array& all) {
+        return {{"type", "array"},
+                {"items", json::object{{"enum", all}}},
+                {"minItems", 1},
+                {"uniqueItems", true}};
+    }
+
+    /// One of the field lists that describe names, and what may be taken over.
+    static json::object on_conflict(const json::object& offered) {
+        json::array keys;
+        for (const auto& each : list_at(offered, "unique")) {
+            auto one = list_of(each.as_array());
+            one["minItems"] = each.as_array().size();
+            keys.push_back(std::move(one));
+        }
+        const auto unique = json::object{{"anyOf", std::move(keys)}};
+        auto leaves = closed({{"unique", unique}, {"do", json::object{{"const", "nothing"}}}},
+                             json::array{"do"});
+        const auto& fields = list_at(offered, "set");
+        if (fields.empty()) {
+            return leaves;
+        }
+        auto updates = closed({{"unique", unique},
+                               {"do", json::object{{"const", "update"}}},
+                               {"set", list_of(fields)}},
+                              json::array{"do", "set"});
+        return {{"oneOf", json::array{std::move(updates), std::move(leaves)}}};
+    }
+
     [[nodiscard]] json::object request(const std::string& op, const json::object& operation) const {
         json::object properties{
             {"v", json::object{{"const", 1}}},
@@ -414,19 +443,9 @@ private:
                                                                   {"minItems", 1}}}}};
             required.emplace_back("data");
             fields_wanted("return");
-            properties["on_conflict"] = json::object{
-                {"type", "object"},
-                {"properties",
-                 json::object{
-                     {"unique", json::object{{"type", "array"},
-                                             {"items", json::object{{"enum", names(false, false)}}},
-                                             {"minItems", 1}}},
-                     {"do", json::object{{"enum", json::array{"update", "nothing"}}}},
-                     {"set", json::object{{"type", "array"},
-                                          {"items", json::object{{"enum", names(false, false)}}},
-                                          {"minItems", 1}}}}},
-                {"required", json::array{"do"}},
-                {"additionalProperties", false}};
+            if (const auto* conflict = operation.if_contains("on_conflict")) {
+                properties["on_conflict"] = on_conflict(conflict->as_object());
+            }
         } else if (op == "update" || op == "delete") {
             rows_wanted();
             fields_wanted("return");

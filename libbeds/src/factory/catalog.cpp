@@ -90,6 +90,40 @@ void append_operation(std::string& out, core::verb op, core::op_class op_class,
     }
 }
 
+/// The names of the fields, as a JSON array.
+void append_names(std::string& out, const template_def& target,
+                  std::span<const templates::field_id> ids) {
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+        out.append(i == 0 ? "[\"" : ",\"").append(target.fields[ids[i]].name).push_back('"');
+    }
+    out.push_back(']');
+}
+
+/// What `on_conflict` may say.
+void append_conflict(std::string& out, const template_def& target) {
+    const auto keys = target.conflict_keys();
+    if (keys.empty()) {
+        return;
+    }
+    out.append(",\"on_conflict\":{\"unique\":");
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+        out.push_back(i == 0 ? '[' : ',');
+        append_names(out, target, keys[i]);
+    }
+    out.push_back(']');
+    std::vector<templates::field_id> fields;
+    for (std::size_t i = 0; i < target.fields.size() && target.write.update.empty(); ++i) {
+        if (!target.fields[i].in_key && !target.fields[i].write_protected) {
+            fields.push_back(static_cast<templates::field_id>(i));
+        }
+    }
+    if (!fields.empty()) {
+        out.append(",\"set\":");
+        append_names(out, target, fields);
+    }
+    out.push_back('}');
+}
+
 void append_template(std::string& out, const template_def& target, const adapters::adapter* adapter,
                      bool strict_route) {
     out.append("{\"name\":");
@@ -110,11 +144,8 @@ void append_template(std::string& out, const template_def& target, const adapter
         group.push_back(hex[(hash.low >> shift) & 15U]);
     }
     append_string(out, "group", group);
-    out.append(",\"key\":[");
-    for (std::size_t i = 0; i < target.key.size(); ++i) {
-        out.append(i == 0 ? "\"" : ",\"").append(target.fields[target.key[i]].name).push_back('"');
-    }
-    out.push_back(']');
+    out.append(",\"key\":");
+    append_names(out, target, target.key);
     append_fields(out, target);
 
     const bool no_inbox = adapter == nullptr || !adapter->can().inbox;
@@ -131,6 +162,9 @@ void append_template(std::string& out, const template_def& target, const adapter
         };
         const bool by_key = repeats(adapters::selection::key);
         append_operation(out, op, core::op_class::write, by_key);
+        if (op == core::verb::insert) {
+            append_conflict(out, target);
+        }
         if (!by_key && op != core::verb::insert && repeats(adapters::selection::where)) {
             out.append(",\"guarantee_by_where\":\"at_least_once\"");
         }

@@ -39,6 +39,19 @@ std::string template_def::suggest_field(std::string_view field_name) const {
     return core::did_you_mean(field_name, known);
 }
 
+std::vector<std::span<const field_id>> template_def::conflict_keys() const {
+    if (soft_delete || !write.insert.empty()) {
+        return {};
+    }
+    std::vector<std::span<const field_id>> found{key};
+    for (const index& each : indexes) {
+        if (store == engine::rel && each.unique && each.where_json.empty()) {
+            found.emplace_back(each.fields);
+        }
+    }
+    return found;
+}
+
 core::op_class template_def::class_of(core::verb op, const call* called) const {
     switch (op) {
     case core::verb::fetch:

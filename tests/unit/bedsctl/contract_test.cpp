@@ -25,15 +25,20 @@ constexpr std::string_view catalog =
  {"name":"balance","type":"decimal(18,2)","nullable":true},
  {"name":"tiny","type":"uint8","nullable":true}],
  "operations":[{"op":"fetch","class":"read"},{"op":"find","class":"read"},{"op":"count","class":"read"},
- {"op":"exists","class":"read"},{"op":"insert","class":"write"},{"op":"update","class":"write"},
- {"op":"delete","class":"write"},
+ {"op":"exists","class":"read"},
+ {"op":"insert","class":"write","on_conflict":{"unique":[["id"],["owner","status"]],"set":["status","tiny"]}},
+ {"op":"update","class":"write"},{"op":"delete","class":"write"},
  {"op":"call","class":"write","guarantee":"at_least_once","name":"transfer",
   "args":[{"name":"to","type":"int64"},{"name":"amount","type":"decimal(18,2)"}]}],
  "limits":{"max_rows":1000,"max_in":500}},
 {"name":"places","version":1,"group":"g","key":["land","town"],"fields":[
  {"name":"land","type":"string","key":true,"indexed":true},
  {"name":"town","type":"string","key":true,"indexed":true}],
- "operations":[{"op":"fetch","class":"read"}],"limits":{"max_rows":10,"max_in":5}}]})json";
+ "operations":[{"op":"fetch","class":"read"}],"limits":{"max_rows":10,"max_in":5}},
+{"name":"towns","version":1,"group":"g","key":["town"],"fields":[
+ {"name":"town","type":"string","key":true,"indexed":true}],
+ "operations":[{"op":"insert","class":"write","on_conflict":{"unique":[["town"]]}}],
+ "limits":{"max_rows":10,"max_in":5}}]})json";
 
 /// Judges texts by a schema with a program that nobody here wrote; one letter for each: y or n.
 std::string judged(const std::string& schema, const std::vector<std::string>& requests) {
@@ -100,6 +105,35 @@ TEST_CASE("the JSON Schema of a catalog takes what a node takes, and nothing els
                      R"({"v":1,"template":"places","op":"fetch","key":{"land":"MX"}})",
                      R"({"v":1,"template":"places","op":"insert","data":{"land":"MX","town":"O"}})",
                  }) == "nnnnnnnnnnnnnnnn");
+    const auto insert = [](const std::string& rest) {
+        return request(R"("op":"insert","data":{"owner":"Ann"},)" + rest);
+    };
+    const auto town = [](const std::string& conflict) {
+        return R"({"v":1,"template":"towns","op":"insert","data":{"town":"O"},"on_conflict":)" +
+               conflict + '}';
+    };
+    CHECK(
+        judged(schema, {
+                           insert(R"("return":["id","tiny"])"),
+                           insert(R"("on_conflict":{"do":"nothing"})"),
+                           insert(R"("on_conflict":{"do":"update","set":["tiny"]})"),
+                           insert(R"("on_conflict":{"unique":["status","owner"],"do":"nothing"})"),
+                           request(R"("op":"update","key":1,"set":{"tiny":1},"return":["tiny"])"),
+                           request(R"("op":"delete","key":1,"return":["tiny"])"),
+                           town(R"({"do":"nothing"})"),
+                       }) == "yyyyyyy");
+    CHECK(judged(schema, {
+                             insert(R"("return":[])"),
+                             insert(R"("return":["tinny"])"),
+                             insert(R"("on_conflict":{})"),
+                             insert(R"("on_conflict":{"do":"update"})"),
+                             insert(R"("on_conflict":{"do":"nothing","set":["tiny"]})"),
+                             insert(R"("on_conflict":{"do":"update","set":["owner"]})"),
+                             insert(R"("on_conflict":{"unique":["owner"],"do":"nothing"})"),
+                             insert(R"("on_conflict":{"unique":["tiny"],"do":"nothing"})"),
+                             request(R"("op":"find","return":["tiny"])"),
+                             town(R"({"do":"update","set":["town"]})"),
+                         }) == "nnnnnnnnnn");
     CHECK(schema.find("guarantee: at_least_once") != std::string::npos);
 }
 
@@ -205,7 +239,7 @@ TEST_CASE("the AsyncAPI document refers to what it holds, and to nothing else") 
     CHECK(channel.at("messages").as_object().size() == 4); // insert, update, delete, transfer
     CHECK(all.at("channels").at("accounts.read").at("messages").as_object().size() == 4);
     CHECK_FALSE(all.at("channels").as_object().contains("places.write"));
-    CHECK(all.at("operations").as_object().size() == 3);
+    CHECK(all.at("operations").as_object().size() == 4);
     std::size_t references = 0;
     const auto look = [&](const auto& self, const json::value& in) -> void {
         if (in.is_array()) {

@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -147,6 +148,9 @@ struct template_def {
     [[nodiscard]] std::string suggest_field(std::string_view field_name) const;
     /// The line of a key, or of what it stands in when the file does not have it; 0: not known.
     [[nodiscard]] std::uint32_t line_of(std::string_view key_of_file) const;
+    /// The field lists by which an insert's `on_conflict` may find a row that is there: the key
+    /// first, on `rel` each unique index over all rows. Empty: it takes no `on_conflict`.
+    [[nodiscard]] std::vector<std::span<const field_id>> conflict_keys() const;
     /// On which class of queue the operation belongs; `called` for `call` only.
     [[nodiscard]] core::op_class class_of(core::verb op, const call* called = nullptr) const;
 };
