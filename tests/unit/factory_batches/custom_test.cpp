@@ -429,3 +429,13 @@ TEST_CASE("custom: what code fetches, changes and removes of its own obeys soft_
     CHECK(at.count("guests") == "1");
     CHECK(at.count("everybody") == "2");
 }
+
+TEST_CASE("describe says what on_conflict may say, and nothing where it may not stand") {
+    shop at{validates};
+    const auto all = at(R"({"v":1,"op":"describe"})");
+    CHECK_THAT(all, Contains(R"("on_conflict":{"unique":[["id"]],"set":["low","high"]})"));
+    const auto guests_at = all.find(R"("name":"guests")");
+    REQUIRE(guests_at != std::string::npos);
+    CHECK(all.substr(guests_at, all.find(R"({"name":"ranges")") - guests_at).find("on_conflict") ==
+          std::string::npos);
+}

@@ -238,6 +238,32 @@ const std::vector<mistake> rel_mistakes{
     {"", "[write] \n[write.errors] #!\n45001 = \"NO\"", "write.errors",
      "there is no procedure whose errors these could be"},
 
+    // soft_delete
+    {"key    = [\"id\"]", "key    = [\"id\"]\nsoft_delete = \"gone\" #!", "template.soft_delete",
+     "no field 'gone' in [fields]"},
+    {"key    = [\"id\"]", "key    = [\"id\"]\nsoft_delete = \"email\" #!", "template.soft_delete",
+     "field 'email' must be of type datetime, and is string"},
+    {"key    = [\"id\"]\n\n[fields]",
+     "key    = [\"id\"]\nsoft_delete = \"gone\" #!\n[fields]\ngone = { type = \"datetime\", "
+     "nullable = false "
+     "}",
+     "template.soft_delete", "must be nullable, without default and not generated"},
+    {"key    = [\"id\"]\n\n[fields]",
+     "key    = [\"id\"]\nsoft_delete = \"gone\" #!\n[fields]\ngone = { type = \"datetime\", "
+     "generated = "
+     "\"now\" }",
+     "template.soft_delete", "must be nullable, without default and not generated"},
+    {"key    = [\"id\"]\n\n[fields]",
+     "key    = [\"id\"]\nsoft_delete = \"gone\"\n[write]\nupdate = \"sp\" #!\n[fields]\ngone = { "
+     "type = "
+     "\"datetime\" }",
+     "write.update", "rows with `soft_delete` are not deleted by a procedure"},
+    {"key    = [\"id\"]\n\n[fields]",
+     "key    = [\"id\"]\nsoft_delete = \"gone\"\n[write]\ndelete = \"sp\" #!\n[fields]\ngone = { "
+     "type = "
+     "\"datetime\" }",
+     "write.delete", "rows with `soft_delete` are not deleted by a procedure"},
+
     // [calls.*]
     {"", "[calls.Pay] #!\nclass = \"write\"\nprocedure = \"sp\"", "calls.Pay",
      "expected a name of lower-case"},
@@ -257,6 +283,18 @@ const std::vector<mistake> rel_mistakes{
      "[calls.pay]\nclass = \"read\"\nfunction = \"fn\"\nargs = [[\"a\", \"int8\"]]\nout = "
      "[[\"a\", \"int8\"]] #!",
      "calls.pay.out", "with a name of its own"},
+    {"",
+     "[calls.pay]\nclass = \"read\"\nfunction = \"fn\"\nout = [[\"a\", "
+     "\"int8\"]]\n[[calls.pay.returns]] #!\nname "
+     "= \"x\"\nfields = [[\"b\", \"int8\"]]",
+     "calls.pay.returns", "a function has no result sets"},
+    {"", "[calls.pay]\nclass = \"read\"\nfunction = \"fn\"\nout = [[\"a\", \"enum\"]] #!",
+     "calls.pay.out[0]", "an enum cannot be given here; expected string"},
+    {"",
+     "[calls.pay]\nclass = \"read\"\nprocedure = \"sp\"\n[[calls.pay.returns]]\nname = "
+     "\"x\"\nfields = [[\"b\", "
+     "\"enum\"]] #!",
+     "calls.pay.returns[0].fields[0]", "an enum cannot be given here; expected string"},
     {"", "[calls.pay]\nclass = \"write\"\nprocedure = \"sp\"\ndynamic_sql = \"yes\" #!",
      "calls.pay.dynamic_sql", "expected true or false"},
     {"", "[calls.pay]\nclass = \"read\"\npipeline = \"[]\" #!", "calls.pay.pipeline",
@@ -361,6 +399,13 @@ const std::vector<mistake> rec_mistakes{
      "expected"},
     {"", "[calls.top]\nclass = \"read\"\nprocedure = \"sp\" #!", "calls.top.procedure",
      "MongoDB has no procedures; expected a pipeline"},
+    {"", "[calls.top]\nclass = \"read\"\nfunction = \"fn\" #!\nout = [[\"a\", \"int8\"]]",
+     "calls.top.function", "MongoDB has no stored functions; expected a pipeline"},
+    {"",
+     "[calls.top]\nclass = \"read\"\npipeline = '[{\"$match\":{\"country\":1}}]'\ndynamic_sql = "
+     "true #!\n"
+     "[[calls.top.returns]]\nname = \"x\"\nfields = [[\"country\", \"string\"]]",
+     "calls.top.dynamic_sql", "a pipeline is never made at run time"},
 };
 
 /// Mistakes in a pipeline that is otherwise good; the text stands on one line.
