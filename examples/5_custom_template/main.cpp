@@ -1,7 +1,7 @@
 // Code beside templates. `bookings` refuses what ends before it begins, a rule over two fields that
-// no template can say; `payments` writes a line of `ledger` for each payment, in its transaction
-// and under the event of its reply. The files stay the contract: nothing reaches the code that they
-// do not allow. A node takes the same code by `node::add_custom`.
+// no template can say; `payments` writes a line of `ledger` for each payment, in its transaction,
+// with whose step of work it came of. The files stay the contract: nothing reaches the code that
+// they do not allow. A node takes the same code by `node::add_custom`.
 //
 //   ./custom_template
 
@@ -56,6 +56,8 @@ key        = ["payment"]
 payment = { type = "int64", required = true }
 amount  = { type = "decimal(12,2)", required = true }
 event   = { type = "string", max = 80 }
+cause   = { type = "string", max = 255 }
+depth   = { type = "int32", required = true }
 )toml";
 
 namespace {
@@ -143,8 +145,12 @@ public:
                      *factory::given_value(row, field_of(*op->target, "id"))},
                     {field_of(*lines, "amount"),
                      *factory::given_value(row, field_of(*op->target, "amount"))},
+                    // Of the reply that a node sends; a call in process has none.
                     {field_of(*lines, "event"),
-                     core::value::of_text(core::value::kind::string, from.event)}};
+                     core::value::of_text(core::value::kind::string, from.event)},
+                    {field_of(*lines, "cause"),
+                     core::value::of_text(core::value::kind::string, from.parent)},
+                    {field_of(*lines, "depth"), core::value::of_int(from.depth)}};
                 core::outcome written;
                 if (work.insert(*lines, line, written) == custom_work::state::over) {
                     return;
@@ -191,13 +197,19 @@ int main() {
     got = beds->call(client::update("bookings", 1, members{{"end", "2026-02-01"}}));
     show("so would a change", got, got.front().code() == core::code::guard_failed);
 
-    got = beds->call(
-        client::insert("payments", members{{"id", 7}, {"account", 1}, {"amount", "10.00"}}));
+    client::request payment{
+        client::insert("payments", members{{"id", 7}, {"account", 1}, {"amount", "10.00"}})};
+    payment.event = "order.4711"; // what the caller is at, one step into its own work
+    payment.depth = 1;
+    got = beds->call(payment);
     show("a payment", got, got.ok());
     got = beds->call(client::fetch("ledger", 7));
-    show("its line", got, got.front().size() == 1);
+    show("its line, which names the order that caused it", got,
+         got.front().size() == 1 && got.front()[0].text("cause") == "order.4711" &&
+             got.front()[0].integer("depth") == 2);
 
-    got = beds->call(client::insert("ledger", members{{"payment", 8}, {"amount", "1.00"}}));
+    got = beds->call(
+        client::insert("ledger", members{{"payment", 8}, {"amount", "1.00"}, {"depth", 0}}));
     got = beds->call(
         client::insert("payments", members{{"id", 8}, {"account", 1}, {"amount", "10.00"}}));
     show("a payment whose line is there already", got,
