@@ -83,3 +83,46 @@ TEST_CASE("MariaDB: code beside a template") {
     CHECK(data.number("SELECT COUNT(*) FROM payments") ==
           data.number("SELECT COUNT(*) FROM ledger WHERE event <> ''"));
 }
+
+TEST_CASE("MariaDB: rows of writes through procedures, but not of those that commit") {
+    const auto rabbitmq = test::require_amqp();
+    const test::server_control control{test::shared_servers()};
+    const test::database data{test::require_mariadb(), control};
+    data.sql(
+        R"(CREATE TABLE people (id BIGINT PRIMARY KEY, name VARCHAR(40) COLLATE utf8mb4_bin) ENGINE=InnoDB;
+DELIMITER //
+CREATE PROCEDURE p_insert(IN p_id BIGINT, IN p_name VARCHAR(40)) MODIFIES SQL DATA
+BEGIN INSERT INTO people VALUES (p_id, UPPER(p_name)); END//
+CREATE PROCEDURE p_update(IN p_id BIGINT, IN p_set TEXT, IN p_name VARCHAR(40), OUT affected INT) MODIFIES SQL DATA
+BEGIN UPDATE people SET name = CONCAT(p_name, '!') WHERE id = p_id; SET affected = ROW_COUNT(); END//
+CREATE PROCEDURE p_delete(IN p_id BIGINT) MODIFIES SQL DATA BEGIN DELETE FROM people WHERE id = p_id; END//
+CREATE PROCEDURE p_hasty(IN p_id BIGINT, IN p_set TEXT, IN p_name VARCHAR(40)) MODIFIES SQL DATA
+BEGIN UPDATE people SET name = p_name WHERE id = p_id; COMMIT; END//
+DELIMITER ;
+)");
+    const auto about = [](const std::string& name, const std::string& update) {
+        return "[template]\nname = \"" + name +
+               "\"\nstore = \"rel\"\nobject = \"people\"\nkey = [\"id\"]\n[fields]\n"
+               "id = { type = \"int64\", required = true }\nname = { type = \"string\", max = 40 "
+               "}\n[write]\ninsert = \"p_insert\"\nupdate = \"" +
+               update + "\"\ndelete = \"p_delete\"\n";
+    };
+    test::node_options options;
+    options.templates = {about("people", "p_update"), about("hasty", "p_hasty")};
+    const auto rel = data.settings();
+    const test::running_node running{rabbitmq, &rel, options};
+    REQUIRE(running.ready(30s));
+    const auto client = running.new_client();
+    test::guest_desk ask{*client};
+    using Catch::Contains;
+    CHECK_THAT(ask(R"("op":"insert","data":{"id":1,"name":"ann"},"return":["name"])", "people"),
+               Contains(R"("rows":[{"name":"ANN"}])"));
+    CHECK_THAT(ask(R"("op":"update","key":1,"set":{"name":"bob"},"return":["name"])", "people"),
+               Contains(R"("rows":[{"name":"bob!"}])"));
+    CHECK_THAT(ask(R"("op":"update","key":1,"set":{"name":"cid"},"return":["name"])", "hasty"),
+               Contains("UNSUPPORTED") && Contains(R"("field":"return")") &&
+                   Contains(R"("effect":"none")"));
+    CHECK_THAT(ask(R"("op":"delete","key":1,"return":["name"])", "people"),
+               Contains(R"("rows":[{"name":"bob!"}])"));
+    CHECK(data.number("SELECT COUNT(*) FROM people") == 0);
+}

@@ -67,3 +67,45 @@ TEST_CASE("MongoDB: code beside a template") {
     test::check_payments(*client, false);
     test::check_lineage(*client);
 }
+
+TEST_CASE("MongoDB: with a view reads go there and writes to the object, which returns no rows") {
+    const auto rabbitmq = test::require_amqp();
+    test::mongodb::raw_database data{test::require_mongodb().uri, test::unique_name()};
+    test::node_options options;
+    options.mongodb =
+        test::mongodb::settings_for(test::require_mongodb().uri, std::string{data.name()});
+    options.templates = {R"toml([template]
+name = "people"
+store = "rec"
+object = "people"
+key = ["id"]
+[fields]
+id   = { type = "int64", required = true, column = "_id" }
+name = { type = "string", max = 40 }
+[read]
+view = "people_seen"
+[calls.all]
+class = "read"
+pipeline = '[{"$project":{"_id":0,"name":1}}]'
+[[calls.all.returns]]
+name = "rows"
+fields = [["name", "string"]]
+)toml"};
+    // Whatever has the name: the server of our tests has no views.
+    data.run(R"({"insert": "people_seen", "documents": [{"_id": 7, "name": "shown"}]})");
+    const test::running_node running{rabbitmq, nullptr, options};
+    REQUIRE(running.ready(30s));
+    const auto client = running.new_client();
+    test::guest_desk ask{*client};
+    using Catch::Contains;
+    CHECK_THAT(ask(R"("op":"insert","data":{"id":1,"name":"ann"},"return":["name"])", "people"),
+               Contains("UNSUPPORTED") && Contains("reads a view"));
+    CHECK_THAT(ask(R"("op":"insert","data":{"id":1,"name":"ann"})", "people"), Contains("applied"));
+    CHECK_THAT(ask(R"("op":"update","key":1,"set":{"name":"bob"})", "people"), Contains("applied"));
+    CHECK_THAT(ask(R"("op":"fetch","key":1)", "people"), Contains(R"("rows":[])"));
+    CHECK_THAT(ask(R"("op":"find")", "people"), Contains(R"("rows":[{"id":7,"name":"shown"}])"));
+    CHECK_THAT(ask(R"("op":"count")", "people"), Contains(R"("total":1)"));
+    CHECK_THAT(ask(R"("op":"call","name":"all","args":{})", "people"), Contains("shown"));
+    REQUIRE(data.documents("people").size() == 1);
+    CHECK_THAT(data.documents("people").front(), Contains(R"("name" : "bob")"));
+}
