@@ -44,6 +44,11 @@ void check_same(const templates::template_def& left, const templates::template_d
                         of.write_errors, of.limits.max_rows, of.limits.max_in, of.limits.deadline);
     };
     CHECK(about(left) == about(right));
+    const auto more = [](const templates::template_def& of) {
+        return std::tie(of.closed, of.order_by, of.soft_delete, of.write.dynamic_sql,
+                        of.limits.max_bytes, of.limits.max_depth);
+    };
+    CHECK(more(left) == more(right));
     REQUIRE(left.fields.size() == right.fields.size());
     for (std::size_t i = 0; i < left.fields.size(); ++i) {
         const auto field = [](const templates::field& of) {
@@ -65,8 +70,9 @@ void check_same(const templates::template_def& left, const templates::template_d
     for (std::size_t i = 0; i < left.calls.size(); ++i) {
         const auto& a = left.calls[i];
         const auto& b = right.calls[i];
-        CHECK(std::tie(a.name, a.op_class, a.routine, a.pipeline, a.errors) ==
-              std::tie(b.name, b.op_class, b.routine, b.pipeline, b.errors));
+        CHECK(
+            std::tie(a.name, a.op_class, a.routine, a.dynamic_sql, a.inout, a.pipeline, a.errors) ==
+            std::tie(b.name, b.op_class, b.routine, b.dynamic_sql, b.inout, b.pipeline, b.errors));
         REQUIRE(a.args.size() == b.args.size());
         for (std::size_t k = 0; k < a.args.size(); ++k) {
             CHECK(std::tie(a.args[k].name, a.args[k].type) ==
@@ -124,6 +130,7 @@ view = "v_everything"
 [write]
 insert = "sp_insert"
 delete = "sp_delete"
+dynamic_sql = true
 [write.errors]
 "45010" = "NO_SUCH_OWNER"
 [calls.transfer]
@@ -147,6 +154,33 @@ fields = [["at", "datetime"], ["amount", "decimal(18,2)"]]
 max_rows = 10
 max_in   = 20
 deadline = "1500ms"
+)toml");
+    check_written(R"toml(
+[template]
+name        = "ordered"
+store       = "rel"
+object      = "ordered"
+key         = ["id"]
+soft_delete = "gone"
+closed      = true
+order_by    = "id"
+[fields]
+id   = { type = "int64", required = true }
+gone = { type = "datetime" }
+[calls.draw]
+procedure   = "sp_draw"
+class       = "write"
+dynamic_sql = true
+args        = [["id", "int64"], ["amount", "decimal(18,2)"]]
+out         = [["amount", "decimal(18,2)"], ["left", "decimal(18,2)"]]
+[calls.worth]
+function = "fn_worth"
+class    = "read"
+args     = [["id", "int64"]]
+out      = [["worth", "decimal(18,2)"]]
+[limits]
+max_bytes = 4096
+max_depth = 7
 )toml");
     check_written(R"toml(
 [template]
