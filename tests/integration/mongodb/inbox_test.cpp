@@ -266,7 +266,8 @@ TEST_CASE("inbox: what several documents hold is labelled, and so is a service w
                    R"("template":"things","op":"update","where":{"owner":"a"},"inc":{"n":1})"));
 
     const auto catalog = broker.run("d", R"("op":"describe","template":"things")");
-    CHECK(catalog.find(R"({"op":"insert","class":"write"})") != std::string::npos);
+    CHECK(catalog.find(R"({"op":"insert","class":"write","on_conflict":{"unique":[["id"]],)") !=
+          std::string::npos); // once, and by the key only
     const std::string by_where = R"("class":"write","guarantee_by_where":"at_least_once"})";
     CHECK(catalog.find(R"({"op":"update",)" + by_where) != std::string::npos);
     CHECK(catalog.find(R"({"op":"delete",)" + by_where) != std::string::npos);
