@@ -44,11 +44,33 @@ templates::template_def as_named_by(const templates::template_def& wanted,
     found.write_errors = wanted.write_errors;
     found.calls = wanted.calls;
     found.limits = wanted.limits;
+    found.closed = wanted.closed;
+    found.order_by = wanted.order_by;
     for (auto& each : found.fields) {
         for (const auto& known : wanted.fields) {
             if (templates::same_column(each.column, known.column, wanted.store)) {
                 each.name = known.name;
                 each.sensitivity = known.sensitivity;
+                each.write_protected = each.write_protected || known.write_protected;
+            }
+        }
+    }
+    if (wanted.soft_delete) {
+        found.soft_delete = found.find_field(wanted.fields[*wanted.soft_delete].name);
+    }
+    const auto names = [](const templates::template_def& of, const templates::index& index) {
+        std::vector<std::string_view> made;
+        for (const auto id : index.fields) {
+            made.emplace_back(of.fields[id].name);
+        }
+        return made;
+    };
+    for (auto& each : found.indexes) {
+        for (const auto& known : wanted.indexes) {
+            // On MariaDB rows go by BEDS, and the index does not say when.
+            if (wanted.store == templates::engine::rel && known.expire_after &&
+                names(found, each) == names(wanted, known)) {
+                each.expire_after = known.expire_after;
             }
         }
     }

@@ -348,6 +348,12 @@ private:
             throw std::runtime_error(why);
         }
         table_ = std::make_unique<table_rows>(templates->items().front());
+        if (!table_->order_by().empty()) {
+            throw usage_error("the writes of template '" + asked_.template_name +
+                              "' are ordered by '" + table_->order_by() +
+                              "', one message each, which import does not do: import into a "
+                              "template of the same table without order_by while nobody writes");
+        }
         if (table_->may_repeat() && !asked_.may_happen_twice && !asked_.dry_run) {
             throw usage_error("the database of template '" + asked_.template_name +
                               "' keeps no inbox: a row that is sent again may be inserted again. "

@@ -69,6 +69,7 @@ beds::templates::field field_of(const datum& from) {
 template_def template_of(const datum& described) {
     template_def made;
     made.name = text_of(described, "name");
+    made.order_by = text_of(described, "order_by");
     const auto* fields = described.find("fields");
     const auto* key = described.find("key");
     if (fields == nullptr || key == nullptr) {

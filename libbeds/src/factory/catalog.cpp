@@ -204,6 +204,9 @@ void append_template(std::string& out, const template_def& target, const adapter
     if (target.limits.max_bytes != 0) {
         out.append(",\"max_bytes\":").append(std::to_string(target.limits.max_bytes));
     }
+    if (target.limits.max_depth != templates::limits{}.max_depth) {
+        out.append(",\"max_depth\":").append(std::to_string(target.limits.max_depth));
+    }
     out.append("}}");
 }
 

@@ -528,6 +528,10 @@ private:
                 out_.add(known.line, known.path + ".required",
                          "a protected field cannot be required: no client can give it");
             }
+            // MongoDB would take a document without it.
+            each.required = each.required || (made_.store == engine::rec && !each.nullable &&
+                                              !each.write_protected &&
+                                              each.source == generated::no && !each.default_text);
             if (each.source == generated::database && is_integer(each.type.kind) &&
                 made_.store == engine::rel) {
                 ++by_database;
@@ -819,6 +823,9 @@ private:
             const auto path = join("calls", each.name);
             if (!is_name(each.name)) {
                 complain_name({each.name, path, each.line});
+            } else if (core::parse_verb(each.name)) {
+                out_.add(each.line, path,
+                         quote(each.name) + " is an operation: give the call another name");
             }
             if (!each.value.is(node::kind::table)) {
                 out_.add(each.line, path,

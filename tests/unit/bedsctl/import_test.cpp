@@ -36,7 +36,7 @@ public:
                 {R"({"v":1,"event":"e","status":"ok","effect":"none","templates":[{"name":"t",)"
                  R"("key":["id"],"fields":[{"name":"id","type":"int64","key":true,"required":true}],)"
                  R"("operations":[{"op":"insert")" +
-                     guarantee + R"(}],"limits":{"max_rows":9}}]})",
+                     guarantee + R"(}],"limits":{"max_rows":9})" + more + "}]}",
                  {}});
             return;
         }
@@ -63,6 +63,7 @@ public:
     std::map<std::string, int> asked;
     std::size_t most = 0;
     std::string guarantee;
+    std::string more; ///< of the template
 
 private:
     script answers_;
@@ -209,6 +210,14 @@ TEST_CASE("import: without an inbox only when that is said") {
     CHECK(of.client.asked.empty());
     of.asked.may_happen_twice = true;
     CHECK(of.run() == exit_code::ok);
+}
+
+TEST_CASE("import: a template whose writes have an order is refused before anything is sent") {
+    importing of{[](const std::string&, const std::string&) -> std::string { return ok; }};
+    of.client.more = R"(,"order_by":"id")";
+    CHECK_THAT(of.refusal(), Catch::Contains("ordered by 'id'"));
+    of.asked.dry_run = true;
+    CHECK_THAT(of.refusal(), Catch::Contains("ordered by 'id'"));
 }
 
 TEST_CASE("import: of a file that has grown only what is new is sent") {

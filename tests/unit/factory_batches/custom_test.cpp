@@ -34,6 +34,7 @@ event = { type = "string", max = 60 }
 
 constexpr const char* elsewhere = R"toml(
 template = { name = "elsewhere", connection = "other", store = "rel", object = "x", key = ["id"] }
+limits = { max_depth = 7 }
 [fields]
 id = { type = "int64", required = true }
 )toml";
@@ -433,6 +434,7 @@ TEST_CASE("custom: what code fetches, changes and removes of its own obeys soft_
 TEST_CASE("describe says what on_conflict may say, and nothing where it may not stand") {
     shop at{validates};
     const auto all = at(R"({"v":1,"op":"describe"})");
+    CHECK_THAT(all, Contains(R"("max_depth":7)"));
     CHECK_THAT(all, Contains(R"("on_conflict":{"unique":[["id"]],"set":["low","high"]})"));
     const auto guests_at = all.find(R"("name":"guests")");
     REQUIRE(guests_at != std::string::npos);

@@ -399,3 +399,31 @@ TEST_CASE("a damaged file gets an answer whatever the damage") {
     }
     CHECK(without == 0);
 }
+
+TEST_CASE(
+    "on rec what may not be null and nothing else gives is required: no database asks for it") {
+    const auto read = [](const char* store) {
+        const auto parsed =
+            templates::parse(std::string{"[template]\nname = \"t\"\nstore = \""} + store + R"toml("
+object = "t"
+key = ["id", "part"]
+[fields]
+id    = { type = "string", max = 20 }
+part  = { type = "uuid", generated = "uuid" }
+state = { type = "string", nullable = false, default = "new" }
+sum   = { type = "int64", nullable = false }
+seen  = { type = "datetime", nullable = false }
+note  = { type = "string" }
+[protect]
+protected = ["seen"]
+)toml");
+        REQUIRE(parsed.parsed);
+        std::string made;
+        for (const auto& each : parsed.parsed->fields) {
+            made += each.required ? each.name + ' ' : "";
+        }
+        return made;
+    };
+    CHECK(read("rec") == "id sum ");
+    CHECK(read("rel").empty()); // there the database may have a default of its own
+}

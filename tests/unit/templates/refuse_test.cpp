@@ -267,6 +267,8 @@ const std::vector<mistake> rel_mistakes{
     // [calls.*]
     {"", "[calls.Pay] #!\nclass = \"write\"\nprocedure = \"sp\"", "calls.Pay",
      "expected a name of lower-case"},
+    {"", "[calls.fetch] #!\nclass = \"read\"\nprocedure = \"sp\"", "calls.fetch",
+     "'fetch' is an operation: give the call another name"},
     {"", "[calls]\npay = \"sp\" #!", "calls.pay", "expected a table [calls.pay], found text"},
     {"", "[calls.pay] #!\nclass = \"write\"", "calls.pay.procedure",
      "missing; expected a procedure or a function ('rel'), or a pipeline ('rec')"},
