@@ -49,7 +49,9 @@ struct job {
     [[nodiscard]] std::string_view before_all() const {
         return inbox ? "1970-01-01 00:00:01" : "1000-01-01 00:00:00";
     }
-    [[nodiscard]] std::string_view what() const { return inbox ? "inbox" : rows.template_name; }
+    [[nodiscard]] std::string_view what() const {
+        return inbox ? std::string_view{"inbox"} : rows.template_name;
+    }
     [[nodiscard]] std::string_view verb() const { return inbox ? "prune" : "expire"; }
 };
 
