@@ -23,7 +23,9 @@ TEST_CASE("SQL in every string: it comes back byte for byte, and the database st
             "routine_schema = '" +
             world.data.name() +
             "';"
-            "SELECT user, host FROM mysql.user ORDER BY 1, 2; SHOW DATABASES LIKE '" +
+            // Without the accounts that other tests make meanwhile.
+            "SELECT user, host FROM mysql.user WHERE user NOT REGEXP '^[a-z]+_[0-9a-f]{8,}$' "
+            "ORDER BY 1, 2; SHOW DATABASES LIKE '" +
             world.data.name() + "%'");
     };
     const auto before = schema();
