@@ -405,11 +405,7 @@ private:
             {"op", json::object{{"const", op}}}};
         json::array required{"v", "template", "op"};
         const auto fields_wanted = [&](const char* member) {
-            properties[member] =
-                json::object{{"type", "array"},
-                             {"items", json::object{{"enum", names(false, false)}}},
-                             {"minItems", 1},
-                             {"uniqueItems", true}};
+            properties[member] = list_of(names(false, false));
         };
         const auto rows_wanted = [&] {
             properties["key"] = key();

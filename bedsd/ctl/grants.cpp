@@ -109,18 +109,16 @@ std::vector<grant> grants_of(const templates::registry& of, const std::string& c
             if (!target.soft_delete) {
                 write(target.write.remove, "DELETE");
             }
-            if (std::any_of(target.indexes.begin(), target.indexes.end(),
-                            [](const auto& each) { return each.expire_after.has_value(); })) {
+            if (target.has_rows_that_expire()) {
                 objects.of(in_database(target.object, database), {"SELECT", "DELETE"}, target.name);
             }
         }
         for (const auto& each : target.calls) {
             if (!each.routine.empty() && each.op_class <= most) {
                 writing_procedures |= each.op_class != beds::core::op_class::read;
-                const auto name =
-                    each.routine.substr(0, each.routine.size() - (each.is_function() ? 2 : 0));
                 (each.is_function() ? functions : procedures)
-                    .of(in_database(name, database), {"EXECUTE"}, target.name + '.' + each.name);
+                    .of(in_database(std::string{each.routine_name()}, database), {"EXECUTE"},
+                        target.name + '.' + each.name);
             }
         }
     }

@@ -13,6 +13,12 @@ bool same_fields(std::span<const assignment> left, std::span<const assignment> r
 
 } // namespace
 
+const core::value* given_value(std::span<const assignment> from, field_id field) {
+    const auto found = std::find_if(
+        from.begin(), from.end(), [field](const assignment& each) { return each.field == field; });
+    return found == from.end() ? nullptr : &found->value;
+}
+
 bool same_shape(const bound_operation& left, const bound_operation& right) {
     if (left.target != right.target || left.op != right.op || left.call != right.call ||
         left.key.size() != right.key.size() || left.after.size() != right.after.size() ||

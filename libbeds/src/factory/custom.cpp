@@ -8,13 +8,6 @@ namespace beds::factory {
 
 using adapters::bound_operation;
 
-const core::value* given_value(std::span<const adapters::assignment> from,
-                               templates::field_id field) {
-    const auto found = std::find_if(from.begin(), from.end(),
-                                    [field](const auto& one) { return one.field == field; });
-    return found == from.end() ? nullptr : &found->value;
-}
-
 namespace {
 
 /// Keeps one row.

@@ -96,12 +96,11 @@ std::span<const value> row_key(const planned& op, core::arena& memory) {
     const auto key = memory.make_span<value>(target.key.size());
     for (std::size_t i = 0; i < key.size(); ++i) {
         const auto row = op.bound.rows.front();
-        const auto found = std::find_if(
-            row.begin(), row.end(), [&](const auto& one) { return one.field == target.key[i]; });
-        if (found == row.end()) {
+        const auto* const given = adapters::given_value(row, target.key[i]);
+        if (given == nullptr) {
             return {};
         }
-        key[i] = found->value;
+        key[i] = *given;
     }
     return key;
 }

@@ -759,10 +759,7 @@ private:
         procedure("update", made_.write.update);
         procedure("delete", made_.write.remove);
         made_.write.dynamic_sql = in.flag("dynamic_sql").value_or(false);
-        const bool expires =
-            std::any_of(made_.indexes.begin(), made_.indexes.end(),
-                        [](const index& each) { return each.expire_after.has_value(); });
-        if (expires && !made_.write.remove.empty()) {
+        if (made_.has_rows_that_expire() && !made_.write.remove.empty()) {
             in.complain("delete", "rows with `expire_after` are deleted without this procedure: "
                                   "leave one of the two out");
         }

@@ -1,6 +1,8 @@
 #include <beds/core/error.hpp>
 #include <beds/templates/template_def.hpp>
 
+#include <algorithm>
+
 namespace beds::templates {
 
 std::string_view to_string(engine value) {
@@ -17,8 +19,7 @@ std::optional<field_id> template_def::find_field(std::string_view field_name) co
 }
 
 std::string call::shown() const {
-    return is_function() ? "function '" + routine.substr(0, routine.size() - 2) + '\''
-                         : "procedure '" + routine + '\'';
+    return (is_function() ? "function '" : "procedure '") + std::string{routine_name()} + '\'';
 }
 
 const call* template_def::find_call(std::string_view call_name) const {
@@ -37,6 +38,11 @@ std::string template_def::suggest_field(std::string_view field_name) const {
         known.push_back(each.name);
     }
     return core::did_you_mean(field_name, known);
+}
+
+bool template_def::has_rows_that_expire() const {
+    return std::any_of(indexes.begin(), indexes.end(),
+                       [](const index& each) { return each.expire_after.has_value(); });
 }
 
 std::vector<std::span<const field_id>> template_def::conflict_keys() const {

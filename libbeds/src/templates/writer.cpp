@@ -263,9 +263,7 @@ private:
     void one_call(const call& of) {
         const auto path = "calls." + of.name;
         section(path);
-        const bool function = of.is_function();
-        text(function ? "function" : "procedure",
-             of.routine.substr(0, of.routine.size() - (function ? 2 : 0)));
+        text(of.is_function() ? "function" : "procedure", of.routine_name());
         if (of.dynamic_sql) {
             line("dynamic_sql", "true");
         }

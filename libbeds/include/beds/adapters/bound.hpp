@@ -21,6 +21,10 @@ struct assignment {
     core::value value;
 };
 
+/// The value that a row, `set`, `inc` or `if` gives a field; null: none is given. A value may be
+/// NULL.
+const core::value* given_value(std::span<const assignment> from, field_id field);
+
 enum class comparison : std::uint8_t { eq, ne, lt, le, gt, ge, in, prefix, is_null, is_not_null };
 
 /// One condition of `where`; all conditions of an operation hold together.

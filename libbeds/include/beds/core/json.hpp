@@ -50,6 +50,9 @@ void append_json(std::string& out, const datum& from);
 /// Appends `text` quoted and escaped; bytes that are not UTF-8 become U+FFFD.
 void append_json_string(std::string& out, std::string_view text);
 
+/// Is all of it UTF-8 (RFC 3629: no surrogates, nothing longer than needed)?
+bool is_utf8(std::string_view text);
+
 /// Base64 (RFC 4648, `+/`, padded).
 void append_base64(std::string& out, std::string_view bytes);
 std::optional<std::string_view> decode_base64(std::string_view text, arena& memory);

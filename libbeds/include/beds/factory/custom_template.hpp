@@ -83,9 +83,7 @@ public:
                                        std::span<const core::value> key, core::outcome& to) = 0;
 };
 
-/// The value that a row, `set` or `inc` gives a field; null: none is given. A value may be NULL.
-const core::value* given_value(std::span<const adapters::assignment> from,
-                               templates::field_id field);
+using adapters::given_value;
 
 /// Code for one template, beside its file, which stays the contract: what it allows, its names and
 /// types are checked before anything comes here. Made once for each broker and never used by two

@@ -89,6 +89,10 @@ struct call {
     std::map<std::string, std::string, std::less<>> errors; ///< SQLSTATE → reason
 
     [[nodiscard]] bool is_function() const { return routine.ends_with("()"); }
+    /// `routine` as the database knows it.
+    [[nodiscard]] std::string_view routine_name() const {
+        return std::string_view{routine}.substr(0, routine.size() - (is_function() ? 2 : 0));
+    }
     /// What it runs, for people: "procedure 'x'" or "function 'x'".
     [[nodiscard]] std::string shown() const;
 };
@@ -148,6 +152,8 @@ struct template_def {
     [[nodiscard]] std::string suggest_field(std::string_view field_name) const;
     /// The line of a key, or of what it stands in when the file does not have it; 0: not known.
     [[nodiscard]] std::uint32_t line_of(std::string_view key_of_file) const;
+    /// Does an index have `expire_after`?
+    [[nodiscard]] bool has_rows_that_expire() const;
     /// The field lists by which an insert's `on_conflict` may find a row that is there: the key
     /// first, on `rel` each unique index over all rows. Empty: it takes no `on_conflict`.
     [[nodiscard]] std::vector<std::span<const field_id>> conflict_keys() const;

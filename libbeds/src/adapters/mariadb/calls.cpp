@@ -26,13 +26,6 @@ std::string_view plain_name(std::string_view parameter) {
     return parameter;
 }
 
-const core::value* value_of(std::span<const assignment> given, field_id field) {
-    const auto found = std::find_if(given.begin(), given.end(), [field](const assignment& each) {
-        return each.field == field;
-    });
-    return found != given.end() ? &found->value : nullptr;
-}
-
 std::optional<field_id> field_named(const templates::template_def& target, std::string_view name) {
     for (std::size_t i = 0; i < target.fields.size(); ++i) {
         if (same_name(target.fields[i].name, name)) {
@@ -258,17 +251,6 @@ mariadb_session::rejection(const bound_operation& op,
 
 // ---- named calls ----
 
-namespace {
-
-/// As statements have it.
-std::string_view name_of(const templates::call& called) {
-    std::string_view name = called.routine;
-    name.remove_suffix(called.is_function() ? 2 : 0);
-    return name;
-}
-
-} // namespace
-
 ran mariadb_session::run_call(const bound_operation& op) {
     return within_savepoint(op, op.call->routine, &mariadb_session::call_procedure);
 }
@@ -295,7 +277,7 @@ ran mariadb_session::call_procedure(const bound_operation& op, const procedure_s
     query_.clear();
     query_.comment(op.target->name, called.name);
     const bool function = called.is_function();
-    query_.text(function ? "SELECT " : "CALL ").object(name_of(called)).text("(");
+    query_.text(function ? "SELECT " : "CALL ").object(called.routine_name()).text("(");
     std::string_view glue;
     const auto give = [&](const core::value& value) {
         query_.text(glue).bind(value);
@@ -443,7 +425,7 @@ core::value mariadb_session::write_argument(const bound_operation& op, insert_ro
     known = true;
     if (const auto field = field_named(target, name)) {
         if (op.op == core::verb::insert) {
-            const auto* given = value_of(row, *field);
+            const auto* given = given_value(row, *field);
             return given != nullptr ? *given : core::value{};
         }
         for (std::size_t i = 0; i < target.key.size(); ++i) {
@@ -451,7 +433,7 @@ core::value mariadb_session::write_argument(const bound_operation& op, insert_ro
                 return op.key[i];
             }
         }
-        const auto* given = value_of(op.set, *field);
+        const auto* given = given_value(op.set, *field);
         return given != nullptr ? *given : core::value{};
     }
     if (same_name(name, "set")) {
@@ -470,7 +452,7 @@ core::value mariadb_session::write_argument(const bound_operation& op, insert_ro
             return false;
         }
         const auto field = field_named(target, name.substr(prefix.size()));
-        const auto* value = field ? value_of(given, *field) : nullptr;
+        const auto* value = field ? given_value(given, *field) : nullptr;
         if (value != nullptr) {
             to = *value;
         }
@@ -628,7 +610,7 @@ ran mariadb_session::write_procedure_key(const bound_operation& op, insert_row r
         if (!keys_out_[i].is_null()) {
             continue;
         }
-        const auto* given = value_of(row, target.key[i]);
+        const auto* given = given_value(row, target.key[i]);
         if (given != nullptr && !given->is_null()) {
             keys_out_[i] = *given;
             continue;
@@ -931,7 +913,7 @@ void mariadb_session::block_text(operation_list work, const procedure_shape& sha
         } else {
             query_.text("CALL ");
         }
-        query_.object(is_call ? name_of(*op.call) : write_procedure(op)).text("(");
+        query_.object(is_call ? op.call->routine_name() : write_procedure(op)).text("(");
         for (std::size_t i = 0; i + (function ? 1 : 0) < parameters.size(); ++i) {
             query_.text(i == 0 ? "" : ",");
             if (parameters[i].out) {

@@ -280,15 +280,14 @@ private:
                 try_one(asked, "template.object", "UPDATE", object, how, "and updates are refused");
             }
         }
-        const bool expires =
-            std::any_of(wanted_.indexes.begin(), wanted_.indexes.end(),
-                        [](const auto& each) { return each.expire_after.has_value(); });
-        if (expires || (wanted_.write.remove.empty() && !wanted_.soft_delete)) {
+        if (wanted_.has_rows_that_expire() ||
+            (wanted_.write.remove.empty() && !wanted_.soft_delete)) {
             query asked;
             asked.comment(wanted_.name, "check").text("DELETE FROM ").object(object);
             by_key(asked);
             try_one(asked, "template.object", "DELETE", object, how,
-                    expires ? "and rows that are too old stay" : "and deletes are refused");
+                    wanted_.has_rows_that_expire() ? "and rows that are too old stay"
+                                                   : "and deletes are refused");
         }
     }
 

@@ -11,11 +11,10 @@ using core::outcome;
 
 namespace {
 
-/// The value that a row to be inserted gives a field; null: none.
-const core::value* given_value(insert_row row, field_id field) {
-    const auto found = std::find_if(
-        row.begin(), row.end(), [field](const assignment& each) { return each.field == field; });
-    return found != row.end() && !found->value.is_null() ? &found->value : nullptr;
+/// The value other than NULL that a row gives a field; null: none.
+const core::value* value_given(insert_row row, field_id field) {
+    const auto* given = given_value(row, field);
+    return given != nullptr && !given->is_null() ? given : nullptr;
 }
 
 /// A statement has at most 65,535 parameters.
@@ -202,7 +201,7 @@ void mariadb_session::write_keys(const bound_operation& op, insert_row row,
     values_.assign(target.key.size(), core::value{});
     rooms_.resize(std::max(rooms_.size(), target.key.size()));
     for (std::size_t i = 0; i < target.key.size(); ++i) {
-        if (const auto* given = given_value(row, target.key[i])) {
+        if (const auto* given = value_given(row, target.key[i])) {
             values_[i] = shape.columns[target.key[i]].as_stored(
                 *given, !connection_.facts().is_mariadb, *memory_);
             continue;
@@ -235,8 +234,8 @@ ran mariadb_session::insert_group(operation_list work) {
     std::stable_sort(order_.begin(), order_.end(),
                      [&key](const bound_operation* a, const bound_operation* b) {
                          for (const auto field : key) {
-                             const auto* left = given_value(a->rows.front(), field);
-                             const auto* right = given_value(b->rows.front(), field);
+                             const auto* left = value_given(a->rows.front(), field);
+                             const auto* right = value_given(b->rows.front(), field);
                              if (left == nullptr || right == nullptr) {
                                  if ((left == nullptr) != (right == nullptr)) {
                                      return left == nullptr;
@@ -312,7 +311,7 @@ mariadb_session::keys mariadb_session::made_keys(const templates::template_def& 
     for (const auto field : target.key) {
         const auto without = static_cast<std::size_t>(
             std::count_if(rows.begin(), rows.end(),
-                          [field](insert_row row) { return given_value(row, field) == nullptr; }));
+                          [field](insert_row row) { return value_given(row, field) == nullptr; }));
         if (without != 0) {
             ++fields;
             missing = without;
@@ -342,7 +341,7 @@ ran mariadb_session::insert_chunk(const templates::template_def& target,
     wanted_.clear();
     for (const auto field : target.key) {
         if (how == keys::returned && std::any_of(rows.begin(), rows.end(), [field](insert_row row) {
-                return given_value(row, field) == nullptr;
+                return value_given(row, field) == nullptr;
             })) {
             wanted_.push_back(field);
         }
@@ -379,7 +378,7 @@ ran mariadb_session::find_taken(const bound_operation& op, insert_row row,
     key = {};
     const auto wanted = memory_->make_span<condition>(op.unique.size());
     for (std::size_t i = 0; i < wanted.size(); ++i) {
-        const auto* value = given_value(row, op.unique[i]);
+        const auto* value = value_given(row, op.unique[i]);
         if (value == nullptr) {
             return ran::fine; // NULL is like nothing
         }
@@ -464,7 +463,7 @@ ran mariadb_session::take_over(const bound_operation& op, insert_row row,
     }
     const auto set = memory_->make_span<assignment>(op.taken_over.size());
     for (std::size_t i = 0; i < set.size(); ++i) {
-        const auto* value = given_value(row, op.taken_over[i]);
+        const auto* value = value_given(row, op.taken_over[i]);
         set[i] = {op.taken_over[i], value != nullptr ? *value : core::value{}};
     }
     bound_operation change;

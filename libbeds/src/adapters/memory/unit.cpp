@@ -465,12 +465,11 @@ record* unit::row_with(const binding& bound, std::span<const field_id> unique,
                        std::span<const assignment> given) {
     std::vector<condition> wanted;
     for (const auto field : unique) {
-        const auto at = std::find_if(given.begin(), given.end(),
-                                     [&](const assignment& each) { return each.field == field; });
-        if (at == given.end() || at->value.is_null()) {
+        const auto* value = given_value(given, field);
+        if (value == nullptr || value->is_null()) {
             return nullptr;
         }
-        wanted.push_back({field, comparison::eq, {&at->value, 1}});
+        wanted.push_back({field, comparison::eq, {value, 1}});
     }
     record* found = nullptr;
     each_match(bound, wanted, [&](record& hit) {

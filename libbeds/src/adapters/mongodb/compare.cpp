@@ -392,7 +392,7 @@ private:
         std::set<std::string_view> kinds; ///< of those
     };
 
-    /// One line of each document: its fields but those that may hold anything.
+    /// Whether documents are asked for the field: not where the template lets it hold anything.
     static bool is_looked_at(const templates::field& field) {
         return field.type.kind != core::type_kind::json &&
                field.type.kind != core::type_kind::document;

@@ -4,17 +4,8 @@
 #include <algorithm>
 
 namespace beds::adapters::mongodb {
-namespace {
 
 using core::value;
-
-const value* value_of(std::span<const assignment> given, field_id field) {
-    const auto found = std::find_if(given.begin(), given.end(),
-                                    [field](const auto& one) { return one.field == field; });
-    return found == given.end() ? nullptr : &found->value;
-}
-
-} // namespace
 
 bool mongodb_session::cannot_return(run_scope& scope, operation_list ops) {
     const auto& first = *ops.front(); // the others have its shape
@@ -82,7 +73,7 @@ std::vector<value> mongodb_session::keys_of_rows(const bound_operation& op) {
         }
         for (const auto& row : op.rows) {
             for (const auto field : key) {
-                const auto* const given = value_of(row, field);
+                const auto* const given = given_value(row, field);
                 made.push_back(given == nullptr ? value::of_null() : *given);
             }
         }

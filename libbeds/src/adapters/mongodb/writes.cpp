@@ -24,15 +24,6 @@ constexpr std::string_view changed_meanwhile =
 constexpr std::string_view no_row = "there is no row with this key";
 constexpr std::string_view nothing_to_change = "an update changes at least one field";
 
-const value* value_of(std::span<const assignment> row, field_id field) {
-    for (const auto& one : row) {
-        if (one.field == field) {
-            return &one.value;
-        }
-    }
-    return nullptr;
-}
-
 /// Can the sum leave the field's type without the server noticing? Then the filter has to see to
 /// it.
 bool needs_guard(const core::field_type& type) {
@@ -218,7 +209,7 @@ void mongodb_session::tell_keys(run_scope& scope, const bound_operation& op) {
     for (std::size_t at = 0; at < op.rows.size(); ++at) {
         for (std::size_t i = 0; i < key.size(); ++i) {
             const auto* const given = other_keys ? &record->keys[at * key.size() + i]
-                                                 : value_of(op.rows[at], target.key[i]);
+                                                 : given_value(op.rows[at], target.key[i]);
             key[i] = given == nullptr ? value::of_null() : *given;
         }
         scope.rows.key(op.index, target.key_layout, key);
@@ -317,7 +308,7 @@ std::optional<core::outcome> mongodb_session::key_taken(run_scope& scope, const 
     for (const auto& row : op.rows) {
         std::vector<value> key;
         for (const auto field : target.key) {
-            const auto* const given = value_of(row, field);
+            const auto* const given = given_value(row, field);
             if (given == nullptr) {
                 return std::nullopt;
             }
