@@ -1,6 +1,7 @@
 #include "arguments.hpp"
 
 #include <beds/core/error.hpp>
+#include <beds/core/json.hpp>
 #include <beds/core/operation.hpp>
 
 #include <algorithm>
@@ -154,6 +155,12 @@ value::member parse_member(std::string_view word) {
         throw usage_error(
             "'" + std::string{word} +
             "' is neither name=text nor name:=json, for example key=MX or amount:=10");
+    }
+    if (!beds::core::is_utf8(word)) {
+        throw usage_error(
+            (beds::core::is_utf8(name) ? "'" + std::string{name} + "=…'" : "an argument") +
+            " is not UTF-8: is the terminal's encoding another one? Fields of type "
+            "bytes take base64");
     }
     const auto text = word.substr(equals + 1);
     if (!json) {

@@ -84,6 +84,9 @@ std::string advice(const result& failed, const std::string& request_id) {
                    ? "send the same request again with the same id to learn the effect"
                    : "send the same again with --id " + request_id + " to learn the effect";
     }
+    if (failed.field() == "beds-order") {
+        return "give the ordering field's value with --order; bedsctl describe shows its name";
+    }
     switch (failed.code()) {
     case code::unknown_template:
     case code::invalid_field:

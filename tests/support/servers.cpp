@@ -300,7 +300,8 @@ server_control shared_servers() {
 }
 
 private_servers::private_servers(std::initializer_list<server> which,
-                                 std::filesystem::path const& data)
+                                 std::filesystem::path const& data,
+                                 std::initializer_list<std::string> mariadb_options)
     : server_control(temporary_directory()) {
     std::vector<std::string> arguments{tool(),
                                        "start",
@@ -312,6 +313,10 @@ private_servers::private_servers(std::initializer_list<server> which,
     if (!data.empty()) {
         arguments.emplace_back("--data");
         arguments.push_back(data.string());
+    }
+    for (auto const& option : mariadb_options) {
+        arguments.emplace_back("--mariadb-option");
+        arguments.push_back(option);
     }
     for (auto const one : which)
         arguments.emplace_back(name_of(one));

@@ -107,9 +107,11 @@ inline std::string mariadb_coalesce() {
 /// RabbitMQ and 1 s without. Skips when a server is not installed.
 class private_servers : public server_control {
 public:
-    /// `data`: a folder for their data elsewhere; empty: beside the rest.
+    /// `data`: a folder for their data elsewhere; empty: beside the rest. `mariadb_options`: of
+    /// mariadbd, beside the usual ones.
     explicit private_servers(std::initializer_list<server> which,
-                             std::filesystem::path const& data = {});
+                             std::filesystem::path const& data = {},
+                             std::initializer_list<std::string> mariadb_options = {});
     ~private_servers();
     private_servers(private_servers const&) = delete;
     private_servers& operator=(private_servers const&) = delete;

@@ -782,13 +782,15 @@ failed binder::bind_conflict(const datum& given, core::arena& memory, bound_oper
     }
     const auto names = [&](const datum& list, std::span<const field_id>& to) -> failed {
         if (!list.is(datum::kind::array) || list.count == 0 || list.count > target.fields.size()) {
-            return wrong("'unique' and 'set' of 'on_conflict' must be arrays of field names");
+            return wrong("'unique' and 'set' of 'on_conflict' must be arrays of field names, "
+                         "one at least");
         }
         const auto ids = memory.make_span<field_id>(list.count);
         for (std::size_t i = 0; i < ids.size(); ++i) {
             const auto& item = list.items()[i];
             if (!item.is(datum::kind::string)) {
-                return wrong("'unique' and 'set' of 'on_conflict' must be arrays of field names");
+                return wrong("'unique' and 'set' of 'on_conflict' must be arrays of field names, "
+                             "one at least");
             }
             const auto id = target.find_field(item.text);
             if (!id) {
@@ -848,8 +850,7 @@ failed binder::bind_conflict(const datum& given, core::arena& memory, bound_oper
                           field.name);
         }
         const auto row = into.rows.front();
-        if (std::none_of(row.begin(), row.end(),
-                         [&](const assignment& cell) { return cell.field == id; })) {
+        if (given_value(row, id) == nullptr) {
             return refuse(code::invalid_field,
                           join(memory, {"field '", field.name, "' of 'set' is not in 'data'"}),
                           field.name);

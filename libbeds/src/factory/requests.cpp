@@ -186,7 +186,8 @@ std::optional<outcome> factory::impl::out_of_order(const message& from,
         return outcome::failure(
             code::misrouted,
             join(*memory, {"writes of this template are ordered: publish them with the key '",
-                           target.name, ".order' and the header beds-order"}));
+                           target.name, ".order' and the header beds-order"}),
+            "beds-order");
     }
     const auto wrong = [&](std::string_view text) {
         return outcome::failure(code::invalid_envelope, text, "beds-order");

@@ -193,12 +193,17 @@ void node::impl::find_what_needs_a_restart(const templates::registry& before,
                      "' to '" + now->connection +
                      "': that takes a restart, because writes that are sent again would be "
                      "done again there");
-        } else if ((old != nullptr ? old->order_by : std::string{}) != now->order_by) {
+        } else if (const auto was = old != nullptr ? old->order_by : std::string{};
+                   was != now->order_by) {
+            const auto what = was.empty() ? "' is ordered now, by '" + now->order_by + '\''
+                              : now->order_by.empty() ? "' is not ordered any more"
+                                                      : "' is ordered by '" + now->order_by +
+                                                            "' now and was by '" + was + '\'';
             problems.push_back(templates::to_string(templates::problem{
                 now->file, now->line_of("template.order_by"), "template.order_by",
-                "template '" + one.name +
-                    "' is ordered by other values now: that takes a restart, because what was "
-                    "published before must be done before"}));
+                "template '" + one.name + what +
+                    ": that takes a restart, because what was published before must be done "
+                    "before"}));
         } else if (old == nullptr && !works_on(*now)) {
             complain("template '" + one.name + "' is new on connection '" + now->connection +
                      "', for which this node has no brokers: broker_services.*.instances and "

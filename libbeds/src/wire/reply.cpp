@@ -513,8 +513,8 @@ void reply_writer::append_result(std::string& out, core::op_index op, const outc
     const auto& from = slots_[op];
     if (from.too_large && (result.ok() || !from.stored.empty())) {
         auto refused = outcome::failure(core::code::limit_exceeded,
-                                        "the result is larger than this service sends; ask for "
-                                        "fewer rows or fields",
+                                        "the result is larger than the service or the template's "
+                                        "max_bytes allows; ask for fewer rows or fields",
                                         {}, result.effect);
         refused.at_least_once = result.at_least_once;
         append_outcome(out, refused);

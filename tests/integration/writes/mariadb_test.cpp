@@ -1,4 +1,5 @@
 #include "guests.hpp"
+#include "ladders.hpp"
 #include "payments.hpp"
 #include "support/running_node.hpp"
 
@@ -125,4 +126,18 @@ DELIMITER ;
     CHECK_THAT(ask(R"("op":"delete","key":1,"return":["name"])", "people"),
                Contains(R"("rows":[{"name":"bob!"}])"));
     CHECK(data.number("SELECT COUNT(*) FROM people") == 0);
+}
+
+TEST_CASE("MariaDB: the order holds by values of every type that order_by takes") {
+    const auto rabbitmq = test::require_amqp();
+    const auto control = test::shared_servers();
+    const test::database data{test::require_mariadb(), control};
+    data.sql(
+        "CREATE TABLE ladder_string (at VARCHAR(40) COLLATE utf8mb4_bin PRIMARY KEY, step INT);"
+        "CREATE TABLE ladder_uuid (at CHAR(36) PRIMARY KEY, step INT);"
+        "CREATE TABLE ladder_date (at DATE PRIMARY KEY, step INT);"
+        "CREATE TABLE ladder_int64 (at BIGINT PRIMARY KEY, step INT);"
+        "CREATE TABLE ladder_uint64 (at BIGINT UNSIGNED PRIMARY KEY, step INT)");
+    const auto rel = data.settings();
+    test::check_ladders(rabbitmq, &rel, {});
 }

@@ -1,5 +1,6 @@
 #include "guests.hpp"
 #include "integration/mongodb/fixture.hpp"
+#include "ladders.hpp"
 #include "payments.hpp"
 #include "support/running_node.hpp"
 
@@ -108,4 +109,16 @@ fields = [["name", "string"]]
     CHECK_THAT(ask(R"("op":"call","name":"all","args":{})", "people"), Contains("shown"));
     REQUIRE(data.documents("people").size() == 1);
     CHECK_THAT(data.documents("people").front(), Contains(R"("name" : "bob")"));
+}
+
+TEST_CASE("MongoDB: the order holds by values of every type that order_by takes") {
+    const auto rabbitmq = test::require_amqp();
+    test::mongodb::raw_database data{test::require_mongodb().uri, test::unique_name()};
+    test::node_options options;
+    options.mongodb =
+        test::mongodb::settings_for(test::require_mongodb().uri, std::string{data.name()});
+    for (const auto& text : test::ladder_templates("rec")) {
+        data.make_indexes(text);
+    }
+    test::check_ladders(rabbitmq, nullptr, options);
 }

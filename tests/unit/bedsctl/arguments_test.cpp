@@ -124,3 +124,14 @@ TEST_CASE("a misspelt verb is recognised") {
     CHECK(suggest_verb("fetsh") == "; did you mean 'fetch'?");
     CHECK(suggest_verb("transfer").empty());
 }
+
+TEST_CASE("what is not UTF-8 on the command line is refused, not changed") {
+    const std::string_view latin = "caf\xE9";
+    CHECK(contains(refusal("fetch", {"key=" + std::string{latin}}), "'key=…' is not UTF-8"));
+    CHECK(contains(refusal("find", {"name.prefix=a\xFF"}), "'name.prefix=…' is not UTF-8"));
+    CHECK(contains(refusal("insert", {R"(name:="a)"
+                                      "\xC0\x80\""}),
+                   "'name=…' is not UTF-8"));
+    CHECK(contains(refusal("insert", {"\xFF=1"}), "an argument is not UTF-8"));
+    CHECK(contains(refusal("fetch", {"key=café"}), "accepted"));
+}

@@ -71,6 +71,10 @@ TEST_CASE("errors go to standard error, with what to do") {
     CHECK(
         contains(print(error("BACKEND_UNAVAILABLE", "unknown"), "o-1").err, "again with --id o-1"));
     CHECK(contains(print(error("INVALID_FIELD", "none")).err, "bedsctl describe"));
+    const auto unordered =
+        print(R"({"v":1,"status":"error","code":"MISROUTED","field":"beds-order",)"
+              R"("effect":"none","retryable":false,"detail":"ordered"})");
+    CHECK(contains(unordered.err, "--order"));
 }
 
 TEST_CASE("data does not steer the terminal") {

@@ -256,3 +256,17 @@ TEST_CASE("base64: one value has one text") {
         CHECK_FALSE(decode(wrong));
     }
 }
+
+TEST_CASE("UTF-8 is told from what only looks like it") {
+    for (const std::string_view text :
+         {"", "plain", "caf\xC3\xA9", "\xE2\x82\xAC", "\xF0\x9F\x90\x91", "\x7F", "\xEF\xBF\xBD",
+          "\xF4\x8F\xBF\xBF"}) {
+        CHECK(core::is_utf8(text));
+    }
+    CHECK(core::is_utf8({"a\0b", 3}));
+    for (const std::string_view text :
+         {"\xE9", "caf\xE9", "\xC3", "\xC0\x80", "\xE0\x80\x80", "\xED\xA0\x80", "\xF4\x90\x80\x80",
+          "\xF8\x88\x80\x80\x80", "\x80", "a\xFF", "\xE2\x82", "\xC3\xA9\xC3"}) {
+        CHECK_FALSE(core::is_utf8(text));
+    }
+}

@@ -52,14 +52,6 @@ constexpr std::size_t longest_reply = (std::size_t{1} << 24U) - 1;
 /// What a row needs in its packet besides its texts.
 constexpr std::size_t row_overhead = 300;
 
-bool is_utf8(std::string_view given) {
-    constexpr std::string_view replacement = "\xEF\xBF\xBD";
-    std::string shown;
-    core::append_json_string(shown, given);
-    return shown.find(replacement) == std::string::npos ||
-           given.find(replacement) != std::string_view::npos;
-}
-
 /// Is it this row that the server refuses, and not every one?
 bool is_about_row(unsigned number) {
     constexpr unsigned row_too_large = 1118;
@@ -87,7 +79,7 @@ bool mariadb_session::can_be_stored(const operation_identity& id) {
     const auto begins = [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; };
     return std::count_if(name.begin(), name.end(), begins) <=
                static_cast<std::ptrdiff_t>(longest_principal) &&
-           is_utf8(name);
+           core::is_utf8(name);
 }
 
 bool mariadb_session::fits(const sealed_reply& reply) const {

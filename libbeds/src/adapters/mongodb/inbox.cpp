@@ -89,15 +89,6 @@ bool is_generated(const templates::template_def& target) {
     });
 }
 
-const value* value_of(std::span<const assignment> row, field_id field) {
-    for (const auto& one : row) {
-        if (one.field == field) {
-            return &one.value;
-        }
-    }
-    return nullptr;
-}
-
 bool before(const operation_identity& left, const operation_identity& right) {
     return left.principal != right.principal ? left.principal < right.principal
                                              : left.id < right.id;
@@ -212,7 +203,7 @@ void mongodb_session::stays_unknown(run_scope& scope, const bound_operation& op)
 void mongodb_session::begin_inbox(std::string_view verb, aim what) {
     command_.clear();
     command_.string(verb, inbox);
-    if (what == aim::read || wire_version_ >= 9) {
+    if (takes_comments(what)) {
         command_.string("comment", "beds inbox");
     }
     command_.elements_of(what == aim::read ? shared_->read_members() : shared_->write_members());
@@ -420,7 +411,7 @@ void mongodb_session::append_intent(const write_record& record, std::size_t posi
         bool all = true;
         for (const auto& row : op->rows) {
             for (const auto field : op->target->key) {
-                const auto* const given = value_of(row, field);
+                const auto* const given = given_value(row, field);
                 all = all && given != nullptr &&
                       !append_field(command_, element_name{i++}, *given, *op->target, field,
                                     *memory_);
@@ -673,7 +664,7 @@ step_result mongodb_session::settle(run_scope& scope, operation_list ops,
             if (keys.empty()) {
                 for (const auto& row : op->rows) {
                     for (const auto field : op->target->key) {
-                        const auto* const given = value_of(row, field);
+                        const auto* const given = given_value(row, field);
                         keys.push_back(given == nullptr ? value::of_null() : *given);
                     }
                 }

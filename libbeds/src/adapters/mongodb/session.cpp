@@ -11,7 +11,6 @@
 namespace beds::adapters::mongodb {
 namespace {
 
-constexpr std::int32_t wire_4_4 = 9; ///< from here on `comment` is taken by every command
 constexpr auto retry_soon = std::chrono::milliseconds{500};
 /// What nobody waits for ends after this.
 constexpr std::chrono::milliseconds longest_command{30'000};
@@ -252,11 +251,16 @@ bool mongodb_session::is_late() const {
     return control_.timed_out || until_.expired();
 }
 
+bool mongodb_session::takes_comments(aim what) const {
+    constexpr std::int32_t wire_4_4 = 9; // from here on writes take it, too
+    return what == aim::read || wire_version_ >= wire_4_4;
+}
+
 void mongodb_session::begin_command(std::string_view verb, std::string_view collection,
                                     const bound_operation& op, aim what) {
     command_.clear();
     command_.string(verb, collection);
-    if (what == aim::read || wire_version_ >= wire_4_4) {
+    if (takes_comments(what)) {
         std::string comment = "beds " + op.target->name + '.';
         comment += core::to_string(op.op);
         if (op.call != nullptr) {

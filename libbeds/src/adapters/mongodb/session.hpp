@@ -150,6 +150,7 @@ private:
     ending explain_instead(const char* database);
     void close();
     [[nodiscard]] bool is_late() const;
+    [[nodiscard]] bool takes_comments(aim what) const;
     void begin_command(std::string_view verb, std::string_view collection,
                        const bound_operation& op, aim what);
     [[nodiscard]] std::int64_t milliseconds_left() const; ///< as a server's limit: 1 at least
