@@ -1,8 +1,10 @@
 #include "export.hpp"
 
 #include "arguments.hpp"
+#include "export_state.hpp"
 #include "print.hpp"
 #include "progress.hpp"
+#include "state_file.hpp"
 #include "table_rows.hpp"
 
 #include <beds/core/error.hpp>
@@ -42,25 +44,66 @@ row_format chosen_format(const export_options& asked) {
                       "' does not tell: give --format csv or --format ndjson");
 }
 
-/// A file under another name until it is complete.
+/// Everything on which the bytes of the file depend but the rows.
+std::string question_of(const export_options& asked, row_format format,
+                        const std::vector<std::string>& columns) {
+    std::string made = format == row_format::csv ? "csv" : "ndjson";
+    const auto add = [&](std::string_view text) {
+        made.push_back(' ');
+        beds::core::append_json_string(made, text);
+    };
+    add(asked.template_name);
+    made.append(" fields");
+    std::for_each(columns.begin(), columns.end(), add);
+    made.append(" where");
+    std::for_each(asked.where.begin(), asked.where.end(), add);
+    if (format == row_format::csv) {
+        made.append(" null");
+        add(asked.null_text);
+    }
+    return asked.limit ? made + " limit " + std::to_string(*asked.limit) : made;
+}
+
+/// A file under another name until it is complete, with what is needed to go on.
 class partial_file {
 public:
-    explicit partial_file(const std::string& name) : name_(name), partial_(name + ".partial") {
-        stream_.open(partial_, std::ios::binary | std::ios::trunc);
+    partial_file(const std::string& name, std::string question, bool restart)
+        : name_(name), partial_(name + ".partial"), state_file_(name + ".beds-export") {
+        state_.question = std::move(question);
+        if (!restart) {
+            go_on();
+        }
+        const bool more = state_.rows != 0;
+        stream_.open(partial_, more ? std::ios::binary | std::ios::in | std::ios::out
+                                    : std::ios::binary | std::ios::trunc);
+        stream_.seekp(0, std::ios::end);
         if (!stream_) {
             throw usage_error("cannot write '" + partial_ + "'");
         }
     }
     ~partial_file() {
-        if (!complete_) {
-            std::error_code ignored;
-            std::filesystem::remove(partial_, ignored);
+        if (!complete_ && state_.rows == 0) {
+            remove_all();
         }
     }
     partial_file(const partial_file&) = delete;
     partial_file& operator=(const partial_file&) = delete;
 
     std::ostream& stream() { return stream_; }
+    /// What the file holds already.
+    [[nodiscard]] const export_state& state() const { return state_; }
+    /// From here the same command goes on.
+    void note(std::uint64_t rows, const std::string& after) {
+        stream_.flush();
+        if (!stream_) {
+            return; // what was noted before holds
+        }
+        sync_to_disk(partial_);
+        state_.rows = rows;
+        state_.bytes = static_cast<std::uint64_t>(stream_.tellp());
+        state_.after = after;
+        write_state(state_file_, to_json(state_));
+    }
     void complete() {
         stream_.close();
         if (!stream_) {
@@ -68,11 +111,41 @@ public:
         }
         std::filesystem::rename(partial_, name_);
         complete_ = true;
+        remove_all();
     }
 
 private:
+    void go_on() {
+        const auto text = read_state(state_file_);
+        if (!text) {
+            return;
+        }
+        const auto before = parse_export_state(*text);
+        if (!before || before->question != state_.question) {
+            throw usage_error(
+                "'" + state_file_ + "' is of an export " +
+                (before ? "that asked for something else" : "of another version of bedsctl") +
+                ": begin anew with --restart, or write another file");
+        }
+        std::error_code not_there;
+        const auto size = std::filesystem::file_size(partial_, not_there);
+        if (not_there || size < before->bytes) {
+            throw usage_error("'" + partial_ + "' is not what '" + state_file_ +
+                              "' says: begin anew with --restart");
+        }
+        std::filesystem::resize_file(partial_, before->bytes);
+        state_ = *before;
+    }
+    void remove_all() {
+        std::error_code ignored;
+        std::filesystem::remove(partial_, ignored);
+        std::filesystem::remove(state_file_, ignored);
+    }
+
     std::string name_;
     std::string partial_;
+    std::string state_file_;
+    export_state state_;
     std::ofstream stream_;
     bool complete_ = false;
 };
@@ -133,11 +206,14 @@ exit_code run_export(beds::client::client& through, const export_options& asked,
 
     std::unique_ptr<partial_file> file;
     if (asked.output != "-") {
-        file = std::make_unique<partial_file>(asked.output);
+        file = std::make_unique<partial_file>(asked.output, question_of(asked, format, columns),
+                                              asked.restart);
     }
     std::ostream& to = file ? file->stream() : out;
+    const auto begun = file ? file->state().rows : 0;
+    what.after = file ? file->state().after : "";
     std::string text;
-    if (format == row_format::csv) {
+    if (format == row_format::csv && begun == 0) {
         for (const auto& one : columns) {
             text.append(text.empty() ? "" : ",").append(one);
         }
@@ -148,7 +224,9 @@ exit_code run_export(beds::client::client& through, const export_options& asked,
                         : terminal  ? progress::manner::terminal
                                     : progress::manner::lines};
     auto most = std::min(asked.page.value_or(table.max_rows()), table.max_rows());
-    std::uint64_t written = 0;
+    auto written = begun;
+    auto goes_on_at = what.after; // behind the rows that are written
+    auto noted = clock::now();
     const auto ask = [&](std::uint64_t before) {
         what.limit = most;
         if (asked.limit) {
@@ -159,13 +237,21 @@ exit_code run_export(beds::client::client& through, const export_options& asked,
     };
     const auto ended = [&](const std::string& why, exit_code with) {
         shown.end();
-        err << "bedsctl: " << why << "; " << with_commas(written) << " rows were written"
-            << (file ? ", the file is taken away" : "") << '\n';
+        err << "bedsctl: " << why << "; " << with_commas(written) << " rows were written";
+        if (file && written != begun) {
+            file->note(written, goes_on_at);
+        }
+        if (file && file->state().rows != 0) {
+            err << ", and the same command goes on from there while the service's cursors are good "
+                   "("
+                << asked.output << ".beds-export)";
+        }
+        err << '\n';
         return with;
     };
     auto last_page = clock::now();
     auto pause = 200ms;
-    auto next = std::make_unique<page>(ask(0));
+    auto next = std::make_unique<page>(ask(written));
     for (;;) {
         const auto got = next->take();
         next.reset();
@@ -182,6 +268,11 @@ exit_code run_export(beds::client::client& through, const export_options& asked,
                     std::this_thread::sleep_for(50ms);
                 }
                 pause = std::min<std::chrono::milliseconds>(pause * 2, 10'000ms);
+            } else if (begun != 0 && written == begun && result.field() == "after") {
+                return ended("the service does not know any more where it was: begin anew with "
+                             "--restart (" +
+                                 std::string{result.detail()} + ")",
+                             exit_code::usage);
             } else {
                 return ended(std::string{result.code_text()} + ": " + std::string{result.detail()},
                              exit_code_of(got));
@@ -211,9 +302,14 @@ exit_code run_export(beds::client::client& through, const export_options& asked,
             return ended("what is written does not arrive", exit_code::unknown);
         }
         written = after;
-        shown.show({.rows = written});
+        goes_on_at = result.next();
+        shown.show({.rows = written - begun});
         if (last) {
             break;
+        }
+        if (file && clock::now() - noted > 1s) {
+            file->note(written, goes_on_at);
+            noted = clock::now();
         }
     }
     shown.end();
@@ -221,7 +317,8 @@ exit_code run_export(beds::client::client& through, const export_options& asked,
         file->complete();
     }
     if (!asked.quiet) {
-        err << with_commas(written) << " rows written\n";
+        err << with_commas(written) << " rows written"
+            << (begun != 0 ? ", " + with_commas(begun) + " of them before" : std::string{}) << '\n';
     }
     return exit_code::ok;
 }

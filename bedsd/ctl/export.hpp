@@ -27,12 +27,14 @@ struct export_options {
         {}; ///< rows in a reply; nothing: as many as the template says
     std::chrono::milliseconds timeout{30'000};      ///< of a page
     std::chrono::milliseconds patience{5 * 60'000}; ///< without any page
+    bool restart = false;                           ///< from the first row, whatever was noted
     bool quiet = false;
 };
 
-/// Writes the rows of a template in the order of its key. A file is there when it is complete.
-/// Returns `refused` when the service refused to, `unknown` when it ended before the rows did.
-/// Throws usage_error, before anything is asked for.
+/// Writes the rows of a template in the order of its key. A file is there when it is complete;
+/// until then FILE.partial and FILE.beds-export are, with which the same call goes on. Returns
+/// `refused` when the service refused to, `unknown` when it ended before the rows did. Throws
+/// usage_error, before any row is asked for.
 exit_code run_export(beds::client::client& through, const export_options& asked, std::ostream& out,
                      std::ostream& err, bool terminal, const std::function<bool()>& stopped);
 

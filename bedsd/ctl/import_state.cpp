@@ -1,6 +1,7 @@
 #include "import_state.hpp"
 
 #include "arguments.hpp"
+#include "state_file.hpp"
 
 #include <beds/core/error.hpp>
 #include <beds/core/json.hpp>
@@ -8,76 +9,15 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <fcntl.h>
 #include <fstream>
-#include <iterator>
 #include <memory>
 #include <openssl/evp.h>
 #include <system_error>
-#include <unistd.h>
 
 namespace bedsctl {
 namespace {
 
 using beds::core::datum;
-
-[[noreturn]] void failed(const std::filesystem::path& file, const char* what) {
-    throw std::system_error(errno, std::generic_category(),
-                            std::string{what} + " " + file.string());
-}
-
-class descriptor {
-public:
-    descriptor(const std::filesystem::path& path, int flags)
-        : number_(::open(path.c_str(), flags | O_CLOEXEC, 0644)) {}
-    ~descriptor() {
-        if (number_ >= 0) {
-            ::close(number_);
-        }
-    }
-    descriptor(const descriptor&) = delete;
-    descriptor& operator=(const descriptor&) = delete;
-    [[nodiscard]] int number() const { return number_; }
-
-private:
-    int number_;
-};
-
-void append_member(std::string& out, const char* name, std::string_view text) {
-    out.append(",\"").append(name).append("\":");
-    beds::core::append_json_string(out, text);
-}
-
-void append_member(std::string& out, const char* name, std::uint64_t number) {
-    out.append(",\"").append(name).append("\":").append(std::to_string(number));
-}
-
-bool take(const datum& from, const char* name, std::string& into) {
-    const auto* found = from.find(name);
-    if (found == nullptr || !found->is(datum::kind::string)) {
-        return false;
-    }
-    into = found->text;
-    return true;
-}
-
-bool take(const datum& from, const char* name, bool& into) {
-    const auto* found = from.find(name);
-    if (found == nullptr || !found->is(datum::kind::boolean)) {
-        return false;
-    }
-    into = found->boolean;
-    return true;
-}
-
-bool take(const datum& from, const char* name, std::uint64_t& into) {
-    const auto* found = from.find(name);
-    if (found == nullptr || !found->is(datum::kind::integer) || found->integer < 0) {
-        return false;
-    }
-    into = static_cast<std::uint64_t>(found->integer);
-    return true;
-}
 
 } // namespace
 
@@ -121,15 +61,11 @@ std::optional<import_state> parse_import_state(std::string_view json) {
 }
 
 std::optional<import_state> load_state(const std::filesystem::path& file) {
-    std::ifstream stream{file, std::ios::binary};
-    if (!stream) {
-        if (std::filesystem::exists(file)) {
-            failed(file, "cannot read");
-        }
+    const auto text = read_state(file);
+    if (!text) {
         return std::nullopt;
     }
-    const std::string text{std::istreambuf_iterator<char>{stream}, {}};
-    auto made = parse_import_state(text);
+    auto made = parse_import_state(*text);
     if (!made) {
         throw usage_error("'" + file.string() +
                           "' is no state of an import, or one of another version of bedsctl; name "
@@ -140,56 +76,24 @@ std::optional<import_state> load_state(const std::filesystem::path& file) {
 }
 
 void save_state(const std::filesystem::path& file, const import_state& state) {
-    auto beside = file;
-    beside += ".new";
-    const auto text = to_json(state);
-    {
-        const descriptor out{beside, O_WRONLY | O_CREAT | O_TRUNC};
-        if (out.number() < 0) {
-            failed(beside, "cannot write");
-        }
-        for (std::size_t at = 0; at < text.size();) {
-            const auto written = ::write(out.number(), text.data() + at, text.size() - at);
-            if (written < 0 && errno != EINTR) {
-                failed(beside, "cannot write");
-            }
-            at += written > 0 ? static_cast<std::size_t>(written) : 0;
-        }
-        if (::fdatasync(out.number()) != 0) {
-            failed(beside, "cannot write");
-        }
-    }
-    std::filesystem::rename(beside, file);
-    const auto folder = file.has_parent_path() ? file.parent_path() : std::filesystem::path{"."};
-    const descriptor around{folder, O_RDONLY | O_DIRECTORY};
-    if (around.number() >= 0) {
-        ::fsync(around.number()); // some file systems cannot; the rename holds but for a power cut
-    }
+    write_state(file, to_json(state));
 }
 
 std::string digest_of(const std::filesystem::path& file, std::uint64_t bytes) {
-    const descriptor in{file, O_RDONLY};
-    if (in.number() < 0) {
-        failed(file, "cannot read");
-    }
+    std::ifstream in{file, std::ios::binary};
     const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> digest{EVP_MD_CTX_new(),
                                                                          EVP_MD_CTX_free};
     EVP_DigestInit_ex(digest.get(), EVP_sha256(), nullptr);
     std::string piece(1024 * 1024, '\0');
-    while (bytes > 0) {
-        const auto size =
-            ::read(in.number(), piece.data(), std::min<std::uint64_t>(bytes, piece.size()));
-        if (size == 0) {
-            break;
-        }
-        if (size < 0) {
-            if (errno == EINTR) {
-                continue;
-            }
-            failed(file, "cannot read");
-        }
+    while (in && bytes > 0) {
+        in.read(piece.data(),
+                static_cast<std::streamsize>(std::min<std::uint64_t>(bytes, piece.size())));
+        const auto size = in.gcount();
         EVP_DigestUpdate(digest.get(), piece.data(), static_cast<std::size_t>(size));
         bytes -= static_cast<std::uint64_t>(size);
+    }
+    if (!in.eof() && !in.good()) {
+        throw std::system_error(errno, std::generic_category(), "cannot read " + file.string());
     }
     std::array<unsigned char, EVP_MAX_MD_SIZE> result{};
     unsigned count = 0;

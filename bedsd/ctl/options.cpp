@@ -195,13 +195,15 @@ Writes the rows in the order of their key to FILE, or to standard output. The en
 (.csv, .ndjson, .jsonl), else --format; default: CSV. What import reads again is the same: NULL is an empty
 field without quotes (or --null TEXT), an empty string is "". Pages are read one after the other: rows that are
 changed meanwhile are there as they are when their page is read. FILE.partial becomes FILE when it is complete.
+One that was stopped is gone on with by the same command, as long as the cursors of the service are good (an hour,
+unless its operator says otherwise): FILE.beds-export keeps where it was. --restart begins anew.
 
 Examples:
   bedsctl export people people.csv
   bedsctl export people --fields id,name --where country=MX --where born.ge=1990-01-01
   bedsctl export people --format ndjson --limit 1000 | jq .name
 
-Exit codes: 0 done, 1 refused, 2 wrong command line or configuration, 3 stopped before the end: no FILE is left)";
+Exit codes: 0 done, 1 refused, 2 wrong command line or configuration, 3 stopped before the end (the same command goes on))";
 
 constexpr const char* call_footer = R"(
 What FIELD=TEXT (a string) and FIELD:=JSON (any JSON value) mean depends on OP:
@@ -543,6 +545,7 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
         ->add_option("--page", out_to.page, "Rows in a reply (default: the template's max_rows)")
         ->check(CLI::Range(1, 100'000))
         ->type_name("N");
+    export_rows->add_flag("--restart", out_to.restart, "From the first row, whatever was noted");
     export_rows->add_flag("--quiet", out_to.quiet, "Say nothing but what is wrong");
 
     auto* status = app.add_subcommand(

@@ -447,8 +447,8 @@ TEST_CASE("import: the same file under another account is refused, as each row w
 }
 
 TEST_CASE(
-    "export: bedsd is killed in the middle: every row is written once; what is stopped leaves "
-    "no file") {
+    "export: stopped, bedsctl killed, bedsd killed: the same command goes on, and every row is "
+    "written once") {
     tables_service node;
     const auto& files = node.files;
     const std::size_t rows = 10'000;
@@ -458,37 +458,86 @@ TEST_CASE(
     const auto partial = files.path("out.csv.partial");
     const std::vector<std::string> words{"export", "events",    out.string(), "--page",
                                          "5",      "--timeout", "1s"};
-    const auto begun = [&](const folder& says) {
+    const auto state = files.path("out.csv.beds-export");
+    const auto begun = [&](const folder& says, std::size_t bytes) {
         auto made = node.begin(says, words);
         const auto until = std::chrono::steady_clock::now() + soon;
         std::error_code not_there;
         while (!(std::filesystem::exists(partial) &&
-                 std::filesystem::file_size(partial, not_there) > 8'000)) {
+                 std::filesystem::file_size(partial, not_there) > bytes)) {
             REQUIRE(std::chrono::steady_clock::now() < until);
         }
         return made;
     };
     {
         const folder says;
-        const auto running = begun(says);
+        const auto running = begun(says, 8'000);
         running->signal(SIGINT);
         CHECK(running->wait(soon) == 3);
         CHECK(contains(says.read("err"), "stopped"));
+        CHECK(contains(says.read("err"), "the same command goes on"));
         CHECK_FALSE(std::filesystem::exists(out));
-        CHECK_FALSE(std::filesystem::exists(partial));
+        CHECK(std::filesystem::exists(partial));
+    }
+    const auto at_the_stop = files.read("out.csv.partial");
+    const auto other = node.ask({"export", "events", out.string(), "--where", "id.ge=2"});
+    CHECK(other.code == 2);
+    CHECK(contains(other.err, "asked for something else: begin anew with --restart"));
+    {
+        const folder says; // killed: what was noted last holds, and what is behind it is cut off
+        const auto running = begun(says, at_the_stop.size() + 8'000);
+        running->signal(SIGKILL);
+        running->wait(soon);
+        std::ofstream{partial, std::ios::app} << "half a li";
     }
     const folder says;
-    const auto running = begun(says);
+    const auto running = begun(says, std::filesystem::file_size(partial) + 8'000);
     node.kill();
     REQUIRE(running->wait(3s) == -1);
     node.start();
     CHECK(running->wait(2 * soon) == 0);
     INFO(says.read("err"));
+    CHECK(contains(says.read("err"), "10,000 rows written, "));
+    CHECK_FALSE(std::filesystem::exists(partial));
+    CHECK_FALSE(std::filesystem::exists(state));
+    CHECK(files.read("out.csv").starts_with(at_the_stop));
     const auto lines = lines_of(files.read("out.csv"));
     REQUIRE(lines.size() == rows + 1);
     for (std::size_t i = 2; i <= rows; ++i) { // numbers may be missing, none comes twice
         REQUIRE(std::stoull(lines[i - 1]) < std::stoull(lines[i]));
     }
+}
+
+TEST_CASE("export: where it was is not believed when it cannot be right") {
+    tables_service node;
+    const auto& files = node.files;
+    REQUIRE(node.ask({"import", "events", files.write("events.csv", events(50)).string()}).code ==
+            0);
+    const auto out = files.path("out.csv").string();
+    const std::vector<std::string> words{"export", "events", out};
+    const auto whole = node.ask({"export", "events"}).out;
+    const std::string question = R"("question":"csv \"events\" fields \"id\" \"name\" \"amount\" )"
+                                 R"(where null \"\"")";
+    const auto state = [&](const std::string& bytes) {
+        files.write("out.csv.partial", "id,name,amount\n");
+        files.write("out.csv.beds-export", R"({"beds_export":1,)" + question +
+                                               R"(,"rows":3,"bytes":)" + bytes +
+                                               R"(,"after":"not one of this service"})");
+    };
+    files.write("out.csv.beds-export", "{}");
+    CHECK(contains(node.ask(words).err, "of another version of bedsctl"));
+    state("4000");
+    CHECK(contains(node.ask(words).err, "is not what"));
+    state("15");
+    const auto lost = node.ask(words);
+    CHECK(lost.code == 2);
+    CHECK(contains(lost.err, "does not know any more where it was: begin anew with --restart"));
+    CHECK_FALSE(std::filesystem::exists(out));
+    auto again = words;
+    again.emplace_back("--restart");
+    CHECK(node.ask(again).code == 0);
+    CHECK(files.read("out.csv") == whole);
+    CHECK_FALSE(std::filesystem::exists(files.path("out.csv.beds-export")));
 }
 
 TEST_CASE("import: a rate is kept") {

@@ -6,6 +6,7 @@
 #include <beds/core/json.hpp>
 
 #include <arguments.hpp>
+#include <export_state.hpp>
 #include <import.hpp>
 #include <import_state.hpp>
 #include <progress.hpp>
@@ -349,4 +350,14 @@ TEST_CASE("import: ids of rows") {
     CHECK(with_commas(0) == "0");
     CHECK(with_commas(999) == "999");
     CHECK(with_commas(1'234'567) == "1,234,567");
+}
+
+TEST_CASE("the state of an export is read as it was written") {
+    const export_state state{.question = "csv \"t\"", .rows = 5, .bytes = 77, .after = "c-1"};
+    CHECK(parse_export_state(to_json(state)) == state);
+    for (const auto* wrong : {"", "{}", "[]", R"({"beds_export":2})",
+                              R"({"beds_export":1,"question":"q","rows":5,"bytes":-7,"after":"c"})",
+                              R"({"beds_export":1,"question":"q","rows":5,"bytes":7,"after":""})"}) {
+        CHECK_FALSE(parse_export_state(wrong));
+    }
 }
