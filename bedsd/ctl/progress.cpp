@@ -22,30 +22,29 @@ std::string with_commas(std::uint64_t number) {
     return text;
 }
 
-progress::progress(std::ostream& out, manner how)
-    : out_(out), how_(how), begin_(std::chrono::steady_clock::now()),
+progress::progress(std::ostream& out, manner how, clock::time_point begin)
+    : out_(out), how_(how), begin_(begin),
       next_(begin_ + (how == manner::terminal ? std::chrono::milliseconds{each_look}
                                               : std::chrono::milliseconds{each_line})) {}
 
 std::chrono::duration<double> progress::elapsed() const {
-    return std::chrono::steady_clock::now() - begin_;
+    return clock::now() - begin_;
 }
 
-void progress::show(const counts& now) {
+void progress::show(const counts& now, clock::time_point time) {
     if (how_ == manner::quiet) {
         return;
     }
     if (now.part && !first_part_) {
         first_part_ = now.part; // where a resumed one began
     }
-    const auto time = std::chrono::steady_clock::now();
     if (time < next_) {
         return;
     }
     const bool over = how_ == manner::terminal;
     next_ =
         time + (over ? std::chrono::milliseconds{each_look} : std::chrono::milliseconds{each_line});
-    const auto seconds = elapsed().count();
+    const auto seconds = std::chrono::duration<double>{time - begin_}.count();
     auto text = with_commas(now.rows) + " rows, " +
                 with_commas(static_cast<std::uint64_t>(static_cast<double>(now.rows) / seconds)) +
                 "/s";

@@ -22,8 +22,10 @@ public:
         std::optional<double> part = {}; ///< of the whole, 0 … 1
     };
 
-    progress(std::ostream& out, manner how);
-    void show(const counts& now);
+    using clock = std::chrono::steady_clock;
+
+    progress(std::ostream& out, manner how, clock::time_point begin = clock::now());
+    void show(const counts& now, clock::time_point time = clock::now());
     /// Before anything else is written: the line that is written over is ended.
     void end();
     [[nodiscard]] std::chrono::duration<double> elapsed() const;
@@ -31,8 +33,8 @@ public:
 private:
     std::ostream& out_;
     manner how_;
-    std::chrono::steady_clock::time_point begin_;
-    std::chrono::steady_clock::time_point next_;
+    clock::time_point begin_;
+    clock::time_point next_;
     std::optional<double> first_part_;
     bool line_open_ = false;
 };
