@@ -201,6 +201,8 @@ json::object schema_of_type(const json::object& field, how what = how::given) {
         made = given ? text_like(std::string{day} + "[Tt]" + time_of_day + offset)
                      : json::object{{"type", "string"}};
         made["format"] = "date-time";
+    } else if (type == "string" && given && text_at(field, "form") == "object_id") {
+        made = text_like("[0-9a-f]{24}");
     } else if (type == "string") {
         made = {{"type", "string"}};
         if (most != nullptr && given) {
@@ -343,7 +345,7 @@ private:
             }
             operators["in"] = json::object{{"type", "array"}, {"items", type}, {"minItems", 1}};
             operators["null"] = json::object{{"type", "boolean"}};
-            if (text_at(each, "type") == "string") {
+            if (text_at(each, "type") == "string" && text_at(each, "form").empty()) {
                 operators["prefix"] = json::object{{"type", "string"}};
             }
             auto condition = closed(std::move(operators));

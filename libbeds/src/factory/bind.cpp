@@ -484,7 +484,8 @@ failed binder::bind_condition(field_id id, std::string_view op, const datum& giv
     if (given.is(datum::kind::null)) {
         return refuse(code::invalid_field, "compare with null by {\"null\": true}", field.name);
     }
-    if (found->op == comparison::prefix && field.type.kind != core::type_kind::string) {
+    if (found->op == comparison::prefix && (field.type.kind != core::type_kind::string ||
+                                            field.stored != templates::stored_form::usual)) {
         return refuse(code::invalid_field, "operator 'prefix' is for strings", field.name);
     }
     const auto values = memory.make_span<value>(1);

@@ -55,6 +55,10 @@ void append_fields(std::string& out, const template_def& target) {
         flag(field.indexed, "indexed");
         flag(field.write_protected || field.source == templates::generated::database, "protected");
         flag(field.source != templates::generated::no, "generated");
+        if (field.stored != templates::stored_form::usual) {
+            append_string(out, "form",
+                          field.stored == templates::stored_form::date ? "date" : "object_id");
+        }
         out.push_back('}');
     }
     out.push_back(']');

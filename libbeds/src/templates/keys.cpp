@@ -70,6 +70,11 @@ constexpr std::array field_rows{
             "stored when an insert does not give the field; not for json and document"},
     key_row{"values", "array of texts", "required for enum", "what an enum may be"},
     key_row{"column", "identifier", "the field's name, with the `tla`", "column or stored name"},
+    key_row{
+        "stored", "`date` or `object_id`", "the type's own form",
+        "`rec` only, for collections that others write, too: a datetime as a date of MongoDB's "
+        "(see Types), a string as an ObjectId: for clients 24 hexadecimal digits in lower case, "
+        "which have no `prefix` and no default, and which who inserts gives"},
     key_row{"sensitivity", "name", "none", "for example `pii`"},
 };
 

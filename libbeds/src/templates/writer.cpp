@@ -137,7 +137,7 @@ private:
         const auto add = [&](std::string_view key, const std::string& value) {
             made += ", " + std::string{key} + " = " + value;
         };
-        if (of.type.max != 0) {
+        if (of.type.max != 0 && of.stored != stored_form::object_id) {
             add("max", std::to_string(of.type.max));
         }
         if (!of.type.values.empty()) {
@@ -145,6 +145,9 @@ private:
         }
         if (!of.collation.empty()) {
             add("collation", in_quotes(of.collation));
+        }
+        if (of.stored != stored_form::usual) {
+            add("stored", of.stored == stored_form::date ? "\"date\"" : "\"object_id\"");
         }
         if (of.required) {
             add("required", "true");

@@ -77,8 +77,8 @@ TEST_CASE("survey: a collection becomes a template of what its documents hold") 
              "tags    = { type = \"document\" }",
              "key     = { type = \"uuid\" }",
              "photo   = { type = \"bytes\" }",
-             "at      = { type = \"datetime\" } # a BSON date",
-             "ref     = { type = \"string\", max = 24 } # an ObjectId",
+             "at      = { type = \"datetime\", stored = \"date\" } # in 1 of them\n",
+             "ref     = { type = \"string\", stored = \"object_id\" } # in 1 of them\n",
              "nothing = { type = \"document\" } # null in all that was looked at",
              "# Left out: member mixed: it holds values of several types: strings, whole "
              "numbers.\n",
@@ -106,11 +106,11 @@ TEST_CASE("survey: what is beside a field says what BEDS does with it") {
     const auto text = here.text("visits");
     INFO(text);
     for (const auto* part : {
-             "until = { type = \"datetime\" } # a BSON date, as the TTL index needs it: it is read "
-             "and "
-             "written in milliseconds\n",
-             "seen  = { type = \"datetime\" } # a BSON date: it is read as it is and written in "
-             "microseconds, and no condition finds it\n",
+             "key = [\"code\"]\n",
+             "id    = { type = \"string\", stored = \"object_id\", column = \"_id\" }\n",
+             "until = { type = \"datetime\", stored = \"date\" }\n",
+             "seen  = { type = \"datetime\", stored = \"date\" }\n",
+             "[[index]]\nfields = [\"id\"]\nunique = true\n",
              "# NaN or infinite in 1 of them: who reads one is refused\n",
              "# Left out: member like: it holds regular expressions, which no type of a template "
              "holds.\n",
@@ -126,7 +126,8 @@ TEST_CASE("survey: what is beside a field says what BEDS does with it") {
 TEST_CASE("survey: an _id that no request can name is no key") {
     surveying here;
     here.data.run(
-        R"({"insert": "orders", "documents": [{"code": "a", "n": 1}, {"code": "b", "n": 2}]})");
+        R"({"insert": "orders", "documents": [{"_id": {"a": 1}, "code": "a", "n": 1},
+            {"_id": {"a": 2}, "code": "b", "n": 2}]})");
     const auto keyless = here.text("orders");
     INFO(keyless);
     CHECK(keyless.find("# No unique index is over fields that a request can name") !=
@@ -142,4 +143,16 @@ TEST_CASE("survey: an _id that no request can name is no key") {
     const auto all = here.adapter->objects(*here.session, core::deadline::after(soon));
     CHECK(all == std::vector<std::string>{"orders"});
     CHECK_THROWS_AS(here.ask("order"), core::error);
+}
+
+TEST_CASE("survey: an ObjectId is the key where nothing else tells documents apart") {
+    surveying here;
+    here.data.run(R"({"insert": "logs", "documents": [
+        {"_id": {"$oid": "0123456789abcdef01234567"}, "text": "a"}]})");
+    const auto text = here.text("logs");
+    INFO(text);
+    CHECK(text.find("key = [\"id\"]\n") != std::string::npos);
+    CHECK(text.find("id   = { type = \"string\", stored = \"object_id\", required = true, column = "
+                    "\"_id\" }\n") != std::string::npos);
+    CHECK(text.find("protected") == std::string::npos);
 }

@@ -60,7 +60,7 @@ std::string read_as(const char* extended, std::string_view type) {
 }
 
 std::string written(const core::value& value, std::string_view type,
-                    time_form form = time_form::microseconds) {
+                    value_form form = value_form::usual) {
     core::arena memory;
     bson_writer to;
     if (auto problem = append(to, "v", value, *core::parse_field_type(type), form, memory)) {
@@ -140,13 +140,49 @@ TEST_CASE("bson: each type has one stored form") {
           R"({ "v" : "00:00:00.000001" })");
     CHECK(written(value::of_number(value::kind::datetime, -1), "datetime") ==
           R"({ "v" : { "$numberLong" : "-1" } })");
-    CHECK(written(value::of_number(value::kind::datetime, -1000), "datetime", time_form::date) ==
+    CHECK(written(value::of_number(value::kind::datetime, -1000), "datetime", value_form::date) ==
           R"({ "v" : { "$date" : { "$numberLong" : "-1" } } })");
-    CHECK(written(value::of_number(value::kind::datetime, -1), "datetime", time_form::date) ==
+    CHECK(written(value::of_number(value::kind::datetime, -1), "datetime", value_form::date) ==
           "a time with a part below the millisecond");
-    CHECK(written(value::of_number(value::kind::datetime, -1), "datetime", time_form::date_cut) ==
+    CHECK(written(value::of_number(value::kind::datetime, -1), "datetime", value_form::date_cut) ==
           R"({ "v" : { "$date" : { "$numberLong" : "-1" } } })");
     CHECK(written(value::of_null(), "int64") == R"({ "v" : null })");
+    CHECK(written(value::of_null(), "string", value_form::object_id) == R"({ "v" : null })");
+    const auto id = [](std::string_view text) {
+        return written(value::of_text(value::kind::string, text), "string", value_form::object_id);
+    };
+    CHECK(id("507f1f77bcf86cd799439011") == R"({ "v" : { "$oid" : "507f1f77bcf86cd799439011" } })");
+    for (const auto* wrong :
+         {"", "507f1f77bcf86cd79943901", "507f1f77bcf86cd7994390110", "507F1F77BCF86CD799439011",
+          "507f1f77bcf86cd79943901g", "                        "}) {
+        CHECK(id(wrong) == "not an ObjectId: 24 hexadecimal digits in lower case");
+    }
+}
+
+TEST_CASE("bson: in which form a field is stored") {
+    auto target = testing::template_maker{"t"}
+                      .connection("rec", templates::engine::rec)
+                      .field("id", "int64", {.column = "_id"})
+                      .field("usual", "datetime")
+                      .field("dated", "datetime")
+                      .field("ref", "string")
+                      .key({"id"})
+                      .build();
+    const auto usual = *target.find_field("usual");
+    const auto dated = *target.find_field("dated");
+    target.fields[dated].stored = templates::stored_form::date;
+    target.fields[*target.find_field("ref")].stored = templates::stored_form::object_id;
+    CHECK(form_of(target, usual) == value_form::usual);
+    CHECK(form_of(target, dated) == value_form::date);
+    CHECK(form_of(target, *target.find_field("ref")) == value_form::object_id);
+    CHECK(form_of(target, *target.find_field("id")) == value_form::usual);
+    target.fields[dated].source = templates::generated::now;
+    CHECK(form_of(target, dated) == value_form::date_cut);
+    target.indexes.push_back(
+        {.fields = {usual}, .expire_after = std::chrono::hours{1}, .where_json = {}});
+    CHECK(form_of(target, usual) == value_form::date);
+    target.soft_delete = usual;
+    CHECK(form_of(target, usual) == value_form::date_cut);
 }
 
 TEST_CASE("bson: what others store is read when it fits, and only then") {

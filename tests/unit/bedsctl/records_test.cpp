@@ -355,9 +355,10 @@ TEST_CASE("import: ids of rows") {
 TEST_CASE("the state of an export is read as it was written") {
     const export_state state{.question = "csv \"t\"", .rows = 5, .bytes = 77, .after = "c-1"};
     CHECK(parse_export_state(to_json(state)) == state);
-    for (const auto* wrong : {"", "{}", "[]", R"({"beds_export":2})",
-                              R"({"beds_export":1,"question":"q","rows":5,"bytes":-7,"after":"c"})",
-                              R"({"beds_export":1,"question":"q","rows":5,"bytes":7,"after":""})"}) {
+    for (const auto* wrong :
+         {"", "{}", "[]", R"({"beds_export":2})",
+          R"({"beds_export":1,"question":"q","rows":5,"bytes":-7,"after":"c"})",
+          R"({"beds_export":1,"question":"q","rows":5,"bytes":7,"after":""})"}) {
         CHECK_FALSE(parse_export_state(wrong));
     }
 }

@@ -255,6 +255,8 @@ seen    = { type = "datetime", generated = "now" }
 ref     = { type = "uuid", generated = "uuid" }
 extra   = { type = "document" }
 flag    = { type = "string" }
+made    = { type = "datetime", stored = "date" }
+parent  = { type = "string", stored = "object_id" }
 [[index]]
 fields = ["country"]
 [[index]]
@@ -280,6 +282,10 @@ fields = [["n", "int64"]]
     CHECK(made.indexes[1].expire_after == 24h * 30);
     CHECK(made.indexes[2].where_json == R"({"country":"MX"})");
     CHECK(field(made, "seen").indexed);
+    CHECK(field(made, "seen").stored == templates::stored_form::usual);
+    CHECK(field(made, "made").stored == templates::stored_form::date);
+    CHECK(field(made, "parent").stored == templates::stored_form::object_id);
+    CHECK(field(made, "parent").type.max == 24);
     // Reached by a partial index only: a query without its condition would scan.
     CHECK_FALSE(field(made, "flag").indexed);
     const auto* per_country = made.find_call("per_country");

@@ -53,8 +53,8 @@ void check_same(const templates::template_def& left, const templates::template_d
     for (std::size_t i = 0; i < left.fields.size(); ++i) {
         const auto field = [](const templates::field& of) {
             return std::tie(of.name, of.column, of.type, of.required, of.nullable,
-                            of.write_protected, of.indexed, of.in_key, of.source, of.default_text,
-                            of.collation, of.sensitivity);
+                            of.write_protected, of.indexed, of.in_key, of.source, of.stored,
+                            of.default_text, of.collation, of.sensitivity);
         };
         INFO(left.fields[i].name);
         CHECK(field(left.fields[i]) == field(right.fields[i]));
@@ -192,6 +192,8 @@ key    = ["code"]
 code    = { type = "string", max = 6 }
 names   = { type = "document" }
 touched = { type = "datetime" }
+made    = { type = "datetime", stored = "date" }
+parent  = { type = "string", stored = "object_id", nullable = false, required = true }
 status  = { type = "string" }
 rank    = { type = "int32" }
 [[index]]

@@ -21,9 +21,11 @@
 /// | uuid | binary, subtype 4 |
 /// | bytes | binary, subtype 0 |
 /// | date, time | string, `2026-01-31`, `23:59:59.000001` (their order is the order of time) |
-/// | datetime | int64, microseconds since 1970; a field of an index with `expire_after` is a BSON
-/// date, and there a value with a part below the millisecond is refused (`generated = "now"`: cut)
-/// | | json, document | nested documents, arrays and scalars; integers int64 (above: decimal128),
+/// | datetime | int64, microseconds since 1970; with `stored = "date"`, and in an index
+/// with `expire_after`, a BSON date, and there a value with a part below the millisecond is refused
+/// (`generated = "now"`, `soft_delete`: cut) |
+/// | string with `stored = "object_id"` | ObjectId, of 24 hexadecimal digits in lower case |
+/// | json, document | nested documents, arrays and scalars; integers int64 (above: decimal128),
 /// other numbers double where that is the same number, else decimal128, else refused |
 ///
 /// Reading also takes what other programs store: any numeric type whose value fits, BSON dates for

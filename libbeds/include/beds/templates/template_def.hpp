@@ -33,6 +33,13 @@ enum class generated : std::uint8_t {
     uuid,     ///< a random (version 4) UUID made by the node
 };
 
+/// As what a collection holds a field's values, where that is not the usual form of its type.
+enum class stored_form : std::uint8_t {
+    usual,
+    date,      ///< of a datetime: MongoDB's date, which keeps milliseconds
+    object_id, ///< of a string: an ObjectId, for clients 24 hexadecimal digits in lower case
+};
+
 struct field {
     std::string name;   ///< what clients say: [a-z][a-z0-9_]*
     std::string column; ///< column or stored name
@@ -44,6 +51,7 @@ struct field {
         false; ///< may stand in `where` and `sort`: in the key or in an index without `where`
     bool in_key = false;
     generated source = generated::no;
+    stored_form stored = stored_form::usual;
     std::optional<std::string> default_text; ///< a default as JSON text, converted at load
     core::value default_value; ///< view into `default_storage`; null kind when there is none
     std::shared_ptr<const std::string>

@@ -121,9 +121,13 @@ element_name::element_name(std::size_t index) {
     size_ = static_cast<std::size_t>(end - text_.data());
 }
 
-time_form time_form_of(const templates::template_def& target, templates::field_id field) {
-    if (target.fields[field].type.kind != core::type_kind::datetime) {
-        return time_form::microseconds;
+value_form form_of(const templates::template_def& target, templates::field_id field) {
+    const auto& of = target.fields[field];
+    if (of.stored == templates::stored_form::object_id) {
+        return value_form::object_id;
+    }
+    if (of.type.kind != core::type_kind::datetime) {
+        return value_form::usual;
     }
     const bool expires = std::any_of(
         target.indexes.begin(), target.indexes.end(), [&](const templates::index& candidate) {
@@ -131,11 +135,12 @@ time_form time_form_of(const templates::template_def& target, templates::field_i
                    std::find(candidate.fields.begin(), candidate.fields.end(), field) !=
                        candidate.fields.end();
         });
-    if (!expires) {
-        return time_form::microseconds;
+    if (!expires && of.stored != templates::stored_form::date) {
+        return value_form::usual;
     }
-    return target.fields[field].source == templates::generated::now ? time_form::date_cut
-                                                                    : time_form::date;
+    return of.source == templates::generated::now || target.soft_delete == field
+               ? value_form::date_cut
+               : value_form::date;
 }
 
 namespace {
@@ -173,6 +178,24 @@ encode_problem append_uuid(bson_writer& to, std::string_view name, std::string_v
         return "not a UUID";
     }
     to.binary(name, 4, {bytes.data(), bytes.size()});
+    return std::nullopt;
+}
+
+encode_problem append_object_id(bson_writer& to, std::string_view name, std::string_view text) {
+    constexpr std::string_view wrong = "not an ObjectId: 24 hexadecimal digits in lower case";
+    std::array<std::uint8_t, 12> bytes{};
+    if (text.size() != 2 * bytes.size()) {
+        return wrong;
+    }
+    for (std::size_t i = 0; i < bytes.size(); ++i) {
+        const int high = digit_value(text[2 * i]);
+        const int low = digit_value(text[2 * i + 1]);
+        if (high < 0 || low < 0) {
+            return wrong;
+        }
+        bytes[i] = static_cast<std::uint8_t>(high * 16 + low);
+    }
+    to.object_id(name, bytes);
     return std::nullopt;
 }
 
@@ -274,7 +297,7 @@ encode_problem append(bson_writer& to, std::string_view name, const core::datum&
 }
 
 encode_problem append(bson_writer& to, std::string_view name, const value& given,
-                      const core::field_type& type, time_form form, core::arena& memory) {
+                      const core::field_type& type, value_form form, core::arena& memory) {
     switch (given.type) {
     case value::kind::null:
         to.null(name);
@@ -309,6 +332,9 @@ encode_problem append(bson_writer& to, std::string_view name, const value& given
         return std::nullopt;
     }
     case value::kind::string:
+        if (form == value_form::object_id) {
+            return append_object_id(to, name, given.text);
+        }
         to.string(name, given.text);
         return std::nullopt;
     case value::kind::uuid:
@@ -327,13 +353,13 @@ encode_problem append(bson_writer& to, std::string_view name, const value& given
         return std::nullopt;
     }
     case value::kind::datetime: {
-        if (form == time_form::microseconds) {
+        if (form == value_form::usual) {
             to.int64(name, given.integer);
             return std::nullopt;
         }
         auto milliseconds = given.integer / 1000;
         const auto below = given.integer % 1000;
-        if (below != 0 && form == time_form::date) {
+        if (below != 0 && form == value_form::date) {
             return "a time with a part below the millisecond";
         }
         if (below < 0) {
@@ -362,7 +388,7 @@ encode_problem append(bson_writer& to, std::string_view name, const value& given
 encode_problem append_field(bson_writer& to, std::string_view name, const value& given,
                             const templates::template_def& target, templates::field_id field,
                             core::arena& memory) {
-    return append(to, name, given, target.fields[field].type, time_form_of(target, field), memory);
+    return append(to, name, given, target.fields[field].type, form_of(target, field), memory);
 }
 
 } // namespace beds::adapters::mongodb

@@ -81,17 +81,18 @@ private:
 /// Why a value cannot be stored; for people, static.
 using encode_problem = std::optional<std::string_view>;
 
-/// How datetimes are stored.
-enum class time_form : std::uint8_t {
-    microseconds, ///< int64
-    date,         ///< BSON date; a part below the millisecond is refused
-    date_cut,     ///< BSON date; a part below the millisecond is dropped: the node's own clock
+/// How values are stored.
+enum class value_form : std::uint8_t {
+    usual,     ///< a datetime: int64, microseconds
+    date,      ///< of a datetime: BSON date; a part below the millisecond is refused
+    date_cut,  ///< a part below the millisecond is dropped: the node's own clock
+    object_id, ///< of a string
 };
-time_form time_form_of(const templates::template_def& target, templates::field_id field);
+value_form form_of(const templates::template_def& target, templates::field_id field);
 
 /// A bound value in its stored form (adapters/mongodb.hpp).
 encode_problem append(bson_writer& to, std::string_view name, const core::value& value,
-                      const core::field_type& type, time_form form, core::arena& memory);
+                      const core::field_type& type, value_form form, core::arena& memory);
 /// A value of a field of a template.
 encode_problem append_field(bson_writer& to, std::string_view name, const core::value& value,
                             const templates::template_def& target, templates::field_id field,

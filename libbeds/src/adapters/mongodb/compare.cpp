@@ -390,6 +390,7 @@ private:
         std::size_t without = 0;          ///< a value
         std::size_t wrong = 0;            ///< of another type
         std::set<std::string_view> kinds; ///< of those
+        std::size_t unfound = 0;          ///< read, but stored in another form
     };
 
     /// Whether documents are asked for the field: not where the template lets it hold anything.
@@ -422,7 +423,16 @@ private:
         return answered(with_.execute(aim::read));
     }
 
-    static void look_at(const bson_iter_t& document, const templates::field& field,
+    /// Conditions look for values in the form that the template says.
+    static bool is_found(bson_type_t there, value_form form, core::type_kind kind) {
+        if (kind == core::type_kind::datetime) {
+            return (there == BSON_TYPE_DATE_TIME) == (form != value_form::usual);
+        }
+        return kind != core::type_kind::string ||
+               (there == BSON_TYPE_OID) == (form == value_form::object_id);
+    }
+
+    static void look_at(const bson_iter_t& document, const templates::field& field, value_form form,
                         core::arena& memory, seen& to) {
         bson_iter_t member;
         if (!bson_iter_recurse(&document, &member) ||
@@ -434,6 +444,9 @@ private:
         core::value ignored;
         if (!read_value(member, field.type, memory, ignored)) {
             ++to.wrong;
+            to.kinds.insert(plural_of(bson_iter_type(&member)));
+        } else if (!is_found(bson_iter_type(&member), form, field.type.kind)) {
+            ++to.unfound;
             to.kinds.insert(plural_of(bson_iter_type(&member)));
         }
     }
@@ -456,7 +469,9 @@ private:
                 ++looked_at;
                 for (std::size_t i = 0; i < fields.size(); ++i) {
                     if (is_looked_at(wanted.fields[i])) {
-                        look_at(document, wanted.fields[i], memory, fields[i]);
+                        look_at(document, wanted.fields[i],
+                                form_of(wanted, static_cast<templates::field_id>(i)), memory,
+                                fields[i]);
                     }
                 }
                 return true;
@@ -468,11 +483,22 @@ private:
         const auto of_them = " of " + std::to_string(looked_at) + " documents that were looked at";
         for (std::size_t i = 0; i < fields.size(); ++i) {
             const auto& field = wanted.fields[i];
+            std::string kinds;
+            for (const auto kind : fields[i].kinds) {
+                kinds.append(kinds.empty() ? "" : ", ").append(kind);
+            }
+            if (fields[i].unfound != 0) {
+                say(severity::warning, "fields." + field.name + ".stored",
+                    "'" + field.column + "' is stored in another form in " +
+                        std::to_string(fields[i].unfound) + of_them + " (" + kinds +
+                        "): no condition finds them",
+                    field.type.kind == core::type_kind::string
+                        ? "say stored = \"object_id\" where they are ObjectIds, leave it out where "
+                          "they are text"
+                        : "say stored = \"date\" where they are dates, leave it out where they "
+                          "are whole numbers");
+            }
             if (fields[i].wrong != 0) {
-                std::string kinds;
-                for (const auto kind : fields[i].kinds) {
-                    kinds.append(kinds.empty() ? "" : ", ").append(kind);
-                }
                 say(severity::warning, "fields." + field.name + ".type",
                     "'" + field.column + "' is no " + core::to_string(field.type) + " in " +
                         std::to_string(fields[i].wrong) + of_them + " (" + kinds +

@@ -269,7 +269,7 @@ private:
     }
 
     bool put(std::string_view name, const core::value& value, const templates::argument& as) {
-        if (auto problem = append(to_, name, value, as.type, time_form::microseconds, memory_)) {
+        if (auto problem = append(to_, name, value, as.type, value_form::usual, memory_)) {
             return fail(std::string{*problem});
         }
         return true;

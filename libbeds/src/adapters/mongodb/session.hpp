@@ -139,8 +139,7 @@ private:
     [[nodiscard]] bool may(std::string_view action, std::string_view collection) const;
 
     // survey.cpp
-    void survey_indexes(surveyed& made,
-                        const std::function<bool(const std::string& column)>& holds_object_ids);
+    void survey_indexes(surveyed& made);
 
     // session.cpp
     step_result run_kind(run_scope& scope, core::verb verb, operation_list ops);

@@ -100,13 +100,9 @@ std::string why_left_out(const member_report& seen) {
                              : "it holds values of several types: " + list;
 }
 
-constexpr std::string_view plain_date = "a BSON date: it is read as it is and written in "
-                                        "microseconds, and no condition finds it";
-constexpr std::string_view date_that_expires =
-    "a BSON date, as the TTL index needs it: it is read and written in milliseconds";
-
 /// The narrowest type of a template that holds all that was seen.
-std::optional<core::field_type> type_for(const member_report& seen, std::string& remark) {
+std::optional<core::field_type> type_for(const member_report& seen, std::string& remark,
+                                         templates::stored_form& stored) {
     const auto only = [&](std::initializer_list<bson_type_t> types) {
         return std::all_of(seen.types.begin(), seen.types.end(), [&](bson_type_t each) {
             return std::find(types.begin(), types.end(), each) != types.end();
@@ -133,13 +129,12 @@ std::optional<core::field_type> type_for(const member_report& seen, std::string&
     } else if (only({BSON_TYPE_OID})) {
         made.kind = type_kind::string;
         made.max = 24;
-        remark = "an ObjectId: it is read as 24 digits, no condition finds it, and clients do not "
-                 "write it, because it would become text";
+        stored = templates::stored_form::object_id;
     } else if (only({BSON_TYPE_BINARY})) {
         made.kind = seen.uuids_only ? type_kind::uuid : type_kind::bytes;
     } else if (only({BSON_TYPE_DATE_TIME})) {
         made.kind = type_kind::datetime;
-        remark = plain_date;
+        stored = templates::stored_form::date;
     } else if (only({BSON_TYPE_DOCUMENT, BSON_TYPE_ARRAY})) {
         made.kind = type_kind::document;
     } else {
@@ -220,8 +215,9 @@ surveyed mongodb_session::survey(std::string_view object, core::deadline until) 
             continue;
         }
         std::string remark;
+        auto stored = templates::stored_form::usual;
         const auto type = can_be_stored_name(name) && made.found.fields.size() < most_fields
-                              ? type_for(seen, remark)
+                              ? type_for(seen, remark, stored)
                               : std::nullopt;
         if (!type) {
             head.push_back("Left out: member " + name + ": " +
@@ -235,7 +231,9 @@ surveyed mongodb_session::survey(std::string_view object, core::deadline until) 
         auto& field = made.found.fields.emplace_back();
         field.column = name;
         field.type = *type;
-        field.write_protected = seen.types.contains(BSON_TYPE_OID);
+        field.stored = stored;
+        // The server gives it to a document that comes without.
+        field.write_protected = name == "_id" && stored == templates::stored_form::object_id;
         if (seen.no_number != 0) {
             remark += (remark.empty() ? "" : "; ") + std::string{"NaN or infinite in "} +
                       std::to_string(seen.no_number) + " of them: who reads one is refused";
@@ -252,14 +250,11 @@ surveyed mongodb_session::survey(std::string_view object, core::deadline until) 
             made.beside.of_fields[made.found.fields[i].name] = remarks[i];
         }
     }
-    survey_indexes(made, [&](const std::string& column) {
-        return members[column].types.contains(BSON_TYPE_OID);
-    });
+    survey_indexes(made);
     return made;
 }
 
-void mongodb_session::survey_indexes(
-    surveyed& made, const std::function<bool(const std::string& column)>& holds_object_ids) {
+void mongodb_session::survey_indexes(surveyed& made) {
     std::vector<live_index> found;
     if (list_indexes(made.found.object, found) != ending::answered) {
         made.beside.head.emplace_back("Its indexes may not be seen by this account.");
@@ -290,12 +285,19 @@ void mongodb_session::survey_indexes(
                std::all_of(ids.begin(), ids.end(), [&](field_id id) {
                    const auto& field = made.found.fields[id];
                    return field.type.kind != type_kind::document &&
-                          field.type.kind != type_kind::float64 && !holds_object_ids(field.column);
+                          field.type.kind != type_kind::float64;
                });
     };
-    // `_id` where it can be named in a request, else what else tells documents apart.
-    std::stable_partition(found.begin(), found.end(),
-                          [](const auto& each) { return each.name == "_id_"; });
+    // `_id` first, but after what else tells documents apart where the server makes it.
+    std::stable_partition(found.begin(), found.end(), [&](const auto& each) {
+        const auto ids = fields_of(each);
+        const bool made_up = !ids.empty() && made.found.fields[ids.front()].write_protected;
+        return each.name == "_id_" && !made_up;
+    });
+    std::stable_partition(found.begin(), found.end(), [&](const auto& each) {
+        const auto ids = fields_of(each);
+        return ids.empty() || !made.found.fields[ids.front()].write_protected;
+    });
     const auto key = std::find_if(found.begin(), found.end(), can_be_key);
     if (key != found.end()) {
         made.found.key = fields_of(*key);
@@ -305,6 +307,7 @@ void mongodb_session::survey_indexes(
             field.indexed = true;
             field.nullable = false;
             field.required = true;
+            field.write_protected = false;
         }
     } else {
         made.beside.head.emplace_back(
@@ -312,10 +315,10 @@ void mongodb_session::survey_indexes(
             "fields in `key`.");
     }
     for (auto at = found.begin(); at != found.end(); ++at) {
-        if (at == key || (at->name == "_id_" && key != found.end())) {
+        const auto ids = fields_of(*at);
+        if (at == key || (at->name == "_id_" && ids.empty() && key != found.end())) {
             continue;
         }
-        const auto ids = fields_of(*at);
         std::string wrong;
         if (!at->plain) {
             wrong = "it is of a kind that no condition uses";
@@ -338,10 +341,6 @@ void mongodb_session::survey_indexes(
         index.unique = at->unique;
         if (ids.size() == 1 && made.found.fields[ids.front()].type.kind == type_kind::datetime) {
             index.expire_after = at->expire_after;
-            auto& remark = made.beside.of_fields[made.found.fields[ids.front()].name];
-            if (at->expire_after && remark.starts_with(plain_date)) {
-                remark.replace(0, plain_date.size(), date_that_expires);
-            }
         }
         for (const auto id : ids) {
             made.found.fields[id].indexed = true;
