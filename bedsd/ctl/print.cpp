@@ -209,6 +209,9 @@ void print_template(std::ostream& out, const datum& from) {
             if (const auto max = text_of(field, "max"); !max.empty()) {
                 type += " up to " + max;
             }
+            if (const auto form = text_of(field, "form"); !form.empty()) {
+                type += form == "object_id" ? ", an ObjectId" : ", whole milliseconds";
+            }
             if (const auto values = name_list(field.find("values")); !values.empty()) {
                 type += ": " + values;
             }

@@ -253,4 +253,7 @@ TEST_CASE(
             Contains("fields.id.stored: warning: '_id' is stored in another form in 1 of 3"));
     const auto schema = here.ask({"describe", "notes", "--as", "json-schema"});
     CHECK_THAT(schema.out, Contains("[0-9a-f]{24}"));
+    const auto text = here.ask({"describe", "notes", "--output", "table"});
+    CHECK_THAT(text.out, Contains("string up to 24, an ObjectId") &&
+                             Contains("datetime, whole milliseconds"));
 }
