@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -124,6 +125,26 @@ public:
     void stop() {
         bedsd_->signal(SIGTERM);
         CHECK(bedsd_->wait(soon) == 0);
+    }
+    /// SIGHUP; returns when its log says what became of it.
+    void reload() {
+        const auto told = [this] {
+            const auto log = files.read("err");
+            std::size_t times = 0;
+            for (const std::string_view id : {"BEDS_RELOADED ", "BEDS_RELOAD_REFUSED "}) {
+                for (auto at = log.find(id); at != std::string::npos; at = log.find(id, at + 1)) {
+                    ++times;
+                }
+            }
+            return times;
+        };
+        const auto before = told();
+        bedsd_->signal(SIGHUP);
+        const auto until = std::chrono::steady_clock::now() + soon;
+        while (told() == before) {
+            REQUIRE(std::chrono::steady_clock::now() < until);
+            std::this_thread::sleep_for(std::chrono::milliseconds{5});
+        }
     }
     void kill() {
         bedsd_->signal(SIGKILL);

@@ -540,6 +540,36 @@ TEST_CASE("export: where it was is not believed when it cannot be right") {
     CHECK_FALSE(std::filesystem::exists(files.path("out.csv.beds-export")));
 }
 
+TEST_CASE(
+    "import: bedsd reads its templates again 200 times, with broken files among them: each row "
+    "is there once") {
+    tables_service node;
+    const auto& files = node.files;
+    const auto file = files.write("events.csv", events(400'000)).string();
+    const folder says;
+    const auto running = node.begin(says, {"import", "events", file, "--rate", "4000"});
+    REQUIRE(node.reaches("events", 1));
+    for (int i = 1; i <= 200; ++i) {
+        std::string text{events_template};
+        text.replace(text.find("key = "), 0, "version = " + std::to_string(i + 1) + "\n");
+        if (i % 3 == 0) {
+            text += i % 2 == 0 ? "colour = 1\n" : "[[";
+        }
+        files.write("templates/events.toml", text);
+        node.reload();
+    }
+    INFO(says.read("err"));
+    CHECK(running->wait(0s) == -1); // it was under way all the time
+    const auto log = files.read("err");
+    CHECK_FALSE(contains(log, "to 199)")); // which was broken
+    CHECK(contains(log, "changed: events (version 198 to 200)"));
+    running->signal(SIGINT);
+    CHECK(running->wait(soon) == 3);
+    const auto rows = node.count("events");
+    CHECK(contains(says.read("err"), "applied " + bedsctl::with_commas(rows)));
+    CHECK_FALSE(contains(says.read("err"), "rejected 1"));
+}
+
 TEST_CASE("import: a rate is kept") {
     tables_service node;
     const auto file = node.files.write("events.csv", events(3'000)).string();
