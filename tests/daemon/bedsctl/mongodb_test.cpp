@@ -199,6 +199,12 @@ TEST_CASE("what MongoDB would be asked is shown, with a placeholder for each val
     CHECK(update.code == 0);
     CHECK_THAT(update.out, Contains("\"update\"") && Contains("$set") && !Contains("77.25") &&
                                !Contains("part-101"));
+    const auto returning = here.ask({"explain", "--config", here.config, "parts", "update",
+                                     "key=part-101", "price=77.25", "--return", "n"});
+    INFO(returning.out << returning.err);
+    CHECK(returning.code == 0);
+    CHECK_THAT(returning.out, Contains("findAndModify") && Contains("parts") && Contains("$set") &&
+                                  !Contains("77.25") && !Contains("part-101"));
     CHECK(here.ask({"call", "parts", "fetch", "key=part-101"}).out.find("77.25") ==
           std::string::npos);
 }

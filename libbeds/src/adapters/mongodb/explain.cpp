@@ -24,11 +24,13 @@ void append_shape(std::string& out, bson_iter_t members, bool array, bool values
             core::append_json_string(out, name);
             out.push_back(':');
         }
+        const bool nested = BSON_ITER_HOLDS_DOCUMENT(&members) || BSON_ITER_HOLDS_ARRAY(&members);
+        // `update` is also the name of a command, and what is below that a collection's.
         const bool below = values || (!array && (name == "filter" || name == "q" || name == "u" ||
+                                                 name == "query" || (name == "update" && nested) ||
                                                  name == "documents" || name == "pipeline"));
         bson_iter_t inner;
-        if ((BSON_ITER_HOLDS_DOCUMENT(&members) || BSON_ITER_HOLDS_ARRAY(&members)) &&
-            bson_iter_recurse(&members, &inner)) {
+        if (nested && bson_iter_recurse(&members, &inner)) {
             append_shape(out, inner, BSON_ITER_HOLDS_ARRAY(&members), below, count);
         } else if (below) {
             out += "\"?\"";
