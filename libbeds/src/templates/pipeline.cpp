@@ -21,7 +21,7 @@ constexpr std::array<std::string_view, 5> forbidden{"$where", "$function", "$acc
 
 class checker {
 public:
-    explicit checker(std::span<const argument> args) : used_(args.size(), false) {
+    explicit checker(std::span<const argument> args) : args_(args), used_(args.size(), false) {
         for (const argument& each : args) {
             names_.push_back(each.name);
         }
@@ -62,16 +62,19 @@ private:
                 found_.push_back(std::string{each.name} + " is not allowed in a pipeline");
             }
             if (each.name == "$arg") {
-                argument_use(members.size(), each.value);
+                argument_use(value, each.value);
             } else {
                 walk(each.value);
             }
         }
     }
 
-    void argument_use(std::size_t members, const datum& name) {
-        if (members != 1 || !name.is(datum::kind::string)) {
-            found_.push_back("an argument is written {\"$arg\":\"name\"} and nothing else");
+    void argument_use(const datum& whole, const datum& name) {
+        const auto* stored = whole.find("stored");
+        if (whole.count != (stored == nullptr ? 1U : 2U) || !name.is(datum::kind::string)) {
+            found_.push_back(
+                "an argument is written {\"$arg\":\"name\"}, or with \"stored\" beside "
+                "it, and nothing else");
             return;
         }
         const auto known = std::find(names_.begin(), names_.end(), name.text);
@@ -80,9 +83,26 @@ private:
                              core::did_you_mean(name.text, names_));
             return;
         }
-        used_[static_cast<std::size_t>(known - names_.begin())] = true;
+        const auto at = static_cast<std::size_t>(known - names_.begin());
+        used_[at] = true;
+        if (stored != nullptr) {
+            stored_as(*stored, args_[at]);
+        }
     }
 
+    void stored_as(const datum& form, const argument& made) {
+        const bool date = form.is(datum::kind::string) && form.text == "date";
+        if (!date && !(form.is(datum::kind::string) && form.text == "object_id")) {
+            found_.push_back("expected \"date\" or \"object_id\" as the \"stored\" of argument " +
+                             quote(made.name));
+        } else if (made.type.kind != (date ? core::type_kind::datetime : core::type_kind::string)) {
+            found_.push_back("argument " + quote(made.name) + " is " + core::to_string(made.type) +
+                             (date ? ": only datetimes are stored as \"date\""
+                                   : ": only strings are stored as \"object_id\""));
+        }
+    }
+
+    std::span<const argument> args_;
     std::vector<std::string> names_;
     std::vector<bool> used_;
     std::vector<std::string> found_;

@@ -68,43 +68,6 @@ public:
     std::unique_ptr<client::client> local;
 };
 
-void check_calls(client::client& through, std::size_t calls, std::uint64_t seed) {
-    test::random_engine random{seed};
-    for (std::size_t done = 0; done < calls;) {
-        std::vector<client::operation> several;
-        std::vector<std::vector<std::string>> wanted;
-        for (; several.size() < 50; ++done) {
-            auto& expected = wanted.emplace_back();
-            client::members args;
-            for (const auto& field : test::typed_fields()) {
-                const auto value =
-                    random() % 10 == 0 ? test::sample{"null", "null"} : field.make(random);
-                args.emplace_back(field.name, client::value::from_json(value.sent));
-                expected.push_back(test::canonical(value.wanted));
-            }
-            several.push_back(client::call("everything", "echo", std::move(args)));
-        }
-        const auto reply = through.call(client::request{std::move(several)}, 60s);
-        for (std::size_t i = 0; i < reply.size(); ++i) {
-            INFO(reply.json().substr(0, 2'000));
-            REQUIRE(reply[i].ok());
-            const auto* again = reply[i].set("again");
-            REQUIRE(again != nullptr);
-            REQUIRE(again->count == 1);
-            for (std::size_t field = 0; field < wanted[i].size(); ++field) {
-                const auto& name = test::typed_fields()[field].name;
-                const auto* as_row = again->items()[0].find(name);
-                const auto* as_out = reply[i].out()->find("out_" + name);
-                INFO(name);
-                REQUIRE(as_row != nullptr);
-                REQUIRE(as_out != nullptr);
-                REQUIRE(test::canonical(*as_row) == wanted[i][field]);
-                REQUIRE(test::canonical(*as_out) == wanted[i][field]);
-            }
-        }
-    }
-}
-
 } // namespace
 
 TEST_CASE(
@@ -122,8 +85,9 @@ TEST_CASE("fidelity on MariaDB: 10,000 random rows of every type come back exact
 
 TEST_CASE("fidelity on MariaDB: arguments, out parameters and result sets are exact") {
     mariadb_world here;
-    check_calls(*here.client, 1'000, test::chosen_seed());
-    check_calls(*here.local, 1'000, test::chosen_seed());
+    const auto calls = test::in_full() ? rows : 1'000;
+    test::check_calls(*here.client, calls, test::chosen_seed());
+    test::check_calls(*here.local, calls, test::chosen_seed());
 }
 
 TEST_CASE("fidelity on MariaDB: a document of 15 MiB") {

@@ -119,6 +119,51 @@ void check_rows(client::client& through, std::int64_t first, std::size_t rows, s
     }
 }
 
+void check_calls(client::client& through, std::size_t calls, std::uint64_t seed,
+                 nested_data nested) {
+    std::vector<typed_field> fields;
+    for (const auto& field : typed_fields()) {
+        if (nested == nested_data::given || (field.type != "json" && field.type != "document")) {
+            fields.push_back(field);
+        }
+    }
+    random_engine random{seed};
+    for (std::size_t done = 0; done < calls;) {
+        std::vector<client::operation> several;
+        std::vector<std::vector<std::string>> wanted;
+        for (; several.size() < 50; ++done) {
+            auto& expected = wanted.emplace_back();
+            client::members args;
+            for (const auto& field : fields) {
+                const auto value = random() % 10 == 0 ? sample{"null", "null"} : field.make(random);
+                args.emplace_back(field.name, client::value::from_json(value.sent));
+                expected.push_back(canonical(value.wanted));
+            }
+            several.push_back(client::call("everything", "echo", std::move(args)));
+        }
+        const auto reply = through.call(client::request{std::move(several)}, 60s);
+        for (std::size_t i = 0; i < reply.size(); ++i) {
+            INFO(reply[i].code_text() << reply[i].detail() << reply[i].field());
+            REQUIRE(reply[i].ok());
+            const auto* again = reply[i].set("again");
+            REQUIRE(again != nullptr);
+            REQUIRE(again->count == 1);
+            for (std::size_t field = 0; field < wanted[i].size(); ++field) {
+                const auto& name = fields[field].name;
+                const auto* as_row = again->items()[0].find(name);
+                INFO(name);
+                REQUIRE(as_row != nullptr);
+                REQUIRE(canonical(*as_row) == wanted[i][field]);
+                if (reply[i].out() != nullptr) {
+                    const auto* as_out = reply[i].out()->find("out_" + name);
+                    REQUIRE(as_out != nullptr);
+                    REQUIRE(canonical(*as_out) == wanted[i][field]);
+                }
+            }
+        }
+    }
+}
+
 void check_large_document(client::client& through, std::int64_t id, std::size_t bytes) {
     std::string part(1'000, 'x');
     std::string tree = "{\"parts\":[";

@@ -45,6 +45,28 @@ std::string bound(std::string text, std::string_view word, std::int64_t n = 3,
 
 } // namespace
 
+TEST_CASE("pipeline: arguments in the form in which others store what they are compared with") {
+    CHECK(bound(R"([{"$match":{"a":{"$gte":{"$arg":"word","stored":"object_id"}}}}])",
+                "507f1f77bcf86cd799439011") ==
+          R"({ "p" : [ { "$match" : { "a" : { "$gte" : )"
+          R"({ "$oid" : "507f1f77bcf86cd799439011" } } } } ] })");
+    auto called = call_of(R"([{"$project":{"x":{"$arg":"at","stored":"date"}}}])");
+    called.args = {{"at", *core::parse_field_type("datetime")}};
+    const pipeline stages{called};
+    REQUIRE(stages.problem().empty());
+    core::arena memory;
+    bson_writer to;
+    std::vector args{core::value::of_number(core::value::kind::datetime, 7'000)};
+    REQUIRE_FALSE(stages.append_to(to, "p", args, memory));
+    CHECK(test::text_of(to) == R"({ "p" : [ { "$project" : { "x" : { "$literal" : )"
+                               R"({ "$date" : { "$numberLong" : "7" } } } } } ] })");
+    args.front() = core::value::of_number(core::value::kind::datetime, 7'001);
+    bson_writer other;
+    CHECK(stages.append_to(other, "p", args, memory));
+    CHECK(problem(R"([{"$match":{"a":{"$arg":"word","stored":"x"}}}])").find("stands alone") !=
+          std::string::npos);
+}
+
 TEST_CASE("pipeline: arguments stay values wherever they stand") {
     CHECK(bound(R"([{"$match":{"a":{"$arg":"word"}}}])", "$ne") ==
           R"({ "p" : [ { "$match" : { "a" : { "$eq" : "$ne" } } } ] })");

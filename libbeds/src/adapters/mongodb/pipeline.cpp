@@ -30,16 +30,27 @@ bool one_of(std::string_view name, const std::array<std::string_view, Size>& nam
 constexpr std::array<std::string_view, 4> server_side_script{"$where", "$function", "$accumulator",
                                                              "$eval"};
 
-/// The text of `{"$arg":"name"}`, else nothing.
-std::optional<std::string_view> argument_name(const datum& from) {
-    if (!from.is(datum::kind::object) || from.count != 1) {
+struct placeholder {
+    std::string_view argument;
+    value_form form;
+};
+
+/// Of `{"$arg":"name"}` and `{"$arg":"name","stored":"date"}`, else nothing.
+std::optional<placeholder> placeholder_of(const datum& from) {
+    const auto* const name = from.is(datum::kind::object) ? from.find("$arg") : nullptr;
+    if (name == nullptr || !name->is(datum::kind::string)) {
         return std::nullopt;
     }
-    const auto& only = from.members().front();
-    if (only.name != "$arg" || !only.value.is(datum::kind::string)) {
+    const auto* const stored = from.find("stored");
+    if (stored == nullptr) {
+        return from.count == 1 ? std::optional{placeholder{name->text, value_form::usual}}
+                               : std::nullopt;
+    }
+    const bool date = stored->is(datum::kind::string) && stored->text == "date";
+    if (from.count != 2 || (!date && stored->text != "object_id")) {
         return std::nullopt;
     }
-    return only.value.text;
+    return placeholder{name->text, date ? value_form::date : value_form::object_id};
 }
 
 class encoder {
@@ -150,8 +161,8 @@ private:
         if (one_of(name, server_side_script)) {
             return fail("'" + std::string{name} + "' runs script in the server");
         }
-        if (const auto argument = argument_name(body)) {
-            return bound(name, *argument, where);
+        if (const auto found = placeholder_of(body)) {
+            return bound(name, *found, where);
         }
         switch (body.type) {
         case datum::kind::object:
@@ -227,39 +238,39 @@ private:
         return place::fixed;
     }
 
-    bool bound(std::string_view name, std::string_view argument, place where) {
+    bool bound(std::string_view name, const placeholder& of, place where) {
         const auto found =
             std::find_if(arguments_.begin(), arguments_.end(),
-                         [&](const templates::argument& one) { return one.name == argument; });
+                         [&](const templates::argument& one) { return one.name == of.argument; });
         if (found == arguments_.end()) {
-            return fail("there is no argument '" + std::string{argument} + "'");
+            return fail("there is no argument '" + std::string{of.argument} + "'");
         }
         const auto position = static_cast<std::size_t>(found - arguments_.begin());
         const auto value = position < values_.size() ? values_[position] : core::value::of_null();
         switch (where) {
         case place::expression:
             to_.begin_document(name);
-            if (!put("$literal", value, *found)) {
+            if (!put("$literal", value, *found, of.form)) {
                 return false;
             }
             to_.end();
             return true;
         case place::field_condition:
             to_.begin_document(name);
-            if (!put("$eq", value, *found)) {
+            if (!put("$eq", value, *found, of.form)) {
                 return false;
             }
             to_.end();
             return true;
         case place::comparison:
-            return put(name, value, *found);
+            return put(name, value, *found, of.form);
         case place::setting: {
             using core::type_kind;
             const auto kind = found->type.kind;
             if (kind > type_kind::float64) {
                 return fail("'" + std::string{name} + "' takes only numbers as arguments");
             }
-            return put(name, value, *found);
+            return put(name, value, *found, of.form);
         }
         case place::query:
         case place::fixed:
@@ -268,8 +279,9 @@ private:
         return fail("no argument can stand at '" + std::string{name} + "'");
     }
 
-    bool put(std::string_view name, const core::value& value, const templates::argument& as) {
-        if (auto problem = append(to_, name, value, as.type, value_form::usual, memory_)) {
+    bool put(std::string_view name, const core::value& value, const templates::argument& as,
+             value_form form) {
+        if (auto problem = append(to_, name, value, as.type, form, memory_)) {
             return fail(std::string{*problem});
         }
         return true;
