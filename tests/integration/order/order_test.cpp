@@ -62,9 +62,10 @@ TEST_CASE("writes on one value are done in the order in which they were publishe
     node_of_steps second{rabbitmq, tag, store, [](config::settings& settings) {
                              settings.broker_services["app_server"].instances["mem"].order = 3;
                          }};
-    std::thread other{[&] { second.start(); }}; // both at once: each gets some of the lanes
+    std::thread other{[&] { second.begin(); }}; // both at once: each gets some of the lanes
     first.start();
     other.join();
+    REQUIRE(second.node().wait_ready(core::deadline::after(20s)));
     raw_client client{rabbitmq, tag};
     publish(client, 1, 60);
     check_all(done, 60, 20s);

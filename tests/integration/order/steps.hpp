@@ -131,10 +131,14 @@ public:
 
     [[nodiscard]] node::node& node() { return *node_; }
     void start(std::string_view text = steps_template) {
-        node_->add_template(std::string{text}, "steps.toml");
-        node_->start();
+        begin(text);
         INFO(log());
         REQUIRE(node_->wait_ready(core::deadline::after(std::chrono::seconds{20})));
+    }
+    /// Without waiting, and without a word to Catch2, which is for one thread only.
+    void begin(std::string_view text = steps_template) {
+        node_->add_template(std::string{text}, "steps.toml");
+        node_->start();
     }
     [[nodiscard]] std::string log() const {
         const std::lock_guard lock{mutex_};
