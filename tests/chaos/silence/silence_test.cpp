@@ -134,6 +134,7 @@ std::chrono::milliseconds latest_of_calls(client::client& caller) {
         std::this_thread::sleep_for(5ms);
     }
     REQUIRE(ended == asked);
+    const std::lock_guard lock{mutex}; // the last of them has let go of it
     return latest;
 }
 
