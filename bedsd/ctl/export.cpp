@@ -67,15 +67,19 @@ std::string question_of(const export_options& asked, row_format format,
 /// A file under another name until it is complete, with what is needed to go on.
 class partial_file {
 public:
-    partial_file(const std::string& name, std::string question, bool restart)
-        : name_(name), partial_(name + ".partial"), state_file_(name + ".beds-export") {
+    /// `anew`: whatever was noted.
+    partial_file(const std::string& name, std::string question, bool anew)
+        : name_(name), partial_(name + ".partial"), state_file_(name + ".beds-export"),
+          lock_(partial_) {
         state_.question = std::move(question);
-        if (!restart) {
+        if (!anew) {
             go_on();
         }
-        const bool more = state_.rows != 0;
-        stream_.open(partial_, more ? std::ios::binary | std::ios::in | std::ios::out
-                                    : std::ios::binary | std::ios::trunc);
+        if (state_.rows == 0) { // first the note, which would speak of another file
+            std::filesystem::remove(state_file_);
+            std::filesystem::resize_file(partial_, 0);
+        }
+        stream_.open(partial_, std::ios::binary | std::ios::in | std::ios::out);
         stream_.seekp(0, std::ios::end);
         if (!stream_) {
             throw usage_error("cannot write '" + partial_ + "'");
@@ -109,9 +113,10 @@ public:
         if (!stream_) {
             throw std::runtime_error("cannot write '" + partial_ + "'");
         }
+        sync_to_disk(partial_);
+        std::filesystem::remove(state_file_);
         std::filesystem::rename(partial_, name_);
         complete_ = true;
-        remove_all();
     }
 
 private:
@@ -127,9 +132,7 @@ private:
                 (before ? "that asked for something else" : "of another version of bedsctl") +
                 ": begin anew with --restart, or write another file");
         }
-        std::error_code not_there;
-        const auto size = std::filesystem::file_size(partial_, not_there);
-        if (not_there || size < before->bytes) {
+        if (std::filesystem::file_size(partial_) < before->bytes) {
             throw usage_error("'" + partial_ + "' is not what '" + state_file_ +
                               "' says: begin anew with --restart");
         }
@@ -140,11 +143,13 @@ private:
         std::error_code ignored;
         std::filesystem::remove(partial_, ignored);
         std::filesystem::remove(state_file_, ignored);
+        std::filesystem::remove(state_file_ + ".new", ignored);
     }
 
     std::string name_;
     std::string partial_;
     std::string state_file_;
+    file_lock lock_;
     export_state state_;
     std::ofstream stream_;
     bool complete_ = false;
@@ -207,7 +212,7 @@ exit_code run_export(beds::client::client& through, const export_options& asked,
     std::unique_ptr<partial_file> file;
     if (asked.output != "-") {
         file = std::make_unique<partial_file>(asked.output, question_of(asked, format, columns),
-                                              asked.restart);
+                                              asked.restart || !asked.goes_on);
     }
     std::ostream& to = file ? file->stream() : out;
     const auto begun = file ? file->state().rows : 0;
@@ -238,10 +243,10 @@ exit_code run_export(beds::client::client& through, const export_options& asked,
     const auto ended = [&](const std::string& why, exit_code with) {
         shown.end();
         err << "bedsctl: " << why << "; " << with_commas(written) << " rows were written";
-        if (file && written != begun) {
+        if (file && asked.goes_on && written != begun) {
             file->note(written, goes_on_at);
         }
-        if (file && file->state().rows != 0) {
+        if (file && file->state().rows != 0 && with != exit_code::usage) {
             err << ", and the same command goes on from there while the service's cursors are good "
                    "("
                 << asked.output << ".beds-export)";
@@ -307,7 +312,7 @@ exit_code run_export(beds::client::client& through, const export_options& asked,
         if (last) {
             break;
         }
-        if (file && clock::now() - noted > 1s) {
+        if (file && asked.goes_on && clock::now() - noted > 1s) {
             file->note(written, goes_on_at);
             noted = clock::now();
         }

@@ -28,6 +28,7 @@ struct export_options {
     std::chrono::milliseconds timeout{30'000};      ///< of a page
     std::chrono::milliseconds patience{5 * 60'000}; ///< without any page
     bool restart = false;                           ///< from the first row, whatever was noted
+    bool goes_on = true; ///< cursors outlive this process: not those of one that asks itself
     bool quiet = false;
 };
 

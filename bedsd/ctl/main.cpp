@@ -92,8 +92,10 @@ exit_code move_rows(beds::client::client& through, const bedsctl::options& optio
         importing.account = bedsctl::client_settings(options.connection).amqp.user;
         return bedsctl::run_import(through, importing, std::cerr, terminal, stopped);
     }
+    auto exporting = options.exporting;
+    exporting.goes_on = !options.in_process; // whose cursors end with it
     return flushed(
-        bedsctl::run_export(through, options.exporting, std::cout, std::cerr, terminal, stopped));
+        bedsctl::run_export(through, exporting, std::cout, std::cerr, terminal, stopped));
 }
 
 exit_code show_status(const bedsctl::options& options) {

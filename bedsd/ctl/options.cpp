@@ -196,14 +196,16 @@ Writes the rows in the order of their key to FILE, or to standard output. The en
 field without quotes (or --null TEXT), an empty string is "". Pages are read one after the other: rows that are
 changed meanwhile are there as they are when their page is read. FILE.partial becomes FILE when it is complete.
 One that was stopped is gone on with by the same command, as long as the cursors of the service are good (an hour,
-unless its operator says otherwise): FILE.beds-export keeps where it was. --restart begins anew.
+unless its operator says otherwise): FILE.beds-export keeps where it was. --restart begins anew. With --in-process
+every run begins anew.
 
 Examples:
   bedsctl export people people.csv
   bedsctl export people --fields id,name --where country=MX --where born.ge=1990-01-01
   bedsctl export people --format ndjson --limit 1000 | jq .name
 
-Exit codes: 0 done, 1 refused, 2 wrong command line or configuration, 3 stopped before the end (the same command goes on))";
+Exit codes: 0 done, 1 refused, 2 wrong command line or configuration, or where it was is not known any more,
+3 stopped before the end (the same command goes on))";
 
 constexpr const char* call_footer = R"(
 What FIELD=TEXT (a string) and FIELD:=JSON (any JSON value) mean depends on OP:

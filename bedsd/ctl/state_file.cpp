@@ -1,11 +1,15 @@
 #include "state_file.hpp"
 
+#include "arguments.hpp"
+
 #include <beds/core/json.hpp>
 
 #include <cerrno>
 #include <fcntl.h>
 #include <fstream>
 #include <iterator>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <system_error>
 #include <unistd.h>
 
@@ -110,6 +114,26 @@ void write_state(const std::filesystem::path& file, std::string_view text) {
     if (around.number() >= 0) {
         ::fsync(around.number()); // some file systems cannot; the rename holds but for a power cut
     }
+}
+
+file_lock::file_lock(const std::filesystem::path& file)
+    : number_(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644)) {
+    if (number_ < 0) {
+        throw usage_error("cannot write '" + file.string() + "'");
+    }
+    struct stat held {};
+    struct stat named {};
+    const bool locked = ::flock(number_, LOCK_EX | LOCK_NB) == 0;
+    // Whoever had it may have given the file its name, or taken it away, meanwhile.
+    if (!locked || ::fstat(number_, &held) != 0 || ::stat(file.c_str(), &named) != 0 ||
+        held.st_ino != named.st_ino) {
+        ::close(number_);
+        throw usage_error("'" + file.string() + "' is being written by another bedsctl");
+    }
+}
+
+file_lock::~file_lock() {
+    ::close(number_);
 }
 
 void sync_to_disk(const std::filesystem::path& file) {

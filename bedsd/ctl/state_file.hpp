@@ -25,6 +25,19 @@ std::optional<std::string> read_state(const std::filesystem::path& file);
 /// After this the file holds the old text or the new one, whatever is killed. Throws
 /// std::system_error.
 void write_state(const std::filesystem::path& file, std::string_view text);
+/// The file, which is made where there is none, is this process's as long as the lock lives. Throws
+/// usage_error when it is another's.
+class file_lock {
+public:
+    explicit file_lock(const std::filesystem::path& file);
+    ~file_lock();
+    file_lock(const file_lock&) = delete;
+    file_lock& operator=(const file_lock&) = delete;
+
+private:
+    int number_;
+};
+
 /// What was written to the file so far outlives the machine. Throws std::system_error.
 void sync_to_disk(const std::filesystem::path& file);
 

@@ -1,5 +1,7 @@
 #include "factory/bind.hpp"
 
+#include "templates/stored_form.hpp"
+
 #include <beds/core/error.hpp>
 
 #include <algorithm>
@@ -224,9 +226,7 @@ void binder::mark_instead(core::system_time now, core::arena& memory, bound_oper
         into.op = core::verb::update;
         const auto set = memory.make_span<assignment>(1);
         set[0].field = mark;
-        set[0].value = value::of_number(
-            value::kind::datetime,
-            std::chrono::duration_cast<std::chrono::microseconds>(now.time_since_epoch()).count());
+        set[0].value = templates::time_for(target.fields[mark], now);
         into.set = set;
     }
 }
@@ -309,6 +309,11 @@ failed binder::bind_value(const templates::field& field, const datum& given, cor
         return refuse(code::invalid_field,
                       join(memory, {"field '", field.name, "' must be ", mismatch->expected}),
                       field.name);
+    }
+    // Here, and not where it is stored: what comes together there fails together.
+    if (const auto expected = templates::against_form(field, into)) {
+        return refuse(code::invalid_field,
+                      join(memory, {"field '", field.name, "' must be ", *expected}), field.name);
     }
     return std::nullopt;
 }
@@ -735,10 +740,7 @@ failed binder::bind_rows(const datum& given, core::system_time now, core::arena&
                     return failure;
                 }
             } else if (part == nullptr && field.source == templates::generated::now) {
-                cell.value = value::of_number(
-                    value::kind::datetime,
-                    std::chrono::duration_cast<std::chrono::microseconds>(now.time_since_epoch())
-                        .count());
+                cell.value = templates::time_for(field, now);
             } else if (part == nullptr && field.source == templates::generated::uuid) {
                 cell.value = value::of_text(value::kind::uuid, new_uuid(memory));
             } else if (part == nullptr && field.default_text) {

@@ -1,6 +1,7 @@
 #include "templates/builder.hpp"
 
 #include "templates/pipeline.hpp"
+#include "templates/stored_form.hpp"
 #include "templates/text.hpp"
 
 #include <beds/core/arena.hpp>
@@ -566,6 +567,12 @@ private:
                 out_.add(known.line, known.path + ".required",
                          "a protected field cannot be required: no client can give it");
             }
+            if (each.default_text && each.stored == stored_form::date) {
+                if (const auto expected = against_form(each, each.default_value)) {
+                    out_.add(known.line, known.path + ".default",
+                             "expected " + std::string{*expected});
+                }
+            }
             // MongoDB would take a document without it.
             each.required = each.required || (made_.store == engine::rec && !each.nullable &&
                                               !each.write_protected &&
@@ -709,6 +716,8 @@ private:
                             core::to_string(made_.fields[made.fields.front()].type));
         } else if (made.fields.size() > 1) {
             in.complain("expire_after", "an index that expires has one field");
+        } else if (made.fields.size() == 1 && made_.store == engine::rec) {
+            made_.fields[made.fields.front()].stored = stored_form::date; // its TTL needs that
         }
     }
 
@@ -734,6 +743,10 @@ private:
             const auto value = convert(each.value, made_.fields[*id].type);
             if (!value.wrong.empty()) {
                 out_.add(named.line, named.key, value.wrong);
+                continue;
+            }
+            if (const auto expected = against_form(made_.fields[*id], value.value)) {
+                out_.add(named.line, named.key, "expected " + std::string{*expected});
                 continue;
             }
             json += json.empty() ? '{' : ',';

@@ -230,12 +230,15 @@ TEST_CASE(
                      "--fields", "id"}),
                Contains(second + R"("},{"id":")" + first));
     CHECK_THAT(call({"find", "of.prefix=65"}), Contains("'prefix' is for strings"));
-    CHECK_THAT(call({"fetch", "key=someone"}), Contains("INVALID_FIELD") && Contains("ObjectId"));
+    CHECK_THAT(call({"fetch", "key=someone"}),
+               Contains("INVALID_FIELD") && Contains(R"("field":"id")") && Contains("an ObjectId"));
     CHECK_THAT(call({"insert", "id=" + mine, "at=2024-03-02T12:00:00.0001Z"}),
-               Contains("INVALID_FIELD") && Contains("millisecond"));
+               Contains("INVALID_FIELD") && Contains(R"("field":"at")"));
     CHECK_THAT(call({"insert", "id=" + mine, "at=2024-03-02T12:00:00.001Z", "of=" + second}),
                Contains("applied"));
     CHECK_THAT(call({"insert", "id=" + mine}), Contains("DUPLICATE_KEY"));
+    CHECK_THAT(call({"find", "at.lt=2024-03-01T00:00:00.0005Z"}),
+               Contains("INVALID_FIELD") && Contains("whole milliseconds"));
     CHECK_THAT(call({"update", "key=" + second, "at=2024-03-03T00:00:00Z", "of=" + mine}),
                Contains("applied"));
     CHECK_THAT(call({"delete", "key=" + first}), Contains("applied"));

@@ -480,12 +480,21 @@ TEST_CASE(
         CHECK(std::filesystem::exists(partial));
     }
     const auto at_the_stop = files.read("out.csv.partial");
+    {
+        const folder says;
+        const auto first = begun(says, at_the_stop.size() + 8'000);
+        const auto beside = node.ask(words);
+        CHECK(beside.code == 2);
+        CHECK(contains(beside.err, "is being written by another bedsctl"));
+        first->signal(SIGINT);
+        CHECK(first->wait(soon) == 3);
+    }
     const auto other = node.ask({"export", "events", out.string(), "--where", "id.ge=2"});
     CHECK(other.code == 2);
     CHECK(contains(other.err, "asked for something else: begin anew with --restart"));
     {
         const folder says; // killed: what was noted last holds, and what is behind it is cut off
-        const auto running = begun(says, at_the_stop.size() + 8'000);
+        const auto running = begun(says, std::filesystem::file_size(partial) + 8'000);
         running->signal(SIGKILL);
         running->wait(soon);
         std::ofstream{partial, std::ios::app} << "half a li";
@@ -533,6 +542,12 @@ TEST_CASE("export: where it was is not believed when it cannot be right") {
     CHECK(lost.code == 2);
     CHECK(contains(lost.err, "does not know any more where it was: begin anew with --restart"));
     CHECK_FALSE(std::filesystem::exists(out));
+    state("15");
+    const auto alone = node.ask({"export", "events", out, "--in-process", "--config", node.config});
+    CHECK(alone.code == 0);
+    CHECK(files.read("out.csv") == whole);
+    files.write("out.csv", "");
+    state("15");
     auto again = words;
     again.emplace_back("--restart");
     CHECK(node.ask(again).code == 0);

@@ -144,8 +144,6 @@ TEST_CASE("bson: each type has one stored form") {
           R"({ "v" : { "$date" : { "$numberLong" : "-1" } } })");
     CHECK(written(value::of_number(value::kind::datetime, -1), "datetime", value_form::date) ==
           "a time with a part below the millisecond");
-    CHECK(written(value::of_number(value::kind::datetime, -1), "datetime", value_form::date_cut) ==
-          R"({ "v" : { "$date" : { "$numberLong" : "-1" } } })");
     CHECK(written(value::of_null(), "int64") == R"({ "v" : null })");
     CHECK(written(value::of_null(), "string", value_form::object_id) == R"({ "v" : null })");
     const auto id = [](std::string_view text) {
@@ -176,13 +174,6 @@ TEST_CASE("bson: in which form a field is stored") {
     CHECK(form_of(target, dated) == value_form::date);
     CHECK(form_of(target, *target.find_field("ref")) == value_form::object_id);
     CHECK(form_of(target, *target.find_field("id")) == value_form::usual);
-    target.fields[dated].source = templates::generated::now;
-    CHECK(form_of(target, dated) == value_form::date_cut);
-    target.indexes.push_back(
-        {.fields = {usual}, .expire_after = std::chrono::hours{1}, .where_json = {}});
-    CHECK(form_of(target, usual) == value_form::date);
-    target.soft_delete = usual;
-    CHECK(form_of(target, usual) == value_form::date_cut);
 }
 
 TEST_CASE("bson: what others store is read when it fits, and only then") {

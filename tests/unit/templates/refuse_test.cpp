@@ -54,6 +54,7 @@ id      = { type = "string", column = "_id" }
 country = { type = "string" }
 seen    = { type = "datetime" }
 other   = { type = "datetime" }
+ref     = { type = "string", stored = "object_id" }
 )toml";
 
 const std::vector<mistake> rel_mistakes{
@@ -394,6 +395,11 @@ const std::vector<mistake> rec_mistakes{
     {"country = { type = \"string\"",
      "country = { type = \"string\", stored = \"object_id\", default = \"x\"",
      "fields.country.default", "an ObjectId has no default"},
+    {"seen    = { type = \"datetime\"",
+     "seen    = { type = \"datetime\", stored = \"date\", default = \"2024-01-01T00:00:00.0001Z\"",
+     "fields.seen.default", "expected a datetime of whole milliseconds"},
+    {"", "[[index]]\nfields = [\"seen\"]\nwhere = { ref = \"x\" } #!", "index[0].where.ref",
+     "expected an ObjectId: 24 hexadecimal digits in lower case"},
     {"country = { type = \"string\"", "country = { type = \"string\", collation = \"de\"",
      "fields.country.collation", "collations on 'rec' are not available in this version"},
     {"", "[write] #!\ninsert = \"sp\"", "write", "MongoDB has no procedures"},

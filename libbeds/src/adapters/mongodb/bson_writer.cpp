@@ -122,25 +122,15 @@ element_name::element_name(std::size_t index) {
 }
 
 value_form form_of(const templates::template_def& target, templates::field_id field) {
-    const auto& of = target.fields[field];
-    if (of.stored == templates::stored_form::object_id) {
+    switch (target.fields[field].stored) {
+    case templates::stored_form::usual:
+        break;
+    case templates::stored_form::date:
+        return value_form::date;
+    case templates::stored_form::object_id:
         return value_form::object_id;
     }
-    if (of.type.kind != core::type_kind::datetime) {
-        return value_form::usual;
-    }
-    const bool expires = std::any_of(
-        target.indexes.begin(), target.indexes.end(), [&](const templates::index& candidate) {
-            return candidate.expire_after &&
-                   std::find(candidate.fields.begin(), candidate.fields.end(), field) !=
-                       candidate.fields.end();
-        });
-    if (!expires && of.stored != templates::stored_form::date) {
-        return value_form::usual;
-    }
-    return of.source == templates::generated::now || target.soft_delete == field
-               ? value_form::date_cut
-               : value_form::date;
+    return value_form::usual;
 }
 
 namespace {
@@ -357,15 +347,10 @@ encode_problem append(bson_writer& to, std::string_view name, const value& given
             to.int64(name, given.integer);
             return std::nullopt;
         }
-        auto milliseconds = given.integer / 1000;
-        const auto below = given.integer % 1000;
-        if (below != 0 && form == value_form::date) {
+        if (given.integer % 1000 != 0) {
             return "a time with a part below the millisecond";
         }
-        if (below < 0) {
-            --milliseconds;
-        }
-        to.date(name, milliseconds);
+        to.date(name, given.integer / 1000);
         return std::nullopt;
     }
     case value::kind::json: {

@@ -85,7 +85,6 @@ using encode_problem = std::optional<std::string_view>;
 enum class value_form : std::uint8_t {
     usual,     ///< a datetime: int64, microseconds
     date,      ///< of a datetime: BSON date; a part below the millisecond is refused
-    date_cut,  ///< a part below the millisecond is dropped: the node's own clock
     object_id, ///< of a string
 };
 value_form form_of(const templates::template_def& target, templates::field_id field);

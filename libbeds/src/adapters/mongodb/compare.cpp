@@ -391,6 +391,7 @@ private:
         std::size_t wrong = 0;            ///< of another type
         std::set<std::string_view> kinds; ///< of those
         std::size_t unfound = 0;          ///< read, but stored in another form
+        std::set<std::string_view> forms; ///< of those
     };
 
     /// Whether documents are asked for the field: not where the template lets it hold anything.
@@ -426,7 +427,8 @@ private:
     /// Conditions look for values in the form that the template says.
     static bool is_found(bson_type_t there, value_form form, core::type_kind kind) {
         if (kind == core::type_kind::datetime) {
-            return (there == BSON_TYPE_DATE_TIME) == (form != value_form::usual);
+            return form == value_form::date ? there == BSON_TYPE_DATE_TIME
+                                            : there == BSON_TYPE_INT64 || there == BSON_TYPE_INT32;
         }
         return kind != core::type_kind::string ||
                (there == BSON_TYPE_OID) == (form == value_form::object_id);
@@ -447,7 +449,7 @@ private:
             to.kinds.insert(plural_of(bson_iter_type(&member)));
         } else if (!is_found(bson_iter_type(&member), form, field.type.kind)) {
             ++to.unfound;
-            to.kinds.insert(plural_of(bson_iter_type(&member)));
+            to.forms.insert(plural_of(bson_iter_type(&member)));
         }
     }
 
@@ -483,15 +485,18 @@ private:
         const auto of_them = " of " + std::to_string(looked_at) + " documents that were looked at";
         for (std::size_t i = 0; i < fields.size(); ++i) {
             const auto& field = wanted.fields[i];
-            std::string kinds;
-            for (const auto kind : fields[i].kinds) {
-                kinds.append(kinds.empty() ? "" : ", ").append(kind);
-            }
+            const auto listed = [](const std::set<std::string_view>& of) {
+                std::string all;
+                for (const auto each : of) {
+                    all.append(all.empty() ? "" : ", ").append(each);
+                }
+                return all;
+            };
             if (fields[i].unfound != 0) {
                 say(severity::warning, "fields." + field.name + ".stored",
                     "'" + field.column + "' is stored in another form in " +
-                        std::to_string(fields[i].unfound) + of_them + " (" + kinds +
-                        "): no condition finds them",
+                        std::to_string(fields[i].unfound) + of_them + " (" +
+                        listed(fields[i].forms) + "): no condition finds them",
                     field.type.kind == core::type_kind::string
                         ? "say stored = \"object_id\" where they are ObjectIds, leave it out where "
                           "they are text"
@@ -501,7 +506,7 @@ private:
             if (fields[i].wrong != 0) {
                 say(severity::warning, "fields." + field.name + ".type",
                     "'" + field.column + "' is no " + core::to_string(field.type) + " in " +
-                        std::to_string(fields[i].wrong) + of_them + " (" + kinds +
+                        std::to_string(fields[i].wrong) + of_them + " (" + listed(fields[i].kinds) +
                         "): who reads one of them is refused",
                     "say the type that they have, or mend them");
             }
