@@ -1,6 +1,7 @@
 #pragma once
 
 #include "daemon/bedsd/process.hpp"
+#include "daemon/broker_service.hpp"
 #include "support/catch.hpp"
 #include "support/queues.hpp"
 #include "support/servers.hpp"
@@ -44,19 +45,17 @@ public:
         for (const auto& [name, text] : what.templates) {
             files.write("templates/" + name + ".toml", text);
         }
-        config =
-            files
-                .write("beds.toml",
-                       what.id + "[broker_services.app_server]\nhost = " + in_quotes(amqp.host) +
-                           "\nport = " + std::to_string(amqp.port) + "\nvhost = " +
-                           in_quotes(amqp.path) + "\nuser = " + in_quotes(amqp.user) +
-                           "\npass_env = \"TEST_AMQP_PASS\"\nqueue_tag = " + in_quotes(tag) +
-                           "\ninstances.rel = { read = 1, write = " + std::to_string(what.writers) +
-                           " }\n[rel_services.rel]\nhost = " + in_quotes(mariadb.host) +
-                           "\nport = " + std::to_string(mariadb.port) +
-                           "\nuser = " + in_quotes(mariadb.user) +
-                           "\npass_file = \"pass\"\ndatabase = " + in_quotes(database) + "\n")
-                .string();
+        config = files
+                     .write("beds.toml",
+                            what.id +
+                                broker_service(
+                                    amqp, tag, "rel",
+                                    "{ read = 1, write = " + std::to_string(what.writers) + " }") +
+                                "[rel_services.rel]\nhost = " + in_quotes(mariadb.host) +
+                                "\nport = " + std::to_string(mariadb.port) +
+                                "\nuser = " + in_quotes(mariadb.user) +
+                                "\npass_file = \"pass\"\ndatabase = " + in_quotes(database) + "\n")
+                     .string();
     }
     ~installation() {
         try {

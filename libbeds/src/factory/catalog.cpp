@@ -1,5 +1,7 @@
 #include "factory/catalog.hpp"
 
+#include "templates/stored_form.hpp"
+
 #include <beds/core/json.hpp>
 
 #include <array>
@@ -56,8 +58,7 @@ void append_fields(std::string& out, const template_def& target) {
         flag(field.write_protected || field.source == templates::generated::database, "protected");
         flag(field.source != templates::generated::no, "generated");
         if (field.stored != templates::stored_form::usual) {
-            append_string(out, "form",
-                          field.stored == templates::stored_form::date ? "date" : "object_id");
+            append_string(out, "form", templates::to_string(field.stored));
         }
         out.push_back('}');
     }

@@ -438,35 +438,40 @@ private:
         if (!given) {
             return;
         }
-        const auto kind = made.type.kind;
+        const auto form = parse_stored_form(given->text);
         if (made_.store != engine::rec) {
             in.complain("stored", "only collections ('rec') have values in several forms; a "
                                   "column's type says what it stores");
-        } else if (given->text == "date") {
-            made.stored = stored_form::date;
-            if (kind != type_kind::datetime) {
-                in.complain("stored", "\"date\" is for datetimes; this field is " +
-                                          core::to_string(made.type));
-            }
-        } else if (given->text == "object_id") {
-            made.stored = stored_form::object_id;
-            constexpr std::uint32_t digits = 24;
-            if (kind != type_kind::string) {
-                in.complain("stored", "\"object_id\" is for strings; this field is " +
-                                          core::to_string(made.type));
-            } else if (made.type.max != 0 && made.type.max != digits) {
-                in.complain("max", "an ObjectId has 24 digits, found " +
-                                       std::to_string(made.type.max) + "; leave it out");
-            }
-            made.type.max = digits;
-            if (in.has("default")) {
-                in.complain("default", "an ObjectId has no default");
-            }
-        } else {
+            return;
+        }
+        if (!form) {
             out_.add(given->line, given->key,
                      "expected \"date\" or \"object_id\", found " + quote(given->text) +
                          core::did_you_mean(given->text,
                                             std::array<std::string, 2>{"date", "object_id"}));
+            return;
+        }
+        made.stored = *form;
+        if (made.type.kind != type_of(*form)) {
+            in.complain("stored",
+                        '"' + given->text +
+                            (*form == stored_form::date ? "\" is for datetimes; this field is "
+                                                        : "\" is for strings; this field is ") +
+                            core::to_string(made.type));
+        } else if (*form == stored_form::object_id) {
+            object_id(in, made);
+        }
+    }
+
+    void object_id(const table_reader& in, field& made) {
+        constexpr std::uint32_t digits = 24;
+        if (made.type.max != 0 && made.type.max != digits) {
+            in.complain("max", "an ObjectId has 24 digits, found " + std::to_string(made.type.max) +
+                                   "; leave it out");
+        }
+        made.type.max = digits;
+        if (in.has("default")) {
+            in.complain("default", "an ObjectId has no default");
         }
     }
 

@@ -1,6 +1,7 @@
 #include "templates/pipeline.hpp"
 
 #include "templates/reader.hpp"
+#include "templates/stored_form.hpp"
 
 #include <beds/core/arena.hpp>
 #include <beds/core/data.hpp>
@@ -91,14 +92,16 @@ private:
     }
 
     void stored_as(const datum& form, const argument& made) {
-        const bool date = form.is(datum::kind::string) && form.text == "date";
-        if (!date && !(form.is(datum::kind::string) && form.text == "object_id")) {
+        const auto known =
+            form.is(datum::kind::string) ? parse_stored_form(form.text) : std::nullopt;
+        if (!known) {
             found_.push_back("expected \"date\" or \"object_id\" as the \"stored\" of argument " +
                              quote(made.name));
-        } else if (made.type.kind != (date ? core::type_kind::datetime : core::type_kind::string)) {
+        } else if (made.type.kind != type_of(*known)) {
             found_.push_back("argument " + quote(made.name) + " is " + core::to_string(made.type) +
-                             (date ? ": only datetimes are stored as \"date\""
-                                   : ": only strings are stored as \"object_id\""));
+                             (*known == stored_form::date ? ": only datetimes are stored as \""
+                                                          : ": only strings are stored as \"") +
+                             std::string{to_string(*known)} + '"');
         }
     }
 

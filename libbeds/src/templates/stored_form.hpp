@@ -7,6 +7,25 @@
 
 namespace beds::templates {
 
+/// As templates name it; "" for the usual form, which has no name there.
+constexpr std::string_view to_string(stored_form form) {
+    return form == stored_form::date ? "date" : form == stored_form::object_id ? "object_id" : "";
+}
+
+constexpr std::optional<stored_form> parse_stored_form(std::string_view text) {
+    for (const auto form : {stored_form::date, stored_form::object_id}) {
+        if (text == to_string(form)) {
+            return form;
+        }
+    }
+    return std::nullopt;
+}
+
+/// The one type that has it; of a form with a name.
+constexpr core::type_kind type_of(stored_form form) {
+    return form == stored_form::date ? core::type_kind::datetime : core::type_kind::string;
+}
+
 /// What a value has against the form in which its field is stored: "must be …" goes before it.
 inline std::optional<std::string_view> against_form(const field& of, const core::value& value) {
     constexpr std::size_t digits = 24;

@@ -1,3 +1,4 @@
+#include "templates/stored_form.hpp"
 #include "templates/text.hpp"
 
 #include <beds/core/arena.hpp>
@@ -147,7 +148,7 @@ private:
             add("collation", in_quotes(of.collation));
         }
         if (of.stored != stored_form::usual) {
-            add("stored", of.stored == stored_form::date ? "\"date\"" : "\"object_id\"");
+            add("stored", in_quotes(to_string(of.stored)));
         }
         if (of.required) {
             add("required", "true");

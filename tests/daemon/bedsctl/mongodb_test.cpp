@@ -1,6 +1,7 @@
 // What bedsctl makes of collections.
 
 #include "daemon/bedsd/process.hpp"
+#include "daemon/broker_service.hpp"
 #include "integration/mongodb/fixture.hpp"
 #include "support/catch.hpp"
 #include "support/queues.hpp"
@@ -108,11 +109,8 @@ struct served_collection {
         files.write("templates/.keep", "");
         config = files
                      .write("beds.toml",
-                            "[broker_services.app_server]\nhost = " + in_quotes(amqp.host) +
-                                "\nport = " + std::to_string(amqp.port) + "\nvhost = " +
-                                in_quotes(amqp.path) + "\nuser = " + in_quotes(amqp.user) +
-                                "\npass_env = \"TEST_AMQP_PASS\"\nqueue_tag = " + in_quotes(tag) +
-                                "\ninstances.rec = { read = 1, write = 1 }\n[rec_services.rec]\n"
+                            broker_service(amqp, tag, "rec", "{ read = 1, write = 1 }") +
+                                "[rec_services.rec]\n"
                                 "uri = " +
                                 in_quotes(uri) + "\ndatabase = " + in_quotes(data.name()) + "\n")
                      .string();

@@ -1,4 +1,5 @@
 #include "daemon/bedsd/process.hpp"
+#include "daemon/broker_service.hpp"
 #include "support/catch.hpp"
 #include "support/queues.hpp"
 #include "support/servers.hpp"
@@ -24,11 +25,7 @@ alpha2 = { type = "string", max = 2, required = true }
 std::string broker_service(const beds::test::endpoint& amqp, const std::string& instances) {
     const auto tag = beds::test::unique_name("t") + "_";
     beds::test::remove_queues_after_the_test(amqp, tag);
-    return "[broker_services.app_server]\nhost = " + in_quotes(amqp.host) +
-           "\nport = " + std::to_string(amqp.port) + "\nvhost = " + in_quotes(amqp.path) +
-           "\nuser = " + in_quotes(amqp.user) +
-           "\npass_env = \"TEST_AMQP_PASS\"\nqueue_tag = " + in_quotes(tag) +
-           "\ninstances.rel = " + instances + "\n";
+    return daemon_test::broker_service(amqp, tag, "rel", instances);
 }
 
 /// What the node finds there when it compares.

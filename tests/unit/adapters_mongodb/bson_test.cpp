@@ -60,7 +60,7 @@ std::string read_as(const char* extended, std::string_view type) {
 }
 
 std::string written(const core::value& value, std::string_view type,
-                    value_form form = value_form::usual) {
+                    templates::stored_form form = templates::stored_form::usual) {
     core::arena memory;
     bson_writer to;
     if (auto problem = append(to, "v", value, *core::parse_field_type(type), form, memory)) {
@@ -140,14 +140,17 @@ TEST_CASE("bson: each type has one stored form") {
           R"({ "v" : "00:00:00.000001" })");
     CHECK(written(value::of_number(value::kind::datetime, -1), "datetime") ==
           R"({ "v" : { "$numberLong" : "-1" } })");
-    CHECK(written(value::of_number(value::kind::datetime, -1000), "datetime", value_form::date) ==
+    CHECK(written(value::of_number(value::kind::datetime, -1000), "datetime",
+                  templates::stored_form::date) ==
           R"({ "v" : { "$date" : { "$numberLong" : "-1" } } })");
-    CHECK(written(value::of_number(value::kind::datetime, -1), "datetime", value_form::date) ==
-          "a time with a part below the millisecond");
+    CHECK(written(value::of_number(value::kind::datetime, -1), "datetime",
+                  templates::stored_form::date) == "a time with a part below the millisecond");
     CHECK(written(value::of_null(), "int64") == R"({ "v" : null })");
-    CHECK(written(value::of_null(), "string", value_form::object_id) == R"({ "v" : null })");
+    CHECK(written(value::of_null(), "string", templates::stored_form::object_id) ==
+          R"({ "v" : null })");
     const auto id = [](std::string_view text) {
-        return written(value::of_text(value::kind::string, text), "string", value_form::object_id);
+        return written(value::of_text(value::kind::string, text), "string",
+                       templates::stored_form::object_id);
     };
     CHECK(id("507f1f77bcf86cd799439011") == R"({ "v" : { "$oid" : "507f1f77bcf86cd799439011" } })");
     for (const auto* wrong :
@@ -170,10 +173,20 @@ TEST_CASE("bson: in which form a field is stored") {
     const auto dated = *target.find_field("dated");
     target.fields[dated].stored = templates::stored_form::date;
     target.fields[*target.find_field("ref")].stored = templates::stored_form::object_id;
-    CHECK(form_of(target, usual) == value_form::usual);
-    CHECK(form_of(target, dated) == value_form::date);
-    CHECK(form_of(target, *target.find_field("ref")) == value_form::object_id);
-    CHECK(form_of(target, *target.find_field("id")) == value_form::usual);
+    const auto stored_in = [&](templates::field_id field, const core::value& value) {
+        core::arena memory;
+        bson_writer to;
+        REQUIRE_FALSE(append_field(to, "v", value, target, field, memory));
+        return test::text_of(to);
+    };
+    const auto at = core::value::of_number(core::value::kind::datetime, 7'000);
+    CHECK(stored_in(usual, at) == R"({ "v" : { "$numberLong" : "7000" } })");
+    CHECK(stored_in(dated, at) == R"({ "v" : { "$date" : { "$numberLong" : "7" } } })");
+    CHECK(stored_in(*target.find_field("ref"),
+                    core::value::of_text(core::value::kind::string, "507f1f77bcf86cd799439011")) ==
+          R"({ "v" : { "$oid" : "507f1f77bcf86cd799439011" } })");
+    CHECK(stored_in(*target.find_field("id"), core::value::of_int(1)) ==
+          R"({ "v" : { "$numberLong" : "1" } })");
 }
 
 TEST_CASE("bson: what others store is read when it fits, and only then") {

@@ -121,22 +121,11 @@ element_name::element_name(std::size_t index) {
     size_ = static_cast<std::size_t>(end - text_.data());
 }
 
-value_form form_of(const templates::template_def& target, templates::field_id field) {
-    switch (target.fields[field].stored) {
-    case templates::stored_form::usual:
-        break;
-    case templates::stored_form::date:
-        return value_form::date;
-    case templates::stored_form::object_id:
-        return value_form::object_id;
-    }
-    return value_form::usual;
-}
-
 namespace {
 
 using core::type_kind;
 using core::value;
+using templates::stored_form;
 
 int digit_value(char c) {
     if (c >= '0' && c <= '9') {
@@ -287,7 +276,7 @@ encode_problem append(bson_writer& to, std::string_view name, const core::datum&
 }
 
 encode_problem append(bson_writer& to, std::string_view name, const value& given,
-                      const core::field_type& type, value_form form, core::arena& memory) {
+                      const core::field_type& type, stored_form form, core::arena& memory) {
     switch (given.type) {
     case value::kind::null:
         to.null(name);
@@ -322,7 +311,7 @@ encode_problem append(bson_writer& to, std::string_view name, const value& given
         return std::nullopt;
     }
     case value::kind::string:
-        if (form == value_form::object_id) {
+        if (form == stored_form::object_id) {
             return append_object_id(to, name, given.text);
         }
         to.string(name, given.text);
@@ -343,7 +332,7 @@ encode_problem append(bson_writer& to, std::string_view name, const value& given
         return std::nullopt;
     }
     case value::kind::datetime: {
-        if (form == value_form::usual) {
+        if (form == stored_form::usual) {
             to.int64(name, given.integer);
             return std::nullopt;
         }
@@ -373,7 +362,7 @@ encode_problem append(bson_writer& to, std::string_view name, const value& given
 encode_problem append_field(bson_writer& to, std::string_view name, const value& given,
                             const templates::template_def& target, templates::field_id field,
                             core::arena& memory) {
-    return append(to, name, given, target.fields[field].type, form_of(target, field), memory);
+    return append(to, name, given, target.fields[field].type, target.fields[field].stored, memory);
 }
 
 } // namespace beds::adapters::mongodb

@@ -81,17 +81,10 @@ private:
 /// Why a value cannot be stored; for people, static.
 using encode_problem = std::optional<std::string_view>;
 
-/// How values are stored.
-enum class value_form : std::uint8_t {
-    usual,     ///< a datetime: int64, microseconds
-    date,      ///< of a datetime: BSON date; a part below the millisecond is refused
-    object_id, ///< of a string
-};
-value_form form_of(const templates::template_def& target, templates::field_id field);
-
 /// A bound value in its stored form (adapters/mongodb.hpp).
 encode_problem append(bson_writer& to, std::string_view name, const core::value& value,
-                      const core::field_type& type, value_form form, core::arena& memory);
+                      const core::field_type& type, templates::stored_form form,
+                      core::arena& memory);
 /// A value of a field of a template.
 encode_problem append_field(bson_writer& to, std::string_view name, const core::value& value,
                             const templates::template_def& target, templates::field_id field,

@@ -425,16 +425,18 @@ private:
     }
 
     /// Conditions look for values in the form that the template says.
-    static bool is_found(bson_type_t there, value_form form, core::type_kind kind) {
-        if (kind == core::type_kind::datetime) {
-            return form == value_form::date ? there == BSON_TYPE_DATE_TIME
-                                            : there == BSON_TYPE_INT64 || there == BSON_TYPE_INT32;
+    static bool is_found(bson_type_t there, const templates::field& as) {
+        using templates::stored_form;
+        if (as.type.kind == core::type_kind::datetime) {
+            return as.stored == stored_form::date
+                       ? there == BSON_TYPE_DATE_TIME
+                       : there == BSON_TYPE_INT64 || there == BSON_TYPE_INT32;
         }
-        return kind != core::type_kind::string ||
-               (there == BSON_TYPE_OID) == (form == value_form::object_id);
+        return as.type.kind != core::type_kind::string ||
+               (there == BSON_TYPE_OID) == (as.stored == stored_form::object_id);
     }
 
-    static void look_at(const bson_iter_t& document, const templates::field& field, value_form form,
+    static void look_at(const bson_iter_t& document, const templates::field& field,
                         core::arena& memory, seen& to) {
         bson_iter_t member;
         if (!bson_iter_recurse(&document, &member) ||
@@ -447,7 +449,7 @@ private:
         if (!read_value(member, field.type, memory, ignored)) {
             ++to.wrong;
             to.kinds.insert(plural_of(bson_iter_type(&member)));
-        } else if (!is_found(bson_iter_type(&member), form, field.type.kind)) {
+        } else if (!is_found(bson_iter_type(&member), field)) {
             ++to.unfound;
             to.forms.insert(plural_of(bson_iter_type(&member)));
         }
@@ -471,9 +473,7 @@ private:
                 ++looked_at;
                 for (std::size_t i = 0; i < fields.size(); ++i) {
                     if (is_looked_at(wanted.fields[i])) {
-                        look_at(document, wanted.fields[i],
-                                form_of(wanted, static_cast<templates::field_id>(i)), memory,
-                                fields[i]);
+                        look_at(document, wanted.fields[i], memory, fields[i]);
                     }
                 }
                 return true;

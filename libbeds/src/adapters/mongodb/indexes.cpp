@@ -303,7 +303,7 @@ private:
             say(severity::warning, key,
                 "index '" + there->name + "' of '" + wanted_.object + "' lets documents go after " +
                     seconds_text(*there->expire_after) + ", and the template does not say so" +
-                    (form_of(wanted_, index.fields.front()) == value_form::usual
+                    (wanted_.fields[index.fields.front()].stored == templates::stored_form::usual
                          ? ": what BEDS writes there is no BSON date and stays"
                          : ""),
                 "say expire_after = \"" + std::to_string(there->expire_after->count()) + "s\"");

@@ -1,6 +1,7 @@
 #include "adapters/mongodb/pipeline.hpp"
 
 #include "adapters/mongodb/evidence.hpp"
+#include "templates/stored_form.hpp"
 
 #include <beds/core/json.hpp>
 
@@ -11,6 +12,7 @@ namespace beds::adapters::mongodb {
 namespace {
 
 using core::datum;
+using templates::stored_form;
 
 /// What the server would take a value for.
 enum class place : std::uint8_t {
@@ -32,7 +34,7 @@ constexpr std::array<std::string_view, 4> server_side_script{"$where", "$functio
 
 struct placeholder {
     std::string_view argument;
-    value_form form;
+    stored_form form;
 };
 
 /// Of `{"$arg":"name"}` and `{"$arg":"name","stored":"date"}`, else nothing.
@@ -43,14 +45,11 @@ std::optional<placeholder> placeholder_of(const datum& from) {
     }
     const auto* const stored = from.find("stored");
     if (stored == nullptr) {
-        return from.count == 1 ? std::optional{placeholder{name->text, value_form::usual}}
+        return from.count == 1 ? std::optional{placeholder{name->text, stored_form::usual}}
                                : std::nullopt;
     }
-    const bool date = stored->is(datum::kind::string) && stored->text == "date";
-    if (from.count != 2 || (!date && stored->text != "object_id")) {
-        return std::nullopt;
-    }
-    return placeholder{name->text, date ? value_form::date : value_form::object_id};
+    const auto form = templates::parse_stored_form(stored->text);
+    return from.count == 2 && form ? std::optional{placeholder{name->text, *form}} : std::nullopt;
 }
 
 class encoder {
@@ -280,7 +279,7 @@ private:
     }
 
     bool put(std::string_view name, const core::value& value, const templates::argument& as,
-             value_form form) {
+             stored_form form) {
         if (auto problem = append(to_, name, value, as.type, form, memory_)) {
             return fail(std::string{*problem});
         }

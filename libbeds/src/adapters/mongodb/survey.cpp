@@ -289,15 +289,13 @@ void mongodb_session::survey_indexes(surveyed& made) {
                });
     };
     // `_id` first, but after what else tells documents apart where the server makes it.
-    std::stable_partition(found.begin(), found.end(), [&](const auto& each) {
-        const auto ids = fields_of(each);
+    const auto rank = [&](const live_index& index) {
+        const auto ids = fields_of(index);
         const bool made_up = !ids.empty() && made.found.fields[ids.front()].write_protected;
-        return each.name == "_id_" && !made_up;
-    });
-    std::stable_partition(found.begin(), found.end(), [&](const auto& each) {
-        const auto ids = fields_of(each);
-        return ids.empty() || !made.found.fields[ids.front()].write_protected;
-    });
+        return made_up ? 2 : index.name == "_id_" ? 0 : 1;
+    };
+    std::stable_sort(found.begin(), found.end(),
+                     [&](const auto& a, const auto& b) { return rank(a) < rank(b); });
     const auto key = std::find_if(found.begin(), found.end(), can_be_key);
     if (key != found.end()) {
         made.found.key = fields_of(*key);
