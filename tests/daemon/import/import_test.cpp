@@ -480,6 +480,19 @@ TEST_CASE(
         CHECK(std::filesystem::exists(partial));
     }
     const auto at_the_stop = files.read("out.csv.partial");
+    { // begun anew, and killed before it could note anything: nothing speaks of the file before
+        const auto before = std::filesystem::file_size(partial);
+        const folder says;
+        const auto running =
+            node.begin(says, {"export", "events", out.string(), "--page", "1", "--restart"});
+        const auto until = std::chrono::steady_clock::now() + soon;
+        while (std::filesystem::file_size(partial) >= before) {
+            REQUIRE(std::chrono::steady_clock::now() < until);
+        }
+        running->signal(SIGKILL);
+        running->wait(soon);
+        CHECK_FALSE(std::filesystem::exists(state));
+    }
     {
         const folder says;
         const auto first = begun(says, at_the_stop.size() + 8'000);
