@@ -391,6 +391,23 @@ TEST_CASE("mongodb: calls are pipelines with bound arguments") {
     CHECK(got.outcome(null).ok());
 }
 
+TEST_CASE("mongodb: where a forgotten template was, another may say something else") {
+    world on;
+    on.insert(1, "x");
+    on.insert(2, "x");
+    const auto found = [&] {
+        operations ops;
+        const auto all = ops.call(on.target, "all", {nullptr, nullptr});
+        return on.run(ops).of(all).sets.at(0).rows.size();
+    };
+    CHECK(found() == 2);
+    for (auto& each : on.target.calls) {
+        each.pipeline.insert(1, R"({"$match":{"_id":2}},)");
+    }
+    on.session->forget_templates();
+    CHECK(found() == 1);
+}
+
 TEST_CASE("mongodb: a collection without the key as _id") {
     world on;
     const auto other = template_maker{"places"}

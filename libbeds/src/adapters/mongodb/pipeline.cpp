@@ -310,14 +310,6 @@ pipeline::pipeline(const templates::call& called)
     }
 }
 
-bool pipeline::is_of(const templates::call& called) const {
-    return text_ == called.pipeline &&
-           std::equal(arguments_.begin(), arguments_.end(), called.args.begin(), called.args.end(),
-                      [](const templates::argument& left, const templates::argument& right) {
-                          return left.name == right.name && left.type == right.type;
-                      });
-}
-
 bool pipeline::writes() const {
     const auto items = stages_.items();
     return std::any_of(items.begin(), items.end(), [](const datum& stage) {

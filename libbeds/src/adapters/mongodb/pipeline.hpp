@@ -24,8 +24,6 @@ public:
 
     /// Why it cannot be used; empty: fine. For the template's author.
     [[nodiscard]] const std::string& problem() const { return problem_; }
-    /// Is it what `called` says? An address may be another call's after a reload.
-    [[nodiscard]] bool is_of(const templates::call& called) const;
     /// Does it end in `$out` or `$merge`?
     [[nodiscard]] bool writes() const;
 

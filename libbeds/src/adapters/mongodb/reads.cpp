@@ -419,7 +419,7 @@ step_result mongodb_session::exists(run_scope& scope, const bound_operation& op)
 
 const pipeline& mongodb_session::prepared(const templates::call& called) {
     auto& known = pipelines_[&called];
-    if (!known || !known->is_of(called)) {
+    if (!known) {
         known = std::make_unique<pipeline>(called);
     }
     return *known;
