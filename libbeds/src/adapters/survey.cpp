@@ -112,6 +112,13 @@ bool whole_fits(type_kind value, type_kind into) {
     return !from.below_zero && from.bits < to.bits;
 }
 
+/// Of UTF-8.
+std::size_t characters_of(std::string_view text) {
+    return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char byte) {
+        return (static_cast<unsigned char>(byte) & 0xC0U) != 0x80U;
+    }));
+}
+
 bool fits(const core::field_type& value, const core::field_type& into) {
     const auto kind = family_of(value.kind);
     if (kind != family_of(into.kind)) {
@@ -136,7 +143,7 @@ bool fits(const core::field_type& value, const core::field_type& into) {
         if (value.kind == type_kind::enumeration) {
             return into.max == 0 ||
                    std::all_of(value.values.begin(), value.values.end(),
-                               [&](const auto& each) { return each.size() <= into.max; });
+                               [&](const auto& each) { return characters_of(each) <= into.max; });
         }
         return into.max == 0 || (value.max != 0 && value.max <= into.max);
     }
@@ -264,11 +271,15 @@ private:
                 "say nullable = true, or make the column NOT NULL");
         }
         const auto binary = field.collation.empty() || field.collation.ends_with("_bin");
-        if (field.type.kind == type_kind::string &&
-            (binary ? !there->collation.empty() : field.collation != there->collation) &&
-            there->type.kind != type_kind::uuid) {
+        const bool is_string = field.type.kind == type_kind::string;
+        const bool compares_text =
+            is_string ? there->type.kind != type_kind::uuid
+                      : field.type.kind == type_kind::enumeration && !field.collation.empty();
+        if (compares_text &&
+            (binary ? !there->collation.empty() : field.collation != there->collation)) {
             // What is not asked for by its value is compared by `if` alone.
-            say(field.indexed ? severity::error : severity::warning, key + ".collation",
+            say(is_string && field.indexed ? severity::error : severity::warning,
+                key + ".collation",
                 "column '" + there->column + "' compares " +
                     (there->collation.empty() ? std::string{"binary"}
                                               : "by '" + there->collation + "'") +
@@ -720,6 +731,13 @@ public:
         for (const auto& each : wanted_.fields) {
             missing(each);
         }
+        if (op_ == core::verb::update && sets_ != 0 && sets_ + adds_ > 1 && !tells_what_is_set()) {
+            found_.push_back(
+                {severity::error, key_,
+                 "procedure '" + name_ +
+                     "' has no parameter p_set and cannot tell a field that is not given from null",
+                 "add the parameter p_set, a text: the JSON list of the fields that are given"});
+        }
         if (!dropped_.empty()) {
             found_.push_back({severity::warning, key_,
                               "procedure '" + name_ + "' has no parameter for " + dropped_ +
@@ -748,15 +766,23 @@ private:
             [&](const auto& each) { return same_name(plain_name(each.name), field.name); });
     }
 
+    [[nodiscard]] bool tells_what_is_set() const {
+        return std::any_of(
+            there_.parameters.begin(), there_.parameters.end(),
+            [&](const auto& each) { return each.in && same_name(plain_name(each.name), "set"); });
+    }
+
     void one(const parameter& each) {
         const auto name = plain_name(each.name);
         const auto* field = field_named(name);
         const bool update = op_ == core::verb::update;
+        sets_ += each.in && field != nullptr && !field->in_key ? 1U : 0U;
         for (const std::string_view prefix : {"inc_", "if_"}) {
             const bool allowed = update || (prefix == "if_" && op_ == core::verb::remove);
             if (field == nullptr && allowed && name.size() > prefix.size() &&
                 same_name(name.substr(0, prefix.size()), prefix)) {
                 field = field_named(name.substr(prefix.size()));
+                adds_ += prefix == "inc_" ? 1U : 0U;
             }
         }
         if (field == nullptr) {
@@ -817,6 +843,8 @@ private:
     const std::string& name_;
     const surveyed_procedure& there_;
     std::string dropped_;
+    std::size_t sets_ = 0; ///< parameters for fields that are no key
+    std::size_t adds_ = 0; ///< for what is added
     std::vector<difference> found_;
 };
 

@@ -81,6 +81,24 @@ std::string noticed(const database& data, const account& by, old_rows deletion) 
     ask("insert of marks", client::insert("marks", client::members{{"id", "a"}, {"value", 1}}));
     ask("update", raise(1));
     ask("update of marks", client::update("marks", "a", client::members{{"value", 2}}));
+    for (
+        const auto* body :
+        {R"("insert","data":{"id":101,"value":5},"on_conflict":{"do":"update","set":["value"]},"return":["value"])",
+         R"("insert","data":{"id":102},"on_conflict":{"do":"nothing"})",
+         R"("update","key":101,"set":{"note":"x"},"return":["value","note"])",
+         R"("update","where":{"value":5},"inc":{"value":1},"return":["id"])",
+         R"("update","where":{"value":6},"set":{"note":null})", R"("delete","where":{"value":6})",
+         R"("delete","key":102,"return":["id"])", R"("exists","where":{"value":6})",
+         R"("insert","data":{"id":101})"}) {
+        ask(body, client::request::from_json(std::string{R"({"v":1,"template":"counters","op":)"} +
+                                             body + '}')
+                      .operations.front());
+    }
+    auto unexpected = client::update("counters", 101, client::members{{"value", 1}});
+    unexpected.expect = client::value::object({{"value", 77}});
+    if (client->call(unexpected, 5s).front().code() != core::code::conflict) {
+        seen += "if; ";
+    }
     ask("delete", client::remove("counters", 101));
     ask("delete of marks", client::remove("marks", "a"));
     ask("call", client::call("counters", "move", {{"from", 1}, {"to", 2}, {"amount", 1}}));
@@ -225,13 +243,31 @@ args     = [["id", "int64"]]
 out      = [["worth", "int64"]]
 )toml";
 
+/// Nothing may be done to the object itself.
+constexpr const char* stays = R"toml([template]
+name   = "stays"
+store  = "rel"
+object = "stays"
+key    = ["id"]
+[fields]
+id     = { type = "int64", required = true }
+nights = { type = "int32" }
+note   = { type = "string", max = 40 }
+[read]
+view = "stays_seen"
+[write]
+insert = "stays_insert"
+update = "stays_update"
+delete = "stays_delete"
+)toml";
+
 /// What is noticed where procedures, functions, views, marks and rows that expire have their
 /// rights.
 std::string noticed_by_guests(const database& data, const account& by) {
-    data.sql("DELETE FROM guests; DELETE FROM visits; DELETE FROM beds_inbox; "
+    data.sql("DELETE FROM guests; DELETE FROM visits; DELETE FROM stays; DELETE FROM beds_inbox; "
              "INSERT INTO visits VALUES (1, 1, UTC_TIMESTAMP(6) - INTERVAL 2 HOUR)");
     node_options options;
-    options.templates = {guests, visits};
+    options.templates = {guests, visits, stays};
     options.on_mismatch = config::mismatch_action::ignore;
     const running_node running{require_amqp(), &by.settings, options};
     std::string seen;
@@ -239,11 +275,12 @@ std::string noticed_by_guests(const database& data, const account& by) {
         seen += "not ready; ";
     }
     const auto client = running.new_client();
-    const auto ask = [&](const char* what, const char* body) {
+    const auto ask = [&](const char* what, const char* body, core::code expected = core::code::ok) {
         auto request =
             client::request::from_json(std::string{R"({"v":1,"template":)"} + body + '}');
         const auto got = client->call(std::move(request), 5s);
-        if (!got.front().ok() || got.json().find("at_least_once") != std::string::npos) {
+        if (got.front().code() != expected ||
+            got.json().find("at_least_once") != std::string::npos) {
             seen += std::string{what} + ' ' + got.json() + "; ";
         }
     };
@@ -256,6 +293,18 @@ std::string noticed_by_guests(const database& data, const account& by) {
     ask("fetch through the view", R"("visits","op":"fetch","key":2)");
     ask("delete of visits", R"("visits","op":"delete","key":2)");
     ask("function", R"("visits","op":"call","name":"worth","args":{"id":1})");
+    ask("insert of stays", R"("stays","op":"insert","data":{"id":1},"return":["id","nights"])");
+    ask("update of stays",
+        R"("stays","op":"update","key":1,"set":{"nights":2},"return":["nights"])");
+    ask("if", R"("stays","op":"update","key":1,"set":{"note":"x"},"if":{"nights":7})",
+        core::code::conflict);
+    ask("if of no row", R"("stays","op":"update","key":9,"set":{"note":"x"},"if":{"nights":7})",
+        core::code::not_found);
+    ask("inc of no row", R"("stays","op":"update","key":9,"inc":{"nights":1})",
+        core::code::not_found);
+    ask("delete if", R"("stays","op":"delete","key":1,"if":{"nights":7})", core::code::conflict);
+    ask("delete of stays", R"("stays","op":"delete","key":1,"return":["id","nights"])");
+    ask("find of stays", R"("stays","op":"find")");
     const auto until = core::deadline::after(10s);
     const auto refused = [&] {
         return running.log().find("BEDS_MARIADB_EXPIRE ") != std::string::npos;
@@ -280,7 +329,20 @@ TEST_CASE("the rights of views, procedures, functions, marks and rows that expir
         R"(CREATE TABLE guests (id BIGINT PRIMARY KEY, name VARCHAR(40) COLLATE utf8mb4_bin, gone DATETIME(6));
 CREATE TABLE visits (id BIGINT PRIMARY KEY, guest BIGINT, at DATETIME(6), KEY (at));
 CREATE VIEW visits_seen AS SELECT id, guest, at FROM visits;
+CREATE TABLE stays (id BIGINT PRIMARY KEY, nights INT, note VARCHAR(40));
+CREATE VIEW stays_seen AS SELECT * FROM stays;
 DELIMITER //
+CREATE PROCEDURE stays_insert(IN p_id BIGINT, IN p_nights INT, IN p_note VARCHAR(40))
+  MODIFIES SQL DATA BEGIN INSERT INTO stays VALUES (p_id, p_nights, p_note); END//
+CREATE PROCEDURE stays_update(IN p_id BIGINT, IN p_set TEXT, IN p_nights INT, IN p_note VARCHAR(40),
+    IN p_inc_nights INT, IN p_if_nights INT, OUT affected INT)
+  MODIFIES SQL DATA BEGIN
+  SELECT COUNT(*) INTO affected FROM stays WHERE id = p_id AND (p_if_nights IS NULL OR nights = p_if_nights);
+  UPDATE stays SET nights = IF(JSON_CONTAINS(p_set, '"nights"'), p_nights, nights) + COALESCE(p_inc_nights, 0),
+    note = IF(JSON_CONTAINS(p_set, '"note"'), p_note, note) WHERE id = p_id AND affected = 1;
+  END//
+CREATE PROCEDURE stays_delete(IN p_id BIGINT, IN p_if_nights INT)
+  MODIFIES SQL DATA BEGIN DELETE FROM stays WHERE id = p_id AND (p_if_nights IS NULL OR nights = p_if_nights); END//
 CREATE PROCEDURE visits_insert(IN p_id BIGINT, IN p_guest BIGINT, IN p_at DATETIME(6))
   MODIFIES SQL DATA BEGIN INSERT INTO visits VALUES (p_id, p_guest, p_at); END//
 CREATE PROCEDURE visits_update(IN p_id BIGINT, IN p_set TEXT, IN p_guest BIGINT, IN p_at DATETIME(6), OUT affected INT)
@@ -290,7 +352,7 @@ DELIMITER ;
 )");
     const account node{control, data};
     std::vector<templates::template_def> all;
-    for (const auto* text : {guests, visits}) {
+    for (const auto* text : {guests, visits, stays}) {
         all.push_back(*templates::parse(text).parsed);
     }
     const auto grants =
@@ -314,8 +376,8 @@ DELIMITER ;
             ++privileges;
         }
     }
-    // guests: three; visits: two; the view, two procedures, the function, mysql.proc.
-    CHECK(privileges == 3 + 2 + 1 + 2 + 1 + 1);
+    // guests: three; visits: two; two views, five procedures, the function, mysql.proc.
+    CHECK(privileges == 3 + 2 + 2 + 5 + 1 + 1);
 }
 
 TEST_CASE("a stored function needs EXECUTE on a function") {

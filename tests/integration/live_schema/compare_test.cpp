@@ -105,6 +105,27 @@ TEST_CASE("a finding names file, line and key, what is expected, what is there, 
             .starts_with("t.toml:11: fields.name.collation: warning: "));
 }
 
+TEST_CASE("values and collations of enums are compared, too") {
+    world at;
+    at.data.sql("ALTER TABLE things ADD (short VARCHAR(3) COLLATE utf8mb4_bin, colour "
+                "ENUM('red','green') COLLATE utf8mb4_general_ci, plain ENUM('a') COLLATE "
+                "utf8mb4_bin)");
+    CHECK_FALSE(has(at.found("short = { type = \"enum\", values = [\"\u00e9 \u20ac\"] }\n"),
+                    "cannot hold every"));
+    CHECK(has(at.found("short = { type = \"enum\", values = [\"\u00e9 \u20ac!\"] }\n"),
+              "cannot hold every"));
+    const std::string colour = "colour = { type = \"enum\", values = [\"red\", \"green\"]";
+    CHECK(at.found(colour + " }\n") == "");
+    CHECK(at.found(colour + ", collation = \"utf8mb4_general_ci\" }\n") == "");
+    CHECK(at.found(colour + ", collation = \"utf8mb4_unicode_ci\" }\n") ==
+          "t.toml:8: fields.colour.collation: warning: column 'colour' compares by "
+          "'utf8mb4_general_ci', the template says 'utf8mb4_unicode_ci'; say collation = "
+          "\"utf8mb4_general_ci\"\n");
+    const std::string plain = "plain = { type = \"enum\", values = [\"a\"], collation = ";
+    CHECK(at.found(plain + "\"utf8mb4_bin\" }\n") == "");
+    CHECK(has(at.found(plain + "\"utf8mb4_general_ci\" }\n"), "compares binary"));
+}
+
 TEST_CASE("what does not fit a field is told, and what reading it does") {
     world at;
     at.data.sql("ALTER TABLE things ADD (ratio FLOAT, medium MEDIUMINT, big BIGINT, stamp "
@@ -261,6 +282,13 @@ TEST_CASE("procedures of [write] get every field that an insert always gives") {
     CHECK(write("IN p_id BIGINT, IN p_name VARCHAR(40), IN p_n INT, IN p_set TEXT, IN p_inc_n INT, "
                 "IN p_if_name VARCHAR(40), OUT affected INT",
                 "update") == "");
+    CHECK(has(write("IN p_id BIGINT, IN p_name VARCHAR(40), IN p_n INT", "update"),
+              "t.toml:11: write.update: error: procedure 'sp' has no parameter p_set and cannot "
+              "tell a field that is not given from null; add the parameter p_set"));
+    CHECK(has(write("IN p_id BIGINT, IN p_name VARCHAR(40), IN p_inc_n INT", "update"), "p_set"));
+    // Whoever calls it gives this one.
+    CHECK_FALSE(has(write("IN p_id BIGINT, IN p_name VARCHAR(40)", "update"), "p_set"));
+    CHECK_FALSE(has(write("IN p_id BIGINT, IN p_inc_n INT", "update"), "p_set"));
     CHECK(write("IN p_id BIGINT, IN p_if_n INT, OUT affected INT", "delete") == "");
     CHECK(has(write("IN p_id BIGINT, IN p_inc_n INT", "delete"), "is no field of the template"));
     CHECK(

@@ -486,6 +486,7 @@ DELIMITER ;
     updates.update(target).where("name", "ada").set({{"note", "new"}});
     // To the procedure a NULL would say that nothing is expected.
     updates.update(target, {ada}).inc({{"score", 100}}).expect({{"score", nullptr}});
+    updates.update(target, {ada}).set({{"visits", nullptr}});
     got = write(*session, updates);
     CHECK(got[0].effect == effect::applied);
     CHECK(got.rows.of(0).count == 1U);
@@ -495,7 +496,7 @@ DELIMITER ;
     CHECK(got[3].effect == effect::applied);
     CHECK(got[4].effect == effect::applied); // as expected
     CHECK(got[5].code == code::conflict);
-    for (const std::size_t no_parameter : {6U, 7U}) {
+    for (const std::size_t no_parameter : {6U, 7U, 10U}) {
         CHECK(got[no_parameter].code == code::unsupported);
         CHECK(got[no_parameter].field == "visits");
     }

@@ -51,6 +51,10 @@ void check_soft_delete(client::client& through) {
     CHECK_THAT(ask(R"("op":"find","fields":["id"])"),
                Contains(R"("rows":[{"id":1},{"id":3},{"id":4}])"));
     CHECK_THAT(ask(R"("op":"update","key":2,"set":{"name":"y"})"), Contains("NOT_FOUND"));
+    CHECK_THAT(ask(R"("op":"update","key":2,"set":{"name":"y"},"if":{"name":"z"})"),
+               Contains("NOT_FOUND"));
+    CHECK_THAT(ask(R"("op":"delete","key":2,"if":{"name":"z"})"), Contains("NOT_FOUND"));
+    CHECK_THAT(ask(R"("op":"delete","key":3,"if":{"name":"z"})"), Contains("CONFLICT"));
     CHECK_THAT(ask(R"("op":"update","key":3,"set":{"name":"y"},"if":{"name":"z"})"),
                Contains("CONFLICT"));
     CHECK_THAT(ask(R"("op":"delete","where":{"name":"x"})"), Contains(R"("count":3)"));

@@ -44,6 +44,12 @@ const std::string& mariadb_session::write_procedure(const bound_operation& op) {
                                          : through.remove;
 }
 
+looked_in mariadb_session::rows_of(const bound_operation& op, const template_shape& shape) {
+    const auto& target = *op.target;
+    return write_procedure(op).empty() ? looked_in{target.object, shape.write}
+                                       : looked_in{target.read_object(), shape.read};
+}
+
 // ---- around every procedure ---------------------------------------------------------------------
 
 ran mariadb_session::within_savepoint(const bound_operation& op, const std::string& procedure,
@@ -491,8 +497,10 @@ bool mariadb_session::takes(const bound_operation& op, insert_row row,
             return unsupported(expected);
         }
     }
-    for (const auto& change : op.op == core::verb::insert ? row : op.set) {
-        if (!has_parameter("", change.field) && !change.value.is_null()) {
+    const bool inserts = op.op == core::verb::insert;
+    for (const auto& change : inserts ? row : op.set) {
+        // A new row without a value has NULL; one that is there keeps what it has.
+        if (!has_parameter("", change.field) && !(inserts && change.value.is_null())) {
             return unsupported(change);
         }
     }

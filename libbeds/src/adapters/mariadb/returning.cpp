@@ -99,7 +99,7 @@ ran mariadb_session::lock_rows(const bound_operation& op, const template_shape& 
     }
     selection_.start(op.target->key);
     const std::uint64_t most = op.target->limits.max_rows;
-    keys_for_update(query_, selection_, op, most + 1, shape.write, *memory_);
+    keys_for_update(query_, selection_, op, most + 1, rows_of(op, shape), *memory_);
     statement* made = nullptr;
     if (const auto went = execute(made); went != ran::fine) {
         result(op) = went == ran::refused ? refusal(op, *memory_) : result(op);

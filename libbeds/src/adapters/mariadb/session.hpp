@@ -238,6 +238,7 @@ private:
 
     // calls.cpp
     static const std::string& write_procedure(const bound_operation& op);
+    static looked_in rows_of(const bound_operation& op, const template_shape& shape);
     ran run_call(const bound_operation& op);
     ran call_procedure(const bound_operation& op, const procedure_shape& shape);
     ran write_by_procedure(const bound_operation& op, const std::string& procedure);

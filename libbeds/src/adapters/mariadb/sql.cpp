@@ -663,24 +663,24 @@ void remove_by_keys(query& out, operation_list work, const table_shape& shape) {
 }
 
 void keys_for_update(query& out, const selection& columns, const bound_operation& op,
-                     std::uint64_t most, const table_shape& shape, core::arena& memory) {
+                     std::uint64_t most, const looked_in& rows, core::arena& memory) {
     start(out, op);
     out.text("SELECT ");
     select_list(out, columns, *op.target);
-    out.text(" FROM ").object(op.target->object);
-    add_where(out, op, shape, memory);
+    out.text(" FROM ").object(rows.object);
+    add_where(out, op, rows.shape, memory);
     out.text(" LIMIT ").bind(core::value::of_uint(most)).text(" FOR UPDATE");
 }
 
-void row_is_there(query& out, const bound_operation& op, looked_for what, const table_shape& shape,
+void row_is_there(query& out, const bound_operation& op, looked_for what, const looked_in& rows,
                   core::arena& memory) {
     start(out, op);
-    out.text("SELECT 1 FROM ").object(op.target->object);
-    if (what == looked_for::expected) {
-        add_where(out, op, shape, memory);
-        return;
+    out.text("SELECT 1 FROM ").object(rows.object);
+    auto asked = op;
+    if (what == looked_for::key) {
+        asked.expect = {};
     }
-    key_equals(out.text(" WHERE "), *op.target, op.key, shape);
+    add_where(out, asked, rows.shape, memory);
 }
 
 } // namespace beds::adapters::mariadb

@@ -77,12 +77,18 @@ void remove_one(query& out, const bound_operation& op, const table_shape& shape,
                 core::arena& memory);
 /// Several deletes by key, with `if`.
 void remove_by_keys(query& out, operation_list work, const table_shape& shape);
+/// Where a write looks for rows: in the object, or, where a procedure writes and no right on the
+/// object is needed, where they are read.
+struct looked_in {
+    const std::string& object;
+    const table_shape& shape;
+};
 /// SELECT … FOR UPDATE of what the operation writes, as its own condition finds it.
 void keys_for_update(query& out, const selection& columns, const bound_operation& op,
-                     std::uint64_t most, const table_shape& shape, core::arena& memory);
-/// Is the row of the operation's key there, and (`expected`) as its `if` says?
+                     std::uint64_t most, const looked_in& rows, core::arena& memory);
+/// Is the row that the operation means there, and (`expected`) as its `if` says?
 enum class looked_for : std::uint8_t { key, expected };
-void row_is_there(query& out, const bound_operation& op, looked_for what, const table_shape& shape,
+void row_is_there(query& out, const bound_operation& op, looked_for what, const looked_in& rows,
                   core::arena& memory);
 /// Can `inc` meet a field without a value? To that nothing can be added.
 bool may_add_to_null(const bound_operation& op, const table_shape& shape);

@@ -48,12 +48,13 @@ ran mariadb_session::nothing_matched(const bound_operation& op) {
     if (const auto went = learn(*op.target, shape); went != ran::fine) {
         return went;
     }
-    const bool adds = may_add_to_null(op, shape->write);
+    const auto rows = rows_of(op, *shape);
+    const bool adds = may_add_to_null(op, rows.shape);
     for (const auto what : {looked_for::expected, looked_for::key}) {
         if (what == looked_for::expected ? !adds : op.expect.empty()) {
             continue;
         }
-        row_is_there(query_, op, what, shape->write, *memory_);
+        row_is_there(query_, op, what, rows, *memory_);
         std::uint64_t there = 0;
         if (const auto went = read_number(op, there); went != ran::fine) {
             return went;
@@ -391,7 +392,7 @@ ran mariadb_session::find_taken(const bound_operation& op, insert_row row,
     auto asked = op;
     asked.where = wanted;
     selection_.start(op.target->key);
-    keys_for_update(query_, selection_, asked, 1, shape->write, *memory_);
+    keys_for_update(query_, selection_, asked, 1, rows_of(asked, *shape), *memory_);
     statement* made = nullptr;
     if (const auto went = execute(made); went != ran::fine) {
         return went;
