@@ -232,3 +232,56 @@ TEST_CASE("a stored TIME that is no time of day is told with its field, and read
           "1 \"01:02:03.500\" \n2 \"-00:30:00\" \n3 \"25:00:00.250\" \n4 \"838:59:59\" \n"
           "5 \"-100:00:00\" \n6 null \n7 \"00:00:00\" \n");
 }
+
+TEST_CASE("stored dates and truths that are none are told with their field, and never taken for "
+          "others",
+          "[mariadb]") {
+    world here;
+    here.sql(
+        "SET sql_mode = ''; CREATE TABLE days (id INT PRIMARY KEY, day DATE, at DATETIME(6), "
+        "done TINYINT(1)) ENGINE=InnoDB; INSERT INTO days VALUES (1, '2026-01-31', '2026-01-31 "
+        "01:02:03', 1), (2, '0000-00-00', NULL, 0), (3, '2026-01-00', NULL, NULL), (4, NULL, "
+        "'0000-00-00 00:00:00', NULL), (5, NULL, NULL, 2), (6, NULL, NULL, -1)");
+    auto session = here.session();
+    const auto as = [](const char* name, const char* day, const char* at, const char* done) {
+        return testing::template_maker(name)
+            .object("days")
+            .field("id", "int32")
+            .field("day", day)
+            .field("at", at)
+            .field("done", done)
+            .key({"id"})
+            .build();
+    };
+    const auto target = as("days", "date", "datetime", "bool");
+    operations fetches;
+    for (int id = 1; id <= 6; ++id) {
+        fetches.fetch(target, {id});
+    }
+    const auto got = read(*session, fetches);
+    CHECK(got[0].ok());
+    const std::array<std::pair<std::string_view, std::string_view>, 5> expected{
+        {{"day", "no month or no day"},
+         {"day", "no month or no day"},
+         {"at", "no month or no day"},
+         {"done", "neither 0 nor 1"},
+         {"done", "neither 0 nor 1"}}};
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+        CAPTURE(i);
+        CHECK(got[i + 1].code == code::unsupported);
+        CHECK(got[i + 1].field == expected[i].first);
+        CHECK(got[i + 1].detail.find(expected[i].second) != std::string_view::npos);
+        CHECK(got.rows.of(static_cast<core::op_index>(i + 1)).rows.empty());
+    }
+    CHECK(here.log().has("BEDS_MARIADB_VALUE"));
+
+    const auto text = as("days_as_text", "string", "string", "int8");
+    operations all;
+    all.find(text).sort({"id"}).limit(10);
+    const auto read_all = read(*session, all);
+    REQUIRE(read_all[0].ok());
+    CHECK(text_of(read_all.rows.of(0)) ==
+          "1 \"2026-01-31\" \"2026-01-31T01:02:03Z\" 1 \n2 \"0000-00-00\" null 0 \n3 "
+          "\"2026-01-00\" null null \n4 null \"0000-00-00T00:00:00Z\" null \n5 null null 2 \n6 "
+          "null null -1 \n");
+}

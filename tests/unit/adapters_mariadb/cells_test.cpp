@@ -57,6 +57,11 @@ TEST_CASE("integers of the protocol", "[mariadb]") {
     CHECK(read("\xFF", column(MYSQL_TYPE_TINY, UNSIGNED_FLAG), "int32") == text{"255"});
     CHECK(read(bytes_of(std::int16_t{2024}), column(MYSQL_TYPE_YEAR), "int32") == text{"2024"});
     CHECK(read("\x01", column(MYSQL_TYPE_TINY), "bool") == text{"true"});
+    // No condition on true would find it.
+    CHECK(read("\x02", column(MYSQL_TYPE_TINY), "bool") == std::nullopt);
+    CHECK(read("\xFF", column(MYSQL_TYPE_TINY), "bool") == std::nullopt);
+    CHECK(why_unreadable(column(MYSQL_TYPE_TINY), *core::parse_field_type("bool")) ==
+          unreadable_kind::no_truth);
     CHECK(read(std::string(1, '\0'), column(MYSQL_TYPE_BIT), "bool") == text{"false"});
     CHECK(read(std::string("\x01\x00", 2), column(MYSQL_TYPE_BIT), "uint16") == text{"256u"});
     CHECK(read("12.000", column(MYSQL_TYPE_NEWDECIMAL), "int64") == text{"12"});
@@ -87,9 +92,17 @@ TEST_CASE("moments", "[mariadb]") {
     CHECK(read(date + "\x0C\x22\x38", stamp, "datetime") == text{"2024-02-29T12:34:56Z"});
     CHECK(read(date + "\x0C\x22\x38" + bytes_of(std::uint32_t{1}), stamp, "datetime") ==
           text{"2024-02-29T12:34:56.000001Z"});
-    CHECK(read("", stamp, "datetime") == text{"null"}); // 0000-00-00 00:00:00
-    CHECK(read(bytes_of(std::uint16_t{2024}) + std::string("\0\0", 2), stamp, "date") ==
-          std::nullopt);
+    // 0000-00-00 00:00:00 is no NULL: a condition on NULL would not find it.
+    CHECK(read("", stamp, "datetime") == std::nullopt);
+    CHECK(read("", column(MYSQL_TYPE_DATE), "date") == std::nullopt);
+    const auto no_month = bytes_of(std::uint16_t{2024}) + std::string("\0\0", 2);
+    CHECK(read(no_month, stamp, "date") == std::nullopt);
+    CHECK(why_unreadable(stamp, *core::parse_field_type("date")) == unreadable_kind::no_date);
+    CHECK(read("", column(MYSQL_TYPE_DATE), "string") == text{"\"0000-00-00\""});
+    CHECK(read(no_month, column(MYSQL_TYPE_DATE), "string") == text{"\"2024-00-00\""});
+    CHECK(read("", stamp, "string") == text{"\"0000-00-00T00:00:00Z\""});
+    CHECK(read(no_month + "\x0C\x22\x38" + bytes_of(std::uint32_t{1}), stamp, "string") ==
+          text{"\"2024-00-00T12:34:56.000001Z\""});
     const auto time = column(MYSQL_TYPE_TIME);
     CHECK(read("", time, "time") == text{"00:00:00"});
     CHECK(read(std::string("\0\0\0\0\0\x17\x3B\x3B", 8), time, "time") == text{"23:59:59"});

@@ -276,9 +276,16 @@ bool read_decimal(const number& from, std::size_t scale, cell_text& room, value&
 }
 
 struct moment {
-    bool there = false; ///< not a zero date
-    std::int64_t days = 0;
+    unsigned year = 0;
+    unsigned month = 0;
+    unsigned day = 0;
     std::int64_t microseconds = 0; ///< of the day
+
+    /// '0000-00-00' and '2024-05-00' are none.
+    [[nodiscard]] bool is_date() const { return month != 0 && day != 0; }
+    [[nodiscard]] std::int64_t days() const {
+        return core::days_from_civil(static_cast<int>(year), month, day);
+    }
 };
 
 /// DATE, DATETIME and TIMESTAMP: year, month, day; hour, minute, second; microseconds, each part
@@ -290,14 +297,9 @@ bool read_moment(const raw_cell& cell, moment& to) {
     if (cell.size < 4) {
         return false;
     }
-    const unsigned year = load<std::uint16_t>(cell.data);
-    const unsigned month = cell.data[2];
-    const unsigned day = cell.data[3];
-    if (month == 0 || day == 0) {
-        return year == 0 && month == 0 && day == 0;
-    }
-    to.there = true;
-    to.days = core::days_from_civil(static_cast<int>(year), month, day);
+    to.year = load<std::uint16_t>(cell.data);
+    to.month = cell.data[2];
+    to.day = cell.data[3];
     if (cell.size >= 7) {
         to.microseconds =
             ((cell.data[4] * 60LL + cell.data[5]) * 60LL + cell.data[6]) * 1'000'000LL;
@@ -344,6 +346,32 @@ bool read_time(const raw_cell& cell, std::int64_t& to) {
     return read_long_time(cell, to) && to >= 0 && to < day_microseconds;
 }
 
+std::size_t write_moment(const moment& when, const MYSQL_FIELD& column, cell_text& room) {
+    const bool date = column.type == MYSQL_TYPE_DATE || column.type == MYSQL_TYPE_NEWDATE;
+    if (when.is_date()) {
+        return date ? core::format_date(when.days(), room.data())
+                    : core::format_datetime(when.days() * day_microseconds + when.microseconds,
+                                            room.data());
+    }
+    // No date of the calendar: its parts, as they are stored.
+    const auto put = [&room](std::size_t at, std::size_t digits, unsigned part) {
+        for (; digits != 0; --digits, part /= 10) {
+            room[at + digits - 1] = static_cast<char>('0' + part % 10);
+        }
+    };
+    put(0, 4, when.year);
+    put(5, 2, when.month);
+    put(8, 2, when.day);
+    room[4] = room[7] = '-';
+    if (date) {
+        return 10;
+    }
+    room[10] = 'T';
+    const auto time = core::format_time(when.microseconds, room.data() + 11);
+    room[11 + time] = 'Z';
+    return 12 + time;
+}
+
 /// The text of a column that is not text.
 bool read_as_text(const raw_cell& cell, const MYSQL_FIELD& column, cell_text& room, value& to) {
     std::size_t length = 0;
@@ -358,13 +386,10 @@ bool read_as_text(const raw_cell& cell, const MYSQL_FIELD& column, cell_text& ro
                  (negative ? 1U : 0U);
     } else if (is_moment(column.type)) {
         moment when;
-        if (!read_moment(cell, when) || !when.there) {
+        if (!read_moment(cell, when)) {
             return false;
         }
-        length = column.type == MYSQL_TYPE_DATE || column.type == MYSQL_TYPE_NEWDATE
-                     ? core::format_date(when.days, room.data())
-                     : core::format_datetime(when.days * day_microseconds + when.microseconds,
-                                             room.data());
+        length = write_moment(when, column, room);
     } else {
         const auto text = number_text(number_of(cell, column), room);
         to = value::of_text(value::kind::string, text);
@@ -472,8 +497,12 @@ bool read_cell(const raw_cell& cell, const MYSQL_FIELD& column, const core::fiel
         if (from.type != number::kind::integer && from.type != number::kind::unsigned_integer) {
             return false;
         }
-        to = value::of_bool(from.integer != 0 || from.unsigned_integer != 0);
-        return true;
+        // Conditions compare with 0 and 1, and so does an index.
+        const auto truth = from.type == number::kind::integer
+                               ? static_cast<std::uint64_t>(from.integer)
+                               : from.unsigned_integer;
+        to = value::of_bool(truth != 0);
+        return truth <= 1;
     }
     case type_kind::int8:
         return read_int<std::int8_t>(number_of(cell, column), to);
@@ -509,20 +538,19 @@ bool read_cell(const raw_cell& cell, const MYSQL_FIELD& column, const core::fiel
         return has_text(column.type) || column.type == MYSQL_TYPE_BIT;
     case type_kind::date: {
         moment when;
-        if (!is_moment(column.type) || !read_moment(cell, when)) {
+        if (!is_moment(column.type) || !read_moment(cell, when) || !when.is_date()) {
             return false;
         }
-        to = when.there ? value::of_number(value::kind::date, when.days) : value::of_null();
+        to = value::of_number(value::kind::date, when.days());
         return true;
     }
     case type_kind::datetime: {
         moment when;
-        if (!is_moment(column.type) || !read_moment(cell, when)) {
+        if (!is_moment(column.type) || !read_moment(cell, when) || !when.is_date()) {
             return false;
         }
-        to = when.there ? value::of_number(value::kind::datetime,
-                                           when.days * day_microseconds + when.microseconds)
-                        : value::of_null();
+        to = value::of_number(value::kind::datetime,
+                              when.days() * day_microseconds + when.microseconds);
         return true;
     }
     case type_kind::time: {
@@ -541,8 +569,16 @@ bool read_cell(const raw_cell& cell, const MYSQL_FIELD& column, const core::fiel
     return false;
 }
 
-bool holds_time(const MYSQL_FIELD& column) {
-    return is_time(column.type);
+unreadable_kind why_unreadable(const MYSQL_FIELD& column, const core::field_type& type) {
+    if (type.kind == type_kind::time && is_time(column.type)) {
+        return unreadable_kind::no_time_of_day;
+    }
+    if ((type.kind == type_kind::date || type.kind == type_kind::datetime) &&
+        is_moment(column.type)) {
+        return unreadable_kind::no_date;
+    }
+    return type.kind == type_kind::boolean && IS_NUM(column.type) ? unreadable_kind::no_truth
+                                                                  : unreadable_kind::other_type;
 }
 
 void format_uuid(const unsigned char* bytes, char* text) {

@@ -36,8 +36,15 @@ using cell_text = std::array<char, 88>;
 bool read_cell(const raw_cell& cell, const MYSQL_FIELD& column, const core::field_type& type,
                cell_text& room, core::value& to);
 
-/// Is it a TIME, which may be negative and longer than a day?
-bool holds_time(const MYSQL_FIELD& column);
+/// What a column may hold and a type does not.
+enum class unreadable_kind : std::uint8_t {
+    other_type,
+    no_time_of_day, ///< a TIME that is negative or longer than a day
+    no_date,        ///< '0000-00-00', '2024-05-00'
+    no_truth,       ///< a number that is neither 0 nor 1
+};
+/// Of a cell that `read_cell` did not read.
+unreadable_kind why_unreadable(const MYSQL_FIELD& column, const core::field_type& type);
 
 /// 36 characters from 16 bytes, and back (`text` must be a UUID).
 void format_uuid(const unsigned char* bytes, char* text);

@@ -80,8 +80,7 @@ bool mariadb_session::read_row(const statement& from, const selection& columns,
                         rooms_[i], values_[i])) {
             values_[i] = core::value::of_null();
             unreadable_ = columns.fields[i];
-            unreadable_time_ = target.fields[unreadable_].type.kind == core::type_kind::time &&
-                               holds_time(from.column(at));
+            unreadable_kind_ = why_unreadable(from.column(at), target.fields[unreadable_].type);
             fine = false;
         }
     }

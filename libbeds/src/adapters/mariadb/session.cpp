@@ -424,22 +424,38 @@ std::string_view mariadb_session::field_without_text(const bound_operation& op) 
 }
 
 outcome mariadb_session::unreadable(const bound_operation& op) {
+    struct texts {
+        std::string_view logged;
+        std::string_view answered;
+    };
+    const auto told = [this]() -> texts {
+        switch (unreadable_kind_) {
+        case unreadable_kind::no_time_of_day:
+            return {"is a TIME below 0 or from 24 hours on, which the template's type time does "
+                    "not hold: make it a string",
+                    "a stored time is negative or longer than a day: the type 'time' does not hold "
+                    "it"};
+        case unreadable_kind::no_date:
+            return {"is a date without month or day, like 0000-00-00, which the template's type "
+                    "does not hold: make it a string, or mend the rows",
+                    "a stored date has no month or no day: the field's type does not hold it"};
+        case unreadable_kind::no_truth:
+            return {"is neither 0 nor 1: make it an int8, or mend the rows",
+                    "a stored number is neither 0 nor 1: the type 'bool' does not hold it"};
+        case unreadable_kind::other_type:
+            break;
+        }
+        return {"does not fit the template's type", "a stored value does not fit the template"};
+    }();
     const std::string_view field = op.target->fields[unreadable_].name;
     if (context_.log.wants(observe::level::error)) {
         log(observe::level::error, "BEDS_MARIADB_VALUE",
             op.target->name + '.' + std::string{core::to_string(op.op)} +
-                ": the stored value of '" + std::string{field} +
-                (unreadable_time_ ? "' is a TIME below 0 or from 24 hours on, which the template's "
-                                    "type time does not hold: make it a string"
-                                  : "' does not fit the template's type"));
+                ": the stored value of '" + std::string{field} + "' " + std::string{told.logged});
     }
-    return unreadable_time_
-               ? outcome::failure(code::unsupported,
-                                  "a stored time is negative or longer than a day: the type 'time' "
-                                  "does not hold it",
-                                  field)
-               : outcome::failure(code::internal, "a stored value does not fit the template",
-                                  field);
+    return outcome::failure(unreadable_kind_ == unreadable_kind::other_type ? code::internal
+                                                                            : code::unsupported,
+                            told.answered, field);
 }
 
 void mariadb_session::look_again() {

@@ -381,7 +381,7 @@ private:
     std::vector<core::value> values_;
     std::vector<cell_text> rooms_;
     field_id unreadable_ = 0;
-    bool unreadable_time_ = false; ///< it is a TIME that is no time of day
+    unreadable_kind unreadable_kind_ = unreadable_kind::other_type; ///< why
     std::vector<const bound_operation*> order_;
     std::vector<const bound_operation*> chunk_;
     std::vector<field_id> wanted_;
