@@ -825,9 +825,6 @@ private:
                         "two out");
         }
         errors(in, made_.write_errors);
-        if (in.has("errors") && !in.has("insert") && !in.has("update") && !in.has("delete")) {
-            in.complain("errors", "there is no procedure whose errors these could be");
-        }
     }
 
     void errors(const table_reader& in, std::map<std::string, std::string, std::less<>>& to) {

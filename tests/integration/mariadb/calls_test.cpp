@@ -551,6 +551,53 @@ DELIMITER ;
     CHECK(testing::to_string(got.rows.of(1).keys[0][0]) == "4711");
 }
 
+TEST_CASE("a call whose result is not the template's is undone", "[mariadb]") {
+    world here;
+    make_accounts(here, 3);
+    here.sql(R"(DELIMITER //
+CREATE PROCEDURE sp_few(IN p_id BIGINT) MODIFIES SQL DATA
+BEGIN UPDATE accounts SET balance = balance + 1 WHERE id = p_id; SELECT 1 AS a; END//
+CREATE PROCEDURE sp_other(IN p_id BIGINT) MODIFIES SQL DATA
+BEGIN UPDATE accounts SET balance = balance + 1 WHERE id = p_id; SELECT 1 AS a, 'x' AS b; END//
+CREATE PROCEDURE sp_fits(IN p_id BIGINT) MODIFIES SQL DATA
+BEGIN UPDATE accounts SET balance = balance + 1 WHERE id = p_id; SELECT 1 AS a, 2 AS b; END//
+DELIMITER ;
+)");
+    auto target = accounts();
+    for (const std::string name : {"few", "other", "fits"}) {
+        templates::call made;
+        made.name = name;
+        made.routine = "sp_" + name;
+        made.op_class = core::op_class::write;
+        made.args = {{"id", *core::parse_field_type("int64")}};
+        made.returns = {{"pair", core::row_layout{{{"a", *core::parse_field_type("int64")},
+                                                   {"b", *core::parse_field_type("int64")}}}}};
+        target.calls.push_back(std::move(made));
+    }
+    auto session = here.session();
+    const templates::template_def* targets[] = {&target};
+    here.adapter().inspect(*session, targets, core::deadline::after(5s));
+    for (const char* name : {"few", "fits", "other"}) {
+        CAPTURE(name);
+        operations alone;
+        alone.call(target, name, {1});
+        CHECK(write(*session, alone)[0].ok() == (std::string_view{name} == "fits"));
+    }
+    operations together;
+    together.call(target, "few", {1});
+    together.call(target, "fits", {1});
+    together.call(target, "other", {1});
+    const auto got = write(*session, together);
+    CHECK(got[0].code == code::internal);
+    CHECK(got[0].effect == effect::none);
+    CHECK(got.rows.of(0).sets.empty());
+    CHECK(got[1].effect == effect::applied);
+    CHECK(got[2].code == code::internal);
+    CHECK(got[2].effect == effect::none);
+    CHECK(here.log().has("BEDS_MARIADB_RESULT"));
+    CHECK(here.sql("SELECT balance FROM accounts WHERE id = 1") == "102.00\n");
+}
+
 TEST_CASE("atomic groups: all or nothing", "[mariadb]") {
     world here;
     make_accounts(here, 10);

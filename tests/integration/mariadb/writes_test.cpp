@@ -425,6 +425,30 @@ TEST_CASE("a trigger's refusal is the DBA's", "[mariadb]") {
     CHECK(here.sql("SELECT SUM(balance) FROM accounts") == "1009.00\n");
 }
 
+TEST_CASE("which CHECK refused is in the log", "[mariadb]") {
+    world here;
+    here.sql(
+        "CREATE TABLE ranges (id INT PRIMARY KEY, low INT, high INT, CONSTRAINT in_order CHECK "
+        "(low <= high), CONSTRAINT not_negative CHECK (low >= 0))");
+    const auto target = testing::template_maker("ranges")
+                            .field("id", "int32")
+                            .field("low", "int32")
+                            .field("high", "int32")
+                            .key({"id"})
+                            .build();
+    auto session = here.session();
+    operations work;
+    work.insert(target, {{"id", 1}, {"low", 4711}, {"high", 4}});
+    work.insert(target, {{"id", 2}, {"low", 1}, {"high", 2}});
+    const auto got = write(*session, work);
+    CHECK(got[0].code == code::constraint);
+    CHECK(got[1].effect == effect::applied);
+    const auto log = here.log().text();
+    CHECK(log.find("BEDS_MARIADB_RULE") != std::string::npos);
+    CHECK(log.find("ranges.insert: CONSTRAINT `in_order` failed") != std::string::npos);
+    CHECK(log.find("4711") == std::string::npos);
+}
+
 TEST_CASE("a table that comes after its session", "[mariadb]") {
     world here;
     const auto target =

@@ -241,6 +241,22 @@ name = { type = "string" }
     CHECK(field(made, "name").default_value.is_null());
 }
 
+TEST_CASE("errors of triggers have reasons, without any procedure") {
+    const auto made = good(R"toml(
+[template]
+name = "countries"
+store = "rel"
+object = "countries"
+key = ["alpha2"]
+[fields]
+alpha2 = { type = "string", max = 2 }
+[write.errors]
+45001 = "NOT_ON_SUNDAYS"
+)toml");
+    CHECK(made.write_errors.at("45001") == "NOT_ON_SUNDAYS");
+    CHECK(made.write.insert.empty());
+}
+
 TEST_CASE("the same format drives MongoDB") {
     const auto made = good(R"toml(
 [template]

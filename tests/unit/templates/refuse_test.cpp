@@ -238,8 +238,6 @@ const std::vector<mistake> rel_mistakes{
     {"", "[write]\nremove = \"sp\" #!", "write.remove",
      "unknown key; known here: insert, update, delete, dynamic_sql, errors"},
     {"", "[write]\ninsert = \"sp()\" #!", "write.insert", "expected letters"},
-    {"", "[write] \n[write.errors] #!\n45001 = \"NO\"", "write.errors",
-     "there is no procedure whose errors these could be"},
 
     // soft_delete
     {"key    = [\"id\"]", "key    = [\"id\"]\nsoft_delete = \"gone\" #!", "template.soft_delete",

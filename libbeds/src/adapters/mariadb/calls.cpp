@@ -246,7 +246,8 @@ mariadb_session::rejection(const bound_operation& op,
     if (mapped == reasons.end() && !signalled) {
         return refusal(op, *memory_);
     }
-    auto made = outcome::failure(code::rejected, "the operation was refused by its procedure");
+    auto made = outcome::failure(code::rejected,
+                                 "a procedure or trigger of the database refused the operation");
     made.reason = mapped != reasons.end() ? std::string_view{mapped->second} : "UNSPECIFIED";
     if (mapped == reasons.end() && context_.log.wants(observe::level::info)) {
         log(observe::level::info, "BEDS_MARIADB_REASON",

@@ -93,9 +93,9 @@ failure classify(unsigned number) {
     case 1367:
     case 1411:
         return of_operation(code::constraint, "a value does not fit its column");
-    case 4025:
+    case 4025: // see is_rule
     case 3819:
-    case 1369: // CHECK OPTION of a view
+    case 1369:
         return of_operation(code::constraint, "a rule of the database refuses these values");
 
     case 1205: // lock wait timeout; the statement alone was undone
@@ -154,6 +154,17 @@ failure classify(const server_error& why) {
         break;
     }
     return classify(why.number);
+}
+
+bool is_rule(unsigned number) {
+    switch (number) {
+    case 4025: // CHECK
+    case 3819: // MySQL: the same
+    case 1369: // CHECK OPTION of a view
+        return true;
+    default:
+        return false;
+    }
 }
 
 bool is_misfit(unsigned number) {

@@ -34,6 +34,9 @@ failure classify(unsigned number);
 /// Also for errors that name their cause only in their text: those of files and of storage engines.
 failure classify(const server_error& why);
 
+/// A rule of the DBA's refuses the values: a CHECK, the CHECK OPTION of a view.
+bool is_rule(unsigned number);
+
 /// The table, view, procedure or trigger is not as the statement, and so the template, has it. Its
 /// people can mend that, so nothing of it is an answer for good.
 bool is_misfit(unsigned number);
