@@ -1,5 +1,6 @@
 // What a node does when its templates do not fit the live MongoDB.
 #include "integration/mongodb/fixture.hpp"
+#include "integration/mongodb/scripted_server.hpp"
 #include "support/becomes.hpp"
 #include "support/catch.hpp"
 #include "support/folder.hpp"
@@ -164,4 +165,23 @@ TEST_CASE("MongoDB: when the database was away and comes back changed, the templ
     here.key();
     CHECK(becomes([&] { return here.code_of(client::count("things")) == core::code::ok; }));
     CHECK(here.ready());
+}
+
+TEST_CASE("MongoDB: the server is told which node and broker each connection is of") {
+    mongodb::scripted_server server{
+        [](std::string_view, const std::string&) { return mongodb::scripted_reply{}; }};
+    node_options options{.rec = {.read = 2, .write = 1, .bulk = 0}};
+    options.mongodb = mongodb::settings_for(server.uri(), "db");
+    options.templates = {things};
+    options.on_mismatch = mismatch_action::ignore;
+    const running_node running{require_amqp(), nullptr, options};
+    for (const std::string name : {"rec.read/0", "rec.read/1", "rec.write/0"}) {
+        INFO(name);
+        CHECK(becomes([&] {
+            const auto all = server.greetings();
+            return std::any_of(all.begin(), all.end(), [&](const auto& each) {
+                return contains(each, R"("application" : { "name" : "test )" + name + R"(" })");
+            });
+        }));
+    }
 }

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <mutex>
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -199,6 +200,42 @@ TEST_CASE("trouble: commands carry a comment and a time limit") {
     on.run(more);
     CHECK(contains(on.server.commands(), R"("comment" : "beds people.fetch")"));
     CHECK(contains(on.server.commands(), R"("comment" : "beds people.insert")"));
+    const auto each = [&](const std::function<void(operations&)>& make) {
+        operations one;
+        make(one);
+        on.run(one);
+    };
+    each([](operations& in) { in.update(target, {1}).set({{"n", 2}}); });
+    each([](operations& in) { in.update(target, {1}).set({{"n", 2}}).fields({"n"}); });
+    each([](operations& in) { in.update(target).where("name", "a").set({{"n", 2}}); });
+    each([](operations& in) { in.remove(target, {1}); });
+    each([](operations& in) { in.remove(target, {1}).fields({"n"}); });
+    each([](operations& in) { in.find(target).sort({"n"}); });
+    each([](operations& in) { in.count(target); });
+    each([](operations& in) { in.exists(target); });
+    each([](operations& in) { in.call(target, "all", {}); });
+    CHECK(contains(on.server.commands(), R"("comment" : "beds people.all")"));
+    each([](operations& in) { // several in one command
+        in.fetch(target, {1});
+        in.fetch(target, {2});
+    });
+    each([](operations& in) {
+        in.update(target, {1}).set({{"n", 2}});
+        in.update(target, {2}).set({{"n", 2}});
+    });
+    std::set<std::string> told;
+    for (const auto& command : on.server.commands()) {
+        const auto begin = command.find('"') + 1;
+        const auto name = command.substr(begin, command.find('"', begin) - begin);
+        if (name != "ping") {
+            CAPTURE(command);
+            CHECK(command.find(R"("comment" : "beds people.)") != std::string::npos);
+            told.insert(name);
+        }
+    }
+    const std::set<std::string> all{"aggregate", "delete",        "find",
+                                    "insert",    "findAndModify", "update"};
+    CHECK(told == all);
     // What is left of the five seconds.
     for (const auto& command : on.server.commands()) {
         const auto at = command.find(R"("maxTimeMS" : { "$numberLong" : ")");

@@ -261,12 +261,8 @@ void mongodb_session::begin_command(std::string_view verb, std::string_view coll
     command_.clear();
     command_.string(verb, collection);
     if (takes_comments(what)) {
-        std::string comment = "beds " + op.target->name + '.';
-        comment += core::to_string(op.op);
-        if (op.call != nullptr) {
-            comment += '.' + op.call->name;
-        }
-        command_.string("comment", comment);
+        const std::string_view name = op.call != nullptr ? op.call->name : core::to_string(op.op);
+        command_.string("comment", "beds " + op.target->name + '.' + std::string{name});
     }
     command_.elements_of(what == aim::read ? shared_->read_members() : shared_->write_members());
 }
