@@ -1,8 +1,11 @@
 #include "support/catch.hpp"
+#include "templates/keys.hpp"
 
 #include <beds/templates/registry.hpp>
 
+#include <map>
 #include <string>
+#include <string_view>
 
 using namespace beds;
 
@@ -41,6 +44,41 @@ edges with(std::string edges::*member, std::string text, bool relational = true)
 }
 
 } // namespace
+
+TEST_CASE("the bounds and defaults of [limits] that the reference prints are the loader's") {
+    const auto parsed = templates::parse("[template]\nname = \"t\"\nstore = \"rel\"\nobject = "
+                                         "\"t\"\nkey = [\"id\"]\n[fields]\nid = { type = "
+                                         "\"int64\", required = true }\n");
+    REQUIRE(parsed.parsed);
+    const auto& limits = parsed.parsed->limits;
+    const std::map<std::string_view, std::uint64_t> defaults{
+        {"max_rows", limits.max_rows}, {"max_in", limits.max_in}, {"max_depth", limits.max_depth}};
+    std::size_t bounded = 0;
+    for (const auto& row : templates::keys::limits) {
+        const std::string value{row.value};
+        const auto between = value.find(" to ");
+        if (between == std::string::npos || value.find(',') != std::string::npos) {
+            continue; // of the deadline: below
+        }
+        ++bounded;
+        INFO(row.name << ": " << value);
+        const auto least = std::stoll(value);
+        const auto most = std::stoll(value.substr(between + 4));
+        const auto taken = [&](long long number) {
+            return with(&edges::more, "[limits]\n" + std::string{row.name} + " = " +
+                                          std::to_string(number) + '\n')
+                .good();
+        };
+        CHECK(taken(least));
+        CHECK(taken(most));
+        CHECK_FALSE(taken(least - 1));
+        CHECK_FALSE(taken(most + 1));
+        if (const auto found = defaults.find(row.name); found != defaults.end()) {
+            CHECK(std::to_string(found->second) == row.absent);
+        }
+    }
+    CHECK(bounded == 4);
+}
 
 TEST_CASE("the limits of what a template may say are exact") {
     const auto limit = [](const std::string& text) {
