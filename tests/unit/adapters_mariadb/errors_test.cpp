@@ -35,6 +35,8 @@ TEST_CASE("errors by number", "[mariadb]") {
         {1305, code::backend_unavailable},
         {1318, code::backend_unavailable},
         {1356, code::backend_unavailable},
+        {1423, code::backend_unavailable},
+        {1471, code::backend_unavailable},
         {1364, code::constraint},
         {0, code::internal},
     };
