@@ -187,6 +187,27 @@ bool may_come_later(const beds::client::result& got) {
            got.code() == code::misrouted;
 }
 
+/// The answer is no for one row of the page: the others can be read.
+bool is_of_one_row(const beds::client::result& got, const table_rows& table) {
+    const auto names = table.fields();
+    return (got.code() == code::internal || got.code() == code::unsupported) &&
+           !may_come_later(got) &&
+           std::find(names.begin(), names.end(), got.field()) != names.end();
+}
+
+/// The key of the row that `what` finds first, as JSON; or "" when it cannot be read.
+std::string key_of_next(beds::client::client& through, operation what, const table_rows& table,
+                        std::chrono::milliseconds within) {
+    what.fields = table.key();
+    what.limit = 1;
+    const auto got = through.call(std::move(what), beds::core::deadline::after(within));
+    std::string key;
+    if (got.ok() && got.front().size() == 1) {
+        beds::core::append_json(key, got.front()[0].data());
+    }
+    return key;
+}
+
 } // namespace
 
 exit_code run_export(beds::client::client& through, const export_options& asked, std::ostream& out,
@@ -265,8 +286,21 @@ exit_code run_export(beds::client::client& through, const export_options& asked,
         }
         const auto result = got.front();
         if (!result.ok()) {
+            const bool one_row = is_of_one_row(result, table);
             if (result.code() == code::limit_exceeded && most > 1) {
                 most = std::max(most / 2, 1U); // rows are large
+            } else if (one_row && what.limit > 1U) {
+                most = *what.limit / 2; // what stands before that row is written
+            } else if (one_row) {
+                const auto key = key_of_next(through, what, table, asked.timeout);
+                const std::string field{result.field()};
+                const auto keys = table.key();
+                const bool in_key = std::find(keys.begin(), keys.end(), field) != keys.end();
+                return ended(std::string{result.code_text()} + ": " + std::string{result.detail()} +
+                                 ", field '" + field + "' of row " + with_commas(written + 1) +
+                                 (key.empty() ? "" : ", " + key) + ": mend it in the database" +
+                                 (in_key ? "" : ", or leave the field out with --fields"),
+                             exit_code_of(got));
             } else if (may_come_later(result) && clock::now() - last_page < asked.patience) {
                 const auto until = clock::now() + std::max(pause, result.retry_after());
                 while (clock::now() < until && !stopped()) {

@@ -197,7 +197,8 @@ field without quotes (or --null TEXT), an empty string is "". Pages are read one
 changed meanwhile are there as they are when their page is read. FILE.partial becomes FILE when it is complete.
 One that was stopped is gone on with by the same command, as long as the cursors of the service are good (an hour,
 unless its operator says otherwise): FILE.beds-export keeps where it was. --restart begins anew. With --in-process
-every run begins anew.
+every run begins anew. A row that cannot be read ends an export: what stands before it is written, and the row and
+its field are named. Mend it in the database and say the same again, or leave the field out with --fields.
 
 Examples:
   bedsctl export people people.csv

@@ -124,6 +124,14 @@ std::vector<std::string> table_rows::fields() const {
     return names;
 }
 
+std::vector<std::string> table_rows::key() const {
+    std::vector<std::string> names;
+    for (const auto id : target_.front().key) {
+        names.push_back(target_.front().fields[id].name);
+    }
+    return names;
+}
+
 const beds::templates::field* table_rows::find(std::string_view name) const {
     const auto id = target_.front().find_field(name);
     return id ? &target_.front().fields[*id] : nullptr;

@@ -42,6 +42,7 @@ public:
 
     [[nodiscard]] const std::string& name() const { return target_.front().name; }
     [[nodiscard]] std::vector<std::string> fields() const;
+    [[nodiscard]] std::vector<std::string> key() const;
     [[nodiscard]] std::uint32_t max_rows() const { return target_.front().limits.max_rows; }
     /// The field on whose values writes wait for each other, or "".
     [[nodiscard]] const std::string& order_by() const { return target_.front().order_by; }
