@@ -572,6 +572,9 @@ private:
                 wrong = "it is empty";
             } else if (head.wrong != record::defect::none) {
                 wrong = "a quote is not closed";
+            } else if (const auto at = not_utf8_at(head.raw)) {
+                wrong = "not UTF-8, at byte " + std::to_string(*at) +
+                        "; iconv -f latin1 -t utf8 converts the file";
             } else {
                 wrong = split_csv(head.raw, names);
             }

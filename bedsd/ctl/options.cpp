@@ -150,10 +150,11 @@ Exit codes: 0 done, 1 something was not found or not taken, 2 wrong command line
 
 constexpr const char* import_footer = R"(
 Each row of FILE (- is standard input) is an insert of its own. The end of the name tells the format: .csv,
-or .ndjson and .jsonl, one object a line with values as the protocol has them. CSV is RFC 4180 in UTF-8; its
-first line names fields of the template, or --columns does. An empty field without quotes is NULL, "" an empty
-string; with --null TEXT the field TEXT without quotes is NULL, and an empty one an empty string. Truths are
-true or false (or 1 and 0), times and bytes as in protocol.md, json fields hold JSON.
+or .ndjson and .jsonl, one object a line with values as the protocol has them. CSV is RFC 4180 in UTF-8 (what
+is not is refused; iconv -f latin1 -t utf8 converts); its first line names fields of the template, or --columns
+does. An empty field without quotes is NULL, "" an empty string; with --null TEXT the field TEXT without quotes
+is NULL, and an empty one an empty string. Truths are true or false (or 1 and 0), times and bytes as in
+protocol.md, json fields hold JSON.
 
 A row has an id made of the job and its line, so that within the inbox_window of its database it is inserted
 once, however often the same account sends it. The job is --job, or named by the content of the file when it was

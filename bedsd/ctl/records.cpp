@@ -1,5 +1,7 @@
 #include "records.hpp"
 
+#include <beds/core/json.hpp>
+
 #include <algorithm>
 #include <utility>
 
@@ -178,6 +180,22 @@ std::optional<std::string> split_csv(std::string_view raw, std::vector<csv_field
     }
     into.resize(count);
     return std::nullopt;
+}
+
+std::optional<std::size_t> not_utf8_at(std::string_view text) {
+    if (beds::core::is_utf8(text)) {
+        return std::nullopt;
+    }
+    for (std::size_t at = 0;;) {
+        std::size_t size = 1; // of the character that begins here
+        while (size <= 4 && !beds::core::is_utf8(text.substr(at, size))) {
+            ++size;
+        }
+        if (size > 4) {
+            return at;
+        }
+        at += size;
+    }
 }
 
 void append_csv(std::string& out, std::string_view text, std::string_view null_text) {

@@ -75,6 +75,9 @@ struct csv_field {
 /// The fields of a record; or what is wrong with it, for people.
 std::optional<std::string> split_csv(std::string_view raw, std::vector<csv_field>& into);
 
+/// Where in the text the first byte stands that is not UTF-8, from 0; nothing when all of it is.
+std::optional<std::size_t> not_utf8_at(std::string_view text);
+
 /// A value's text as a field: in quotes when it needs them, or would be read as `null_text`.
 void append_csv(std::string& out, std::string_view text, std::string_view null_text);
 

@@ -186,6 +186,11 @@ std::optional<refusal> table_rows::from_csv(const std::vector<csv_field>& given,
         if (is_note(column) || holds(ignored, column)) {
             continue;
         }
+        if (const auto at = not_utf8_at(text)) {
+            return invalid(column, "field '" + column + "' is not UTF-8, at byte " +
+                                       std::to_string(*at) +
+                                       "; iconv -f latin1 -t utf8 converts it");
+        }
         if (!quoted && text == null_text) {
             into.emplace_back(column, value{});
             continue;

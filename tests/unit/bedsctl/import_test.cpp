@@ -453,6 +453,27 @@ TEST_CASE("import: the file of refused rows has a name of its own, however often
     CHECK(rejects_beside("people.2026.csv") == "people.2026.rejects.csv");
 }
 
+TEST_CASE("import: a file that is not UTF-8 is told so, and its raw bytes are not printed") {
+    importing of{[](const std::string&, const std::string&) -> std::string { return ok; }};
+    SECTION("its header") {
+        of.files.write("t.csv", "id,caf\xE9\n1,x\n");
+        const auto told = of.refusal();
+        INFO(told);
+        CHECK(contains(told, "the header line of '"));
+        CHECK(contains(told, "': not UTF-8, at byte 6; iconv -f latin1 -t utf8 converts the file"));
+        CHECK_FALSE(contains(told, "\xE9"));
+    }
+    SECTION("a row") {
+        of.files.write("t.csv", "id\n1\n2\xE9\n3\n");
+        CHECK(of.run() == exit_code::refused);
+        INFO(of.said.str());
+        CHECK(contains(of.said.str(), "line 3: INVALID_FIELD: field 'id' is not UTF-8, at byte 1; "
+                                      "iconv -f latin1 -t utf8 converts it"));
+        CHECK(of.lines() == "2 4 ");
+        CHECK(contains(of.files.read("t.rejects.csv"), "\n2\xE9,3,INVALID_FIELD,id,")); // as it was
+    }
+}
+
 TEST_CASE("import: refused rows are not written over the file that is read") {
     importing of{[](const std::string&, const std::string&) -> std::string { return ok; }};
     of.asked.rejects = of.asked.input;

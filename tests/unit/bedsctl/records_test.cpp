@@ -264,12 +264,35 @@ TEST_CASE("table rows: the text of a field becomes a value of its type") {
     CHECK(of.insert({"name"}, "a") == "INVALID_FIELD id");
     CHECK(of.insert({"id", "name"}, "7") == "INVALID_CSV ");
 
+    // Latin-1 is told as what it is; in a column that is left out anything may stand.
+    CHECK(of.insert({"id", "name"}, "7,\"caf\xE9\"") == "INVALID_FIELD name");
+    CHECK(of.insert({"id", "flag"}, "7,\xE9") == "INVALID_FIELD flag");
+    beds::client::members members;
+    const auto latin =
+        of.table.from_csv(fields_of("7,\xC3\xA9t\xE9"), {"id", "name"}, {}, "", members);
+    REQUIRE(latin);
+    CHECK(latin->detail ==
+          "field 'name' is not UTF-8, at byte 3; iconv -f latin1 -t utf8 converts it");
+    CHECK_FALSE(of.table.from_csv(fields_of("7,\xE9"), {"id", "name"}, {"name"}, "", members));
+
     CHECK(of.table.complaint({"id", "name", "beds:code"}, {}).empty());
     CHECK(of.table.complaint({"id", "x"}, {"x"}).empty());
     CHECK(test::contains(of.table.complaint({"id", "nmae"}, {}), "did you mean 'name'?"));
     CHECK(test::contains(of.table.complaint({"id", "stamp"}, {}), "--ignore stamp"));
     CHECK(test::contains(of.table.complaint({"id", "id"}, {}), "twice"));
     CHECK(test::contains(of.table.complaint({"name"}, {}), "'id' is required"));
+}
+
+TEST_CASE("records: the first byte that is not UTF-8") {
+    for (const std::string_view good : {"", "a", "\xC3\xA9", "\xE2\x82\xAC\xF0\x9F\x98\x80z"}) {
+        CHECK_FALSE(not_utf8_at(good));
+    }
+    CHECK(not_utf8_at("\xE9") == 0U);
+    CHECK(not_utf8_at("caf\xE9s") == 3U);
+    CHECK(not_utf8_at("\xF0\x9F\x98\x80\xE2\x82") == 4U); // ends within a character
+    CHECK(not_utf8_at("\xC3\xA9\xED\xA0\x80") == 2U);     // a surrogate
+    CHECK(not_utf8_at("\xFF\xFE"
+                      "a") == 0U);
 }
 
 TEST_CASE("import: a line of refused rows says why, and can be mended") {
