@@ -585,7 +585,10 @@ private:
                 columns_.push_back(std::move(one.text));
             }
             at_ = head.end;
-            next_line_ = head.line + 1;
+            next_line_ =
+                head.line + 1 +
+                static_cast<std::uint64_t>(std::count(head.raw.begin(), head.raw.end(), '\n'));
+            first_line_ = next_line_;
         } else if (format_ == row_format::csv && asked_.columns.empty()) {
             throw usage_error("standard input cannot go back to its header: to go on, name the "
                               "columns with --columns");
@@ -642,6 +645,7 @@ private:
                                 ? ": a quote is not closed until the end of the file"
                                 : ": a record of more than 16 MiB; is a quote not closed?");
                 broken_ = true;
+                broken_line_ = from.line;
                 return std::nullopt;
             }
             at_ = from.end;
@@ -1012,13 +1016,16 @@ private:
             err_ << ", " << seconds << " s\n";
         }
         if (!state_.done) {
-            err_ << "stopped (exit code 3); every row before line " << state_.line
+            // Up to a broken record all were answered, unless it was stopped before that.
+            const bool at_the_break = broken_ && window_.empty();
+            err_ << "stopped (exit code 3); every row before line "
+                 << (at_the_break ? broken_line_ : std::max(state_.line, first_line_))
                  << " is answered. ";
             if (state_file_.empty()) {
                 err_ << "The job is '" << state_.job
                      << "': the same input with --job does nothing twice\n";
             } else {
-                err_ << (broken_ ? "Mend it there; the" : "The")
+                err_ << (at_the_break ? "Mend it there; the" : "The")
                      << " same command goes on from there (" << state_file_.string() << ")\n";
             }
             return exit_code::unknown;
@@ -1073,8 +1080,10 @@ private:
     import_state saved_;
     std::deque<std::shared_ptr<parcel>> window_;
     std::vector<csv_field> fields_;
-    std::uint64_t at_ = 0;        ///< in the file: behind the last row that was read
-    std::uint64_t next_line_ = 1; ///< that begins there
+    std::uint64_t at_ = 0;          ///< in the file: behind the last row that was read
+    std::uint64_t next_line_ = 1;   ///< that begins there
+    std::uint64_t first_line_ = 1;  ///< behind the header
+    std::uint64_t broken_line_ = 0; ///< of the record behind which nothing can be read
     std::uint64_t read_ = 0;
     std::uint64_t settled_ = 0;
     std::uint64_t rejected_now_ = 0;

@@ -318,6 +318,47 @@ TEST_CASE("import: an import that was stopped goes on though the file has grown,
     }
 }
 
+TEST_CASE("import: where it stopped is the line that is to be mended, whatever stands before it") {
+    bool well = true;
+    importing of{[&](const std::string&, const std::string&) -> std::string {
+        return well ? ok : error("UNSUPPORTED", "none");
+    }};
+    std::string text;
+    std::string line;
+    std::tie(text, line) = GENERATE(table<std::string, std::string>({
+        {"id\n\"1\n2\n", "2"},          // nothing was sent yet
+        {"\n\"id\"\n1\n\"2\n3\n", "4"}, // an empty line before the header
+        {"id\n1\n2\n\"3\n", "4"},
+    }));
+    of.files.write("t.csv", text);
+    CHECK(of.run() == exit_code::unknown);
+    INFO(of.said.str());
+    CHECK(contains(of.said.str(), "line " + line + ": a quote is not closed"));
+    CHECK(contains(of.said.str(), "every row before line " + line + " is answered. Mend it there"));
+    text.erase(text.rfind('"'), 1);
+    of.files.write("t.csv", text);
+    CHECK(of.run() == exit_code::ok);
+    INFO(of.said.str());
+    CHECK(contains(of.said.str(), "rejected 0"));
+
+    // Stopped at the first row, which is not the header.
+    well = false;
+    of.files.write("t.csv", "id\n1\n");
+    of.asked.restart = true;
+    CHECK(of.run() == exit_code::unknown);
+    CHECK(contains(of.said.str(), "every row before line 2 is answered. The same command"));
+}
+
+TEST_CASE("import: of empty lines before a quote that is not closed, the quote's line is told") {
+    importing of{[](const std::string&, const std::string&) -> std::string { return ok; }};
+    of.asked.columns = {"id", "beds:line"};
+    of.asked.batch = 1; // the empty lines are of no message
+    of.files.write("t.csv", "1,\n\n\n\"2,\n");
+    CHECK(of.run() == exit_code::unknown);
+    INFO(of.said.str());
+    CHECK(contains(of.said.str(), "every row before line 4 is answered. Mend it there"));
+}
+
 TEST_CASE("import: what grew while it was read waits for the next run") {
     importing of{[&](const std::string& id, const std::string&) -> std::string {
         if (id.ends_with("/2")) {
