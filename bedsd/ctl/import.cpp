@@ -683,6 +683,9 @@ private:
             made.op = beds::client::insert(asked_.template_name, std::move(members));
             made.op.id = row_id(state_.job, asked_.template_name, made.line);
             why = table_->check(made.op);
+            if (why && format_ == row_format::ndjson) {
+                why->detail += left_out_with(made.raw, why->field);
+            }
         }
         if (why) {
             made.is = row::fate::refused;
@@ -690,6 +693,21 @@ private:
             made.op = {};
         }
         return made;
+    }
+
+    /// When the field is one that clients do not give: how this line is taken without it.
+    [[nodiscard]] std::string left_out_with(const std::string& line,
+                                            const std::string& field) const {
+        if (table_->to_ignore({field}, {}).empty()) {
+            return {};
+        }
+        beds::client::members members;
+        table_rows::from_ndjson(line, asked_.ignored, members);
+        std::vector<std::string> names;
+        for (const auto& one : members) {
+            names.push_back(one.first);
+        }
+        return " (leave it out with " + table_->to_ignore(names, asked_.ignored) + ")";
     }
 
     exit_code try_all() {

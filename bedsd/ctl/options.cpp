@@ -481,7 +481,9 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
             ->add_option("--columns", columns,
                          "Fields of a CSV that has no header line (default: the header names them)")
             ->type_name("A,B,…");
-    import->add_option("--ignore", ignored, "Columns that are not imported (default: none)")
+    import
+        ->add_option("--ignore", ignored,
+                     "Columns, of NDJSON members, that are not imported (default: none)")
         ->type_name("A,B,…");
     import
         ->add_option("--null", in.null_text, "How NULL is written, without quotes (default: empty)")

@@ -137,8 +137,46 @@ const beds::templates::field* table_rows::find(std::string_view name) const {
     return id ? &target_.front().fields[*id] : nullptr;
 }
 
+std::vector<std::string> table_rows::not_given(const std::vector<std::string>& names,
+                                               const std::vector<std::string>& ignored) const {
+    std::vector<std::string> made;
+    for (const auto& one : names) {
+        const auto* field = find(one);
+        if (field != nullptr && field->write_protected && !holds(ignored, one)) {
+            made.push_back(one);
+        }
+    }
+    return made;
+}
+
+std::string table_rows::to_ignore(const std::vector<std::string>& names,
+                                  const std::vector<std::string>& ignored) const {
+    const auto more = not_given(names, ignored);
+    if (more.empty()) {
+        return {};
+    }
+    std::string made;
+    for (const auto* list : {&ignored, &more}) {
+        for (const auto& one : *list) {
+            made.append(made.empty() ? "--ignore " : ",").append(one);
+        }
+    }
+    return made;
+}
+
 std::string table_rows::complaint(const std::vector<std::string>& columns,
                                   const std::vector<std::string>& ignored) const {
+    if (const auto wrong = not_given(columns, ignored); !wrong.empty()) {
+        std::string made;
+        for (const auto& one : wrong) {
+            made.append(made.empty() ? "" : ", ").append("'").append(one).append("'");
+        }
+        return (wrong.size() == 1
+                    ? "field " + made + " is not given by clients; leave the column out with "
+                    : "fields " + made +
+                          " are not given by clients; leave their columns out with ") +
+               to_ignore(columns, ignored);
+    }
     for (std::size_t i = 0; i < columns.size(); ++i) {
         const auto& column = columns[i];
         if (is_note(column) || holds(ignored, column)) {
@@ -149,11 +187,6 @@ std::string table_rows::complaint(const std::vector<std::string>& columns,
             return "template '" + name() + "' has no field '" + column + "'" +
                    target_.front().suggest_field(column) +
                    "; --ignore leaves a column out, --columns names those of a file without header";
-        }
-        if (field->write_protected) {
-            return std::string{"field '"}.append(column).append(
-                       "' is not given by clients; leave the column out with --ignore ") +
-                   column;
         }
         if (std::find(columns.begin(), columns.begin() + static_cast<std::ptrdiff_t>(i), column) !=
             columns.begin() + static_cast<std::ptrdiff_t>(i)) {

@@ -54,6 +54,11 @@ public:
     [[nodiscard]] std::string complaint(const std::vector<std::string>& columns,
                                         const std::vector<std::string>& ignored) const;
 
+    /// `--ignore` with what is ignored already and those of the names that clients do not give; ""
+    /// when there are none of those.
+    [[nodiscard]] std::string to_ignore(const std::vector<std::string>& names,
+                                        const std::vector<std::string>& ignored) const;
+
     /// The members of an insert. A field without quotes that is `null_text` is NULL.
     std::optional<refusal> from_csv(const std::vector<csv_field>& given,
                                     const std::vector<std::string>& columns,
@@ -71,6 +76,8 @@ public:
                         const std::vector<std::string>& columns, std::string_view null_text) const;
 
 private:
+    [[nodiscard]] std::vector<std::string> not_given(const std::vector<std::string>& names,
+                                                     const std::vector<std::string>& ignored) const;
     [[nodiscard]] const beds::templates::field* find(std::string_view name) const;
 
     std::vector<beds::templates::template_def> target_; ///< one: the binder wants them side by side

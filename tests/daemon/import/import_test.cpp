@@ -663,6 +663,13 @@ TEST_CASE("import and export in process: the same rows, the same ids") {
     std::sort(rows.begin(), rows.end());
     std::sort(wanted.begin(), wanted.end());
     CHECK(rows == wanted);
+    // With the key that the database makes, which is left out.
+    const auto whole = files.path("whole.ndjson").string();
+    REQUIRE(in_process({"export", "events", whole}).code == 0);
+    const auto keyed = in_process({"import", "events", whole, "--dry-run"});
+    CHECK(keyed.code == 1);
+    CHECK(contains(keyed.err, "(leave it out with --ignore id)"));
+    CHECK(in_process({"import", "events", whole, "--dry-run", "--ignore", "id"}).code == 0);
     // Sent again through RabbitMQ they are known.
     const auto again = node.ask({"import", "events", file, "--restart"});
     INFO(again.err);

@@ -34,8 +34,10 @@ public:
         if (what.operations.front().op == beds::core::verb::describe) {
             done(
                 {R"({"v":1,"event":"e","status":"ok","effect":"none","templates":[{"name":"t",)"
-                 R"("key":["id"],"fields":[{"name":"id","type":"int64","key":true,"required":true}],)"
-                 R"("operations":[{"op":"insert")" +
+                 R"("key":["id"],"fields":[{"name":"id","type":"int64","key":true,"required":true})" +
+                     fields +
+                     R"(],)"
+                     R"("operations":[{"op":"insert")" +
                      guarantee + R"(}],"limits":{"max_rows":9})" + more + "}]}",
                  {}});
             return;
@@ -63,7 +65,8 @@ public:
     std::map<std::string, int> asked;
     std::size_t most = 0;
     std::string guarantee;
-    std::string more; ///< of the template
+    std::string fields; ///< more of the template's
+    std::string more;   ///< of the template
 
 private:
     script answers_;
@@ -513,6 +516,38 @@ TEST_CASE("import: a file that is not UTF-8 is told so, and its raw bytes are no
         CHECK(of.lines() == "2 4 ");
         CHECK(contains(of.files.read("t.rejects.csv"), "\n2\xE9,3,INVALID_FIELD,id,")); // as it was
     }
+}
+
+TEST_CASE("import: fields that clients do not give are named all at once, and left out") {
+    importing of{[](const std::string&, const std::string& data) -> std::string {
+        return data == R"({"id":1})" || data == R"({"id":"1"})" ? ok : error("NO", "none");
+    }};
+    of.client.fields = R"(,{"name":"vat","type":"int64","protected":true})"
+                       R"(,{"name":"stamp","type":"datetime","protected":true,"generated":true})";
+    SECTION("CSV") {
+        of.files.write("t.csv", "id,vat,x,stamp\n1,2,3,4\n");
+        of.asked.ignored = {"x"};
+        CHECK(of.refusal() == "fields 'vat', 'stamp' are not given by clients; leave their columns "
+                              "out with --ignore x,vat,stamp");
+        of.asked.ignored = {"x", "vat", "stamp"};
+    }
+    SECTION("NDJSON") {
+        of.asked.format = row_format::ndjson;
+        of.files.write("t.csv", R"({"id":1,"vat":2,"x":3,"stamp":"4"})"
+                                "\n");
+        of.asked.ignored = {"x"};
+        CHECK(of.run() == exit_code::refused);
+        INFO(of.said.str());
+        CHECK(contains(of.said.str(), "line 1: INVALID_FIELD: field 'vat' is protected and cannot "
+                                      "be given (leave it out with --ignore x,vat,stamp)"));
+        CHECK(of.client.asked.empty());
+        of.asked.ignored = {"x", "vat", "stamp"};
+        of.asked.restart = true; // they were refused here, and never sent
+    }
+    CHECK(of.run() == exit_code::ok);
+    INFO(of.said.str());
+    CHECK(contains(of.said.str(), "read 1, a"));
+    CHECK(contains(of.said.str(), "rejected 0"));
 }
 
 TEST_CASE("import: refused rows are not written over the file that is read") {
