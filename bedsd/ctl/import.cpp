@@ -309,6 +309,10 @@ public:
             return try_all();
         }
         prepare_rejects();
+        if (input_.is_stream() && asked_.job.empty() && !asked_.quiet) {
+            err_ << "bedsctl: without --job no other run knows these rows: sent again they are "
+                    "inserted again\n";
+        }
         save(); // so that a file of refused rows is known to be ours
         send_all();
         rejects_->flush();

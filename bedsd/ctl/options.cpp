@@ -158,8 +158,10 @@ protocol.md, json fields hold JSON.
 
 A row has an id made of the job and its line, so that within the inbox_window of its database it is inserted
 once, however often the same account sends it. The job is --job, or named by the content of the file when it was
-first imported. FILE.beds-import keeps the job, the account, what was imported (its size and SHA-256), and up to
-where everything is answered for good. The same command then
+first imported: a copy of the file under another name is the same job, and its rows are not inserted again (give
+--job for another load of the same rows); without --job standard input is another job each time, and what is
+sent twice is inserted twice. FILE.beds-import keeps the job, the account, what was imported (its size and
+SHA-256), and up to where everything is answered for good. The same command then
   goes on from there          after Ctrl-C, kill or a lost connection
   sends what is new           when the file has grown: keep FILE.beds-import as long as it grows, since without it
                               a file that has grown is another one, and all of its rows are inserted
@@ -502,7 +504,8 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
     auto* job_option =
         import
             ->add_option("--job", in.job,
-                         "Name by which rows are known again (default: made of the file's content)")
+                         "Name by which rows are known again (default: made of the file's content; "
+                         "for - another one each time)")
             ->type_name("NAME");
     auto* state_option =
         import

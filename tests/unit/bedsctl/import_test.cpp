@@ -5,11 +5,13 @@
 #include <beds/core/json.hpp>
 
 #include <arguments.hpp>
+#include <fcntl.h>
 #include <functional>
 #include <import.hpp>
 #include <import_state.hpp>
 #include <map>
 #include <sstream>
+#include <unistd.h>
 
 using namespace bedsctl;
 using namespace std::chrono_literals;
@@ -548,6 +550,48 @@ TEST_CASE("import: fields that clients do not give are named all at once, and le
     INFO(of.said.str());
     CHECK(contains(of.said.str(), "read 1, a"));
     CHECK(contains(of.said.str(), "rejected 0"));
+}
+
+TEST_CASE("import: standard input without --job is known to no other run, which is told") {
+    importing of{[](const std::string&, const std::string&) -> std::string { return ok; }};
+    const auto from_stdin = [&] {
+        const int before = ::dup(STDIN_FILENO);
+        const int file = ::open(of.files.path("t.csv").c_str(), O_RDONLY | O_CLOEXEC);
+        REQUIRE(::dup2(file, STDIN_FILENO) == STDIN_FILENO);
+        ::close(file);
+        of.client.asked.clear();
+        const auto got = of.run();
+        ::dup2(before, STDIN_FILENO);
+        ::close(before);
+        CHECK(got == exit_code::ok);
+        return contains(of.said.str(), "bedsctl: without --job no other run knows these rows: sent "
+                                       "again they are inserted again\n");
+    };
+    of.asked.input = "-";
+    of.asked.format = row_format::csv;
+    CHECK_FALSE(from_stdin());
+    of.asked.job.clear();
+    CHECK(from_stdin());
+    const auto job = of.job();
+    CHECK(from_stdin());
+    CHECK(of.job() != job);
+    of.asked.quiet = true;
+    CHECK_FALSE(from_stdin());
+    of.asked.quiet = false;
+    of.asked.dry_run = true;
+    CHECK_FALSE(from_stdin());
+}
+
+TEST_CASE("import: a copy of a file under another name is the same job") {
+    importing of{[](const std::string&, const std::string&) -> std::string { return ok; }};
+    of.asked.job.clear();
+    REQUIRE(of.run() == exit_code::ok);
+    const auto job = of.job();
+    CHECK_FALSE(contains(of.said.str(), "--job"));
+    of.client.asked.clear();
+    of.asked.input = of.files.write("copy.csv", of.files.read("t.csv")).string();
+    REQUIRE(of.run() == exit_code::ok);
+    CHECK(of.job() == job);
 }
 
 TEST_CASE("import: refused rows are not written over the file that is read") {

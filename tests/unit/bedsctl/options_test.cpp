@@ -232,6 +232,15 @@ TEST_CASE("help and version end with 0 and say it on standard output") {
     CHECK(version.out.find("bedsctl ") == 0);
 }
 
+TEST_CASE("help of import says when the same rows are inserted again") {
+    const auto help = parse({"import", "--help"}, {}).out;
+    INFO(help);
+    for (const auto* part : {"for - another one each time", "a copy of the file under another name",
+                             "without --job standard input"}) {
+        CHECK(help.find(part) != std::string::npos);
+    }
+}
+
 TEST_CASE("help says of every option its default, of times and numbers their bounds") {
     const std::vector<std::pair<std::vector<const char*>, const char*>> commands{
         {{}, "default: 10s"},
