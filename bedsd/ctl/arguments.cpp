@@ -145,6 +145,11 @@ void set_target(operation& made, std::optional<value> key, const members& where)
     }
 }
 
+bool is_number(const beds::core::datum& given) {
+    using kind = beds::core::datum::kind;
+    return given.is(kind::integer) || given.is(kind::unsigned_integer) || given.is(kind::number);
+}
+
 } // namespace
 
 value::member parse_member(std::string_view word) {
@@ -172,6 +177,36 @@ value::member parse_member(std::string_view word) {
         throw usage_error("'" + std::string{word} + "': what follows := is not JSON (" +
                           failed.message() + "); text is given as " + std::string{name} + "=…");
     }
+}
+
+std::string json_instead(const call_arguments& given, std::string_view field,
+                         std::string_view detail) {
+    const auto ends = [&](std::string_view with) {
+        return detail.size() >= with.size() && detail.substr(detail.size() - with.size()) == with;
+    };
+    const bool number = ends("must be a number");
+    if (!number && !ends(" true or false")) {
+        return {};
+    }
+    for (const auto* words :
+         {&given.members, &given.where, &given.set, &given.inc, &given.expect}) {
+        for (const auto& word : *words) {
+            const auto equals = std::min(word.find('='), word.size());
+            const auto name = word.substr(0, equals);
+            const auto part = name.compare(0, 4, "key.") == 0 ? name.substr(4) : name;
+            if (part.substr(0, part.find('.')) != field) {
+                continue;
+            }
+            const auto text = word.substr(std::min(equals + 1, word.size()));
+            beds::core::arena memory{256};
+            beds::core::datum parsed;
+            if (!beds::core::parse_json(text, memory, parsed) &&
+                (number ? is_number(parsed) : parsed.is(beds::core::datum::kind::boolean))) {
+                return "write " + name + ":=" + text + " (a value in JSON)";
+            }
+        }
+    }
+    return {};
 }
 
 std::string suggest_verb(std::string_view op) {

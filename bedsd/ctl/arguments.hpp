@@ -43,6 +43,11 @@ beds::client::value::member parse_member(std::string_view word);
 /// cannot be meant; whether the template has the fields is for the node to say.
 beds::client::operation make_operation(const call_arguments& given);
 
+/// How to write a value that was given as text and refused, when it is a number or a truth and the
+/// field takes no text; else "".
+std::string json_instead(const call_arguments& given, std::string_view field,
+                         std::string_view detail);
+
 /// "; did you mean 'fetch'?" when `op` is nearly a verb, else "".
 std::string suggest_verb(std::string_view op);
 

@@ -65,6 +65,14 @@ exit_code ask(beds::client::client& client, const bedsctl::options& options,
     } else {
         bedsctl::print_reply(std::cout, std::cerr, reply);
     }
+    for (std::size_t i = 0; options.task == task::call && i < reply.size(); ++i) {
+        const auto got = reply[i];
+        const auto hint = got.ok() ? std::string{}
+                                   : bedsctl::json_instead(options.call, got.field(), got.detail());
+        if (!hint.empty()) {
+            std::cerr << "  " << hint << '\n';
+        }
+    }
     return flushed(bedsctl::exit_code_of(reply));
 }
 

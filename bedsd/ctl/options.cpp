@@ -221,7 +221,8 @@ What FIELD=TEXT (a string) and FIELD:=JSON (any JSON value) mean depends on OP:
   delete               key=VALUE, or conditions as for find
   anything else        the name of a call of the template, and its arguments
 
-Numbers, dates and decimals may be given as text: amount=10.00. Lists, null and booleans are JSON.
+Whole numbers, dates and decimals may be given as text: amount=10.00. Floating-point numbers,
+booleans, lists and null are JSON: ratio:=0.1 active:=true.
 
 Examples:
   bedsctl call countries fetch key=MX --fields alpha2,name

@@ -18,6 +18,7 @@ key = ["id"]
 id = { type = "int64", generated = "database" }
 name = { type = "string", max = 40, required = true }
 stock = { type = "int64", default = 0 }
+ratio = { type = "double", nullable = true }
 [[index]]
 fields = ["name"]
 [calls.take]
@@ -39,7 +40,7 @@ out = [["here", "int64"]]
 
 constexpr const char* schema = R"(
 CREATE TABLE items (id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY, name VARCHAR(40) NOT NULL,
-                    stock BIGINT NOT NULL DEFAULT 0, KEY name (name)) ENGINE = InnoDB;
+                    stock BIGINT NOT NULL DEFAULT 0, ratio DOUBLE, KEY name (name)) ENGINE = InnoDB;
 CREATE PROCEDURE sp_take(IN p_item BIGINT, IN p_amount BIGINT, OUT p_remaining BIGINT) MODIFIES SQL DATA
     IF (SELECT stock FROM items WHERE id = p_item) < p_amount THEN
         SIGNAL SQLSTATE '45001';
@@ -104,6 +105,14 @@ TEST_CASE("bedsctl asks a running bedsd") {
         CHECK(contains(node.ask({"call", "items", "exists", "name=hook"}).out, R"("exists":true)"));
         CHECK(node.ask({"call", "items", "delete", "key=2"}).code == 0);
         CHECK(contains(node.ask({"call", "items", "count"}).out, R"("total":1)"));
+    }
+
+    SECTION("a number as text is refused, and how to write it is told") {
+        const auto text = node.ask({"call", "items", "insert", "name=rope", "ratio=0.1"});
+        INFO(text.out << text.err);
+        CHECK(text.code == 1);
+        CHECK(contains(text.err, "  write ratio:=0.1 (a value in JSON)\n"));
+        CHECK(node.ask({"call", "items", "insert", "name=rope", "ratio:=0.1"}).code == 0);
     }
 
     SECTION("a call, refused and repeated") {
@@ -172,7 +181,7 @@ TEST_CASE("bedsctl asks a running bedsd") {
     SECTION("describe, by URL and by configuration") {
         const auto brief = node.ask({"describe", "-o", "table"});
         CHECK(brief.code == 0);
-        CHECK(contains(brief.out, "items     id   3       take"));
+        CHECK(contains(brief.out, "items     id   4       take"));
         const auto full = node.run(
             {"describe", "items", "-o", "table"},
             {"AMQP_URL=", "BEDS_CONFIG=" + node.config, "TEST_AMQP_PASS=" + node.amqp.password});

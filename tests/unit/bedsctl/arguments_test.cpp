@@ -125,6 +125,43 @@ TEST_CASE("a misspelt verb is recognised") {
     CHECK(suggest_verb("transfer").empty());
 }
 
+TEST_CASE("a number or a truth that was given as text is told how to write") {
+    const std::string number = "field 'ratio' must be a number";
+    const std::string truth = "field 'ok' must be true or false";
+    const auto insert = [](std::vector<std::string> words) {
+        return call_arguments{
+            .template_name = "items", .op = "insert", .members = std::move(words)};
+    };
+    CHECK(json_instead(insert({"name=x", "ratio=0.1"}), "ratio", number) ==
+          "write ratio:=0.1 (a value in JSON)");
+    CHECK(json_instead(insert({"ok=true"}), "ok", truth) == "write ok:=true (a value in JSON)");
+    CHECK(json_instead({.where = {"ratio.ge=-1e3"}}, "ratio", number) ==
+          "write ratio.ge:=-1e3 (a value in JSON)");
+    CHECK(json_instead({.members = {"key.ratio=2"}}, "ratio", number) ==
+          "write key.ratio:=2 (a value in JSON)");
+    CHECK(
+        json_instead({.members = {"ok.null=true"}}, "ok", "operator 'null' takes true or false") ==
+        "write ok.null:=true (a value in JSON)");
+    CHECK(json_instead({.set = {"ok=false"}}, "ok", truth) == "write ok:=false (a value in JSON)");
+    CHECK(json_instead({.inc = {"ratio=2"}}, "ratio", number) ==
+          "write ratio:=2 (a value in JSON)");
+    CHECK(json_instead({.expect = {"ratio=2"}}, "ratio", number) ==
+          "write ratio:=2 (a value in JSON)");
+    // What would not help.
+    CHECK(json_instead(insert({"ratio=much"}), "ratio", number).empty());
+    CHECK(json_instead(insert({"ratio=true"}), "ratio", number).empty());
+    CHECK(json_instead(insert({"ok=1"}), "ok", truth).empty());
+    CHECK(json_instead(insert({"ratio:=\"0.1\""}), "ratio", number).empty());
+    CHECK(json_instead(insert({"other=1"}), "ratio", number).empty());
+    CHECK(json_instead(insert({"name=12345"}), "name",
+                       "field 'name' must be a string of at most 4 characters")
+              .empty());
+    CHECK(json_instead(insert({"amount=1.005"}), "amount",
+                       "field 'amount' must be a decimal number of at most 5 digits before and 2 "
+                       "digits after the point, without exponent, as a string or a number")
+              .empty());
+}
+
 TEST_CASE("what is not UTF-8 on the command line is refused, not changed") {
     const std::string_view latin = "caf\xE9";
     CHECK(contains(refusal("fetch", {"key=" + std::string{latin}}), "'key=…' is not UTF-8"));

@@ -223,7 +223,8 @@ TEST_CASE("help and version end with 0 and say it on standard output") {
     const auto call = parse({"call", "--help"}, {});
     CHECK(std::get<exit_code>(call.result) == exit_code::ok);
     for (const auto* part : {"--fields", "--sort", "--limit", "--after", "--set", "--inc", "--id",
-                             "--json", "transfer from:=1 to:=2 amount=10.00"}) {
+                             "--json", "transfer from:=1 to:=2 amount=10.00",
+                             "booleans, lists and null are JSON: ratio:=0.1 active:=true"}) {
         INFO(part);
         CHECK(call.out.find(part) != std::string::npos);
     }
