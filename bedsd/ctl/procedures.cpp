@@ -86,7 +86,12 @@ std::string increment_type(const templates::field& of, const table_column& colum
     if (of.type.kind == type_kind::uint64) {
         return "decimal(20,0)";
     }
-    return is_integer(of.type.kind) ? "bigint" : parameter_type(of, column);
+    if (is_integer(of.type.kind)) {
+        return "bigint";
+    }
+    auto type = parameter_type(of, column);
+    // ZEROFILL makes it unsigned, too.
+    return type.substr(0, std::min(type.find(" unsigned"), type.find(" zerofill")));
 }
 
 class sql_writer {

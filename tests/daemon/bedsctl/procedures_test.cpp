@@ -19,6 +19,9 @@ CREATE TABLE `order` (
     total   DECIMAL(18,2) NOT NULL DEFAULT 0.00,
     copies  INT UNSIGNED NOT NULL DEFAULT 3,
     big     BIGINT UNSIGNED NOT NULL DEFAULT 0,
+    weight  DECIMAL(10,3) UNSIGNED NOT NULL DEFAULT 5.000,
+    speed   FLOAT UNSIGNED NOT NULL DEFAULT 4.5,
+    ratio   DOUBLE UNSIGNED NOT NULL DEFAULT 2.5,
     state   ENUM('new','it''s paid') CHARACTER SET utf8mb4 NOT NULL DEFAULT 'new',
     note    VARCHAR(40) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin DEFAULT NULL,
     papers  JSON,
@@ -197,6 +200,9 @@ TEST_CASE("what scaffold --procedures writes is served without a right on any ta
     one_row(update(R"("key":1,"set":{"note":"n"})")); // as it is: matched all the same
     one_row(update(R"("key":1,"set":{"p_id":null},"inc":{"total":"0.25","copies":-1,"big":4})"));
     one_row(update(R"("key":1,"inc":{"copies":1},"if":{"total":"10.75","state":"new"})"));
+    // What is taken away is below zero, also where the column is not.
+    one_row(update(R"("key":1,"inc":{"weight":"-1.500","speed":-1.5,"ratio":-1.25})"));
+    CHECK(contains(update(R"("key":1,"inc":{"weight":"-9.000"})"), "CONSTRAINT"));
     CHECK(contains(update(R"("key":1,"inc":{"copies":9},"if":{"total":"10.50"})"), "CONFLICT"));
     CHECK(contains(update(R"("key":77,"set":{"note":"n"},"if":{"total":"0.00"})"), "NOT_FOUND"));
     CHECK(contains(update(R"("key":77,"set":{"note":"n"})"), "NOT_FOUND"));
@@ -209,7 +215,8 @@ TEST_CASE("what scaffold --procedures writes is served without a right on any ta
     const auto changed = here.call({"order", "fetch", "key:=1"});
     for (const auto* part :
          {R"("key":"a/1")", R"("note":"n")", R"("p_id":null)", R"("photo":"AA==")",
-          R"("total":"10.75")", R"("copies":3)", R"("big":4)", R"("gross":"21.50")"}) {
+          R"("total":"10.75")", R"("copies":3)", R"("big":4)", R"("gross":"21.50")",
+          R"("weight":"3.500")", R"("speed":3,)", R"("ratio":1.25)"}) {
         says(changed, part);
     }
 
