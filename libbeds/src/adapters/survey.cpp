@@ -363,7 +363,7 @@ private:
                 continue;
             }
             const bool counts = there->source == templates::generated::database;
-            if (each.source == templates::generated::database && !counts) {
+            if (each.source == templates::generated::database && !counts && !written_.is_view) {
                 say(severity::error, "fields." + each.name + ".generated",
                     "column '" + there->column + "' is no AUTO_INCREMENT",
                     "make it one, or let the client give the value");

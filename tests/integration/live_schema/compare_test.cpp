@@ -325,6 +325,24 @@ TEST_CASE("views that cannot be read or written are told, and what is behind the
     CHECK(has(with_view("SELECT id, name FROM old"), "template.object: error: what is written to "
                                                      "'v' cannot be undone"));
     CHECK(with_view("SELECT id, name FROM old", core::op_class::read) == "");
+    // Whether a column is ever NULL is what the server says, behind outer joins and beside a 0,
+    // too.
+    at.data.sql(
+        "CREATE TABLE counted (id BIGINT AUTO_INCREMENT PRIMARY KEY, n INT NOT NULL DEFAULT "
+        "0, name VARCHAR(40))");
+    const auto of_n = [&](const char* view, const char* id = "") {
+        at.data.sql(std::string{"CREATE OR REPLACE VIEW v AS "} + view);
+        auto toml = std::string{head} + "n = { type = \"int32\", nullable = false }\n";
+        toml.replace(toml.find("things"), 6, "v");
+        if (*id != '\0') {
+            toml.replace(toml.find("required = true"), 15, id);
+        }
+        return at.found_in(toml);
+    };
+    CHECK(of_n("SELECT id, n FROM counted") == "");
+    CHECK(of_n("SELECT id, n FROM counted", "generated = \"database\"") == "");
+    CHECK(has(of_n("SELECT things.id, counted.n FROM things LEFT JOIN counted USING (id)"),
+              "fields.n.nullable: warning: column 'n' may be NULL"));
     // One column of two is computed.
     CHECK(has(with_view("SELECT id, UPPER(name) AS name FROM things"), "'v' takes no INSERT"));
 

@@ -349,10 +349,9 @@ private:
                     column.json =
                         std::find(json_.begin(), json_.end(), lower(column.name)) != json_.end();
                     column.by_default = default_of(cells[8], column);
-                    if (made_.is_view && column.by_default == "0") {
-                        column.by_default.reset(); // so a view shows an AUTO_INCREMENT
-                        column.nullable = true;
-                    }
+                    // So a view shows an AUTO_INCREMENT, and what is computed. That it is never
+                    // NULL holds all the same: behind outer joins and the like it says that it is.
+                    column.default_hidden = made_.is_view && column.by_default == "0";
                     add(column);
                 });
     }
@@ -544,7 +543,9 @@ std::optional<templates::field> field_for(const column_report& column, std::stri
         !is_binary(column.collation)) {
         made.collation = column.collation;
     }
-    if (contains(column.extra, "auto_increment")) {
+    if (column.default_hidden) {
+        also("the default behind the view is not seen");
+    } else if (contains(column.extra, "auto_increment")) {
         made.source = templates::generated::database;
     } else if (contains(column.extra, "virtual generated") ||
                contains(column.extra, "stored generated") || contains(column.extra, "persistent")) {

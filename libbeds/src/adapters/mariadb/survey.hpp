@@ -26,7 +26,8 @@ struct column_report {
     std::string collation;
     bool nullable = true;
     std::optional<std::string>
-        by_default; ///< as an expression: `'text'`, `0`, `current_timestamp()`
+        by_default;              ///< as an expression: `'text'`, `0`, `current_timestamp()`
+    bool default_hidden = false; ///< there may be one, or an AUTO_INCREMENT: a view does not tell
     std::string extra;
     std::string comment;
     bool json = false; ///< the server checks that it is JSON
