@@ -11,7 +11,9 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <ostream>
+#include <utility>
 
 namespace bedsctl {
 namespace {
@@ -30,9 +32,40 @@ std::vector<std::string_view> lines_of(std::string_view text) {
     return made;
 }
 
+/// The same fields of another template; nothing when one is not there.
+std::optional<std::vector<templates::field_id>> ids_of(const templates::template_def& from,
+                                                       const std::vector<templates::field_id>& ids,
+                                                       const templates::template_def& in) {
+    std::vector<templates::field_id> made;
+    for (const auto id : ids) {
+        const auto found = in.find_field(from.fields[id].name);
+        if (!found) {
+            return std::nullopt;
+        }
+        made.push_back(*found);
+    }
+    return made;
+}
+
+/// A view does not show everything of the columns behind it: what they get without a value, who
+/// checks that a text is JSON.
+void keep_unseen(const templates::field& known, templates::field& of) {
+    if (known.type.kind == beds::core::type_kind::json &&
+        of.type.kind == beds::core::type_kind::string) {
+        of.type = known.type;
+        of.collation = known.collation;
+    }
+    if (!of.required && !of.default_text && of.source == templates::generated::no) {
+        of.required = known.required;
+        of.default_text = known.default_text;
+        of.source = known.source;
+    }
+}
+
 /// What the database would make of it, under the names and with the promises of the template.
 templates::template_def as_named_by(const templates::template_def& wanted,
-                                    templates::template_def found) {
+                                    adapters::surveyed there) {
+    auto found = std::move(there.found);
     found.name = wanted.name;
     found.version = wanted.version;
     found.service = wanted.service;
@@ -52,6 +85,22 @@ templates::template_def as_named_by(const templates::template_def& wanted,
                 each.name = known.name;
                 each.sensitivity = known.sensitivity;
                 each.write_protected = each.write_protected || known.write_protected;
+                if (there.is_view) {
+                    keep_unseen(known, each);
+                }
+            }
+        }
+    }
+    if (there.is_view) {
+        found.key = ids_of(wanted, wanted.key, found).value_or(found.key);
+        for (const auto id : found.key) {
+            found.fields[id].in_key = true;
+            found.fields[id].nullable = false;
+        }
+        for (const auto& each : wanted.indexes) {
+            if (auto ids = ids_of(wanted, each.fields, found)) {
+                found.indexes.push_back(each);
+                found.indexes.back().fields = std::move(*ids);
             }
         }
     }
@@ -155,9 +204,9 @@ private:
 
     void show(const templates::template_def& wanted, live_database& in) {
         try {
-            const auto there = in.adapter->survey(*in.session, wanted.object, until_);
+            auto there = in.adapter->survey(*in.session, wanted.object, until_);
             out_ << line_diff(templates::to_toml(wanted),
-                              templates::to_toml(as_named_by(wanted, there.found)));
+                              templates::to_toml(as_named_by(wanted, std::move(there))));
         } catch (const beds::core::error& failed) {
             if (failed.code() != beds::core::errc::unknown_name) { // told already
                 throw;

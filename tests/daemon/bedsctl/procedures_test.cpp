@@ -136,8 +136,27 @@ TEST_CASE("what scaffold --procedures writes is served without a right on any ta
     const auto check = here.ask({"check", "--config", here.config});
     INFO(check.out << check.err);
     CHECK(check.code == 0);
-    CHECK(contains(check.out, "2 templates compared, 0 errors, "));
+    // The view's columns that are never NULL are not said to be; `shelf` may be.
+    CHECK(contains(check.out, "2 templates compared, 0 errors, 1 warning\n"));
+    CHECK(contains(check.out, "fields.shelf.nullable: warning: "));
     CHECK(contains(check.out, "places: as the database has it\n"));
+    // What a view does not show is left as the template has it.
+    const auto picture = here.ask({"check", "order", "--diff", "--config", here.config}).out;
+    INFO(picture);
+    CHECK(contains(picture, "\n  key = [\"id\"]\n"));
+    CHECK(contains(picture, "\n  [[index]]\n"));
+    CHECK(contains(picture, "\n- shelf "));
+    CHECK(contains(picture, "\n+ shelf "));
+    const auto changed_lines = [&](char mark) {
+        std::size_t lines = 0;
+        for (auto at = picture.find('\n'); at != std::string::npos;
+             at = picture.find('\n', at + 1)) {
+            lines += picture.compare(at + 1, 2, {mark, ' '}) == 0 ? 1U : 0U;
+        }
+        return lines;
+    };
+    CHECK(changed_lines('-') == 1);
+    CHECK(changed_lines('+') == 1);
 
     here.start();
     const auto says = [](const answer& got, const char* part) {
