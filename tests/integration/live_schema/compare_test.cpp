@@ -406,6 +406,48 @@ TEST_CASE("rights that the account lacks are told, one line each") {
     at.session.reset();
 }
 
+TEST_CASE("columns of JSON are seen with a right on the one table, too") {
+    world at;
+    at.data.sql(R"(CREATE TABLE papers (
+        id BIGINT PRIMARY KEY, a JSON, Big JSON COMMENT 'it''s \\', `odd ``)name` JSON,
+        both_of LONGTEXT CHECK (json_valid(both_of) AND LENGTH(both_of) > 1),
+        either LONGTEXT CHECK (json_valid(either) OR either = ''),
+        by_name LONGTEXT, plain LONGTEXT COMMENT ' CHECK (json_valid(`plain`))',
+        kind ENUM('a\\', ' CHECK (json_valid(`plain`))') DEFAULT 'a\\',
+        said LONGTEXT CHECK (said <> ' CHECK (json_valid(`said`)) \\'),
+        CONSTRAINT `odd ``' one` CHECK (json_valid(by_name))))");
+    const auto name = unique_name("c");
+    const auto account = "'" + name + "'@'%'";
+    const auto papers = at.data.name() + ".papers TO ";
+    at.control.mariadb_root("CREATE USER " + account +
+                            " IDENTIFIED BY 'C0mpare'; GRANT SELECT ON " + papers + account);
+    const auto found = [&] {
+        std::string made;
+        const auto there = at.adapter->survey(*at.session, "papers", core::deadline::after(30s));
+        for (const auto& each : there.found.fields) {
+            made += each.type.kind == core::type_kind::json ? each.column + ' ' : std::string{};
+        }
+        for (const auto& each : there.beside.head) {
+            CHECK_FALSE(has(each, "no type of a template"));
+        }
+        return made;
+    };
+    constexpr auto wanted = "a Big both_of by_name ";
+    CHECK(found() == wanted);
+    auto settings = at.data.settings();
+    settings.user = name;
+    settings.pass = core::secret{"C0mpare"};
+    at.connect(settings);
+    CHECK(found() == wanted);
+    // With a right on columns only nobody tells.
+    at.control.mariadb_root("REVOKE SELECT ON " + at.data.name() + ".papers FROM " + account +
+                            "; GRANT SELECT (id, a) ON " + papers + account);
+    at.connect(settings);
+    CHECK(found() == "");
+    at.control.mariadb_root("DROP USER " + account);
+    at.session.reset();
+}
+
 TEST_CASE("lines of SHOW GRANTS are read as the server means them") {
     using adapters::mariadb::may_execute;
     const auto may = [](std::string line, std::string_view type = "PROCEDURE") {

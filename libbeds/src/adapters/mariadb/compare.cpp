@@ -6,7 +6,6 @@
 #include "adapters/mariadb/survey.hpp"
 #include "templates/text.hpp"
 
-#include <beds/core/arena.hpp>
 #include <beds/core/error.hpp>
 
 #include <algorithm>
@@ -31,28 +30,13 @@ bool is_right(unsigned number) {
 
 /// All lines of one column, or nothing.
 std::optional<std::vector<std::string>> lines_of(connection& from, std::string_view question) {
-    core::arena memory{1024};
-    statement* const made = from.prepared(question);
-    if (made == nullptr) {
-        return std::nullopt;
-    }
-    if (!made->execute({}, from.facts().max_packet, memory)) {
-        from.note(made->error());
-        return std::nullopt;
-    }
     std::vector<std::string> lines;
-    for (;;) {
-        switch (made->fetch()) {
-        case statement::fetched::row:
-            lines.push_back(text_of(made->cells()[0]));
-            break;
-        case statement::fetched::end:
-            return lines;
-        case statement::fetched::failed:
-            from.note(made->error());
-            return std::nullopt;
-        }
+    query asked;
+    asked.text(question);
+    if (!ask(from, asked, [&](const auto& cells) { lines.push_back(text_of(cells[0])); })) {
+        return std::nullopt;
     }
+    return lines;
 }
 
 /// LIKE as grants on databases mean it: `%`, `_`, and `\\` before what is meant literally.

@@ -1,7 +1,5 @@
 #include "adapters/mariadb/information_schema.hpp"
 
-#include "adapters/mariadb/query.hpp"
-
 #include <beds/core/arena.hpp>
 
 #include <algorithm>
@@ -25,13 +23,18 @@ routine_name routine_of(std::string_view kept) {
 
 bool ask(connection& from, std::string_view text, const qualified_name& about,
          const std::function<void(std::span<const raw_cell>)>& row) {
-    core::arena memory{1024};
     query asked;
     asked.text(text);
     asked.value_only(about.schema.empty()
                          ? core::value::of_null()
                          : core::value::of_text(core::value::kind::string, about.schema));
     asked.value_only(core::value::of_text(core::value::kind::string, about.name));
+    return ask(from, asked, row);
+}
+
+bool ask(connection& from, const query& asked,
+         const std::function<void(std::span<const raw_cell>)>& row) {
+    core::arena memory{1024};
     statement* const made = from.prepared(asked.text());
     if (made == nullptr) {
         return false;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "adapters/mariadb/connection.hpp"
+#include "adapters/mariadb/query.hpp"
 
 #include <functional>
 #include <span>
@@ -29,6 +30,10 @@ routine_name routine_of(std::string_view kept);
 /// Runs a question whose two `?` are schema and name, and hands over each row's cells, which are
 /// texts or NULL. False: the connection's `error()` says why.
 bool ask(connection& from, std::string_view text, const qualified_name& about,
+         const std::function<void(std::span<const raw_cell>)>& row);
+
+/// The same for any question.
+bool ask(connection& from, const query& asked,
          const std::function<void(std::span<const raw_cell>)>& row);
 
 /// "" for NULL.
