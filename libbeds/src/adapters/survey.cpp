@@ -169,6 +169,22 @@ std::string type_key(const core::field_type& type) {
     return made + (type.max != 0 ? ", max = " + std::to_string(type.max) : "");
 }
 
+/// The values of an enum that another type does not take, for a person: "'a', 'b' and 3 more".
+std::string others_than(const core::field_type& into, const core::field_type& of) {
+    constexpr std::size_t most_named = 5;
+    std::string made;
+    std::size_t count = 0;
+    for (const auto& each : of.values) {
+        auto alone = of;
+        alone.values = {each};
+        if (!fits(alone, into) && ++count <= most_named) {
+            made += (made.empty() ? "'" : ", '") + each + '\'';
+        }
+    }
+    return made +
+           (count > most_named ? " and " + std::to_string(count - most_named) + " more" : "");
+}
+
 /// What happens to stored values that are none of the template's type.
 std::string when_read(const core::field_type& there, const core::field_type& wanted) {
     switch (family_of(wanted.kind)) {
@@ -294,8 +310,12 @@ private:
         const auto key = "fields." + field.name + ".type";
         const auto column = "column '" + there.column + "' (" + type_text(there.type) + ")";
         if (!fits(there.type, field.type)) {
+            const bool of_list = field.type.kind == type_kind::enumeration;
+            const auto others = others_than(field.type, there.type);
             say(severity::warning, key,
-                column + " may hold values that are no " + type_text(field.type) + "; " +
+                column + " may hold values that are " +
+                    (of_list ? "none of the template's" : "no " + type_text(field.type)) +
+                    (others.empty() ? "; " : ": " + others + "; ") +
                     when_read(there.type, field.type),
                 "say " + type_key(there.type));
         }
@@ -303,9 +323,11 @@ private:
             return; // nobody writes it
         }
         if (!fits(field.type, there.type)) {
+            const auto others = others_than(there.type, field.type);
             say(severity::warning, key,
-                column + " cannot hold every " + type_text(field.type) +
-                    "; the database refuses the others",
+                column + " cannot hold every " +
+                    (others.empty() ? type_text(field.type) + "; the database refuses the others"
+                                    : "value of the template; the database refuses " + others),
                 "say " + type_key(there.type) + ", or change the column");
         }
         for (const auto& each : read_.narrow) {

@@ -121,6 +121,22 @@ TEST_CASE("values and collations of enums are compared, too") {
           "t.toml:8: fields.colour.collation: warning: column 'colour' compares by "
           "'utf8mb4_general_ci', the template says 'utf8mb4_unicode_ci'; say collation = "
           "\"utf8mb4_general_ci\"\n");
+    // Values that only one of the two has are named, the first five.
+    CHECK(
+        at.found("colour = { type = \"enum\", values = [\"red\", \"blue\"] }\n") ==
+        "t.toml:8: fields.colour.type: warning: column 'colour' (enum) may hold values that are "
+        "none of the template's: 'green'; they are read as they are; say type = \"enum\", values "
+        "= [\"red\", \"green\"]\n"
+        "t.toml:8: fields.colour.type: warning: column 'colour' (enum) cannot hold every value of "
+        "the template; the database refuses 'blue'; say type = \"enum\", values = [\"red\", "
+        "\"green\"], or change the column\n");
+    CHECK(has(at.found("colour = { type = \"enum\", values = [\"red\", \"green\", \"1\", \"2\", "
+                       "\"3\", \"4\", \"5\", \"6\", \"7\"] }\n"),
+              "refuses '1', '2', '3', '4', '5' and 2 more; "));
+    CHECK(has(at.found("colour = { type = \"string\", max = 4 }\n"),
+              "may hold values that are no string of 4: 'green'; "));
+    CHECK(has(at.found("name = { type = \"enum\", values = [\"x\"] }\n"),
+              "(string of 40) may hold values that are none of the template's; "));
     const std::string plain = "plain = { type = \"enum\", values = [\"a\"], collation = ";
     CHECK(at.found(plain + "\"utf8mb4_bin\" }\n") == "");
     CHECK(has(at.found(plain + "\"utf8mb4_general_ci\" }\n"), "compares binary"));
