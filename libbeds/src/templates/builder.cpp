@@ -36,6 +36,42 @@ const std::vector<std::string>& type_names() {
     return names;
 }
 
+/// What databases and other languages call a type, and what it may be here.
+std::string meant_type(std::string_view given) {
+    struct other {
+        std::string_view name;
+        const char* meant;
+    };
+    static constexpr other others[]{
+        {"int", "'int32' or 'int64'"},
+        {"integer", "'int32' or 'int64'"},
+        {"tinyint", "'int8'"},
+        {"smallint", "'int16'"},
+        {"mediumint", "'int32'"},
+        {"bigint", "'int64'"},
+        {"boolean", "'bool'"},
+        {"float", "'double'"},
+        {"numeric", "'decimal(precision,scale)'"},
+        {"char", "'string'"},
+        {"varchar", "'string'"},
+        {"text", "'string'"},
+        {"timestamp", "'datetime'"},
+        {"binary", "'bytes'"},
+        {"varbinary", "'bytes'"},
+        {"blob", "'bytes'"},
+    };
+    std::string name{given.substr(0, given.find('('))};
+    std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) {
+        return static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+    });
+    for (const auto& each : others) {
+        if (each.name == name) {
+            return std::string{"; did you mean "} + each.meant + '?';
+        }
+    }
+    return core::did_you_mean(given, type_names());
+}
+
 std::string known_types() {
     std::string list;
     for (const std::string& name : type_names()) {
@@ -661,7 +697,7 @@ private:
     }
 
     void indexes() {
-        const node* list = root_.array("index");
+        const node* list = root_.tables("index", "index");
         if (list == nullptr) {
             return;
         }
@@ -1049,7 +1085,7 @@ private:
     }
 
     void returns(const table_reader& in, call& made) {
-        const node* list = in.array("returns");
+        const node* list = in.tables("returns", in.path("returns"));
         if (list == nullptr) {
             return;
         }
@@ -1235,7 +1271,7 @@ private:
                          quote(given.text));
             return;
         }
-        const auto hint = core::did_you_mean(given.text, type_names());
+        const auto hint = meant_type(given.text);
         out_.add(given.line, given.key,
                  "unknown type " + quote(given.text) +
                      (hint.empty() ? "; known: " + known_types() : hint));

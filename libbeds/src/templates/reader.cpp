@@ -139,14 +139,18 @@ std::optional<std::uint32_t> table_reader::integer(std::string_view key, std::ui
 std::optional<std::chrono::milliseconds>
 table_reader::duration(std::string_view key, std::string_view wanted,
                        std::chrono::milliseconds least, std::chrono::milliseconds most) const {
-    const auto given = text(key);
-    if (!given) {
+    const node* given = find(key);
+    if (given == nullptr) {
+        return std::nullopt;
+    }
+    const auto form = std::string{wanted} + " as a number with ms, s, m, h or d";
+    if (!given->is(node::kind::text)) {
+        complain(key, expected(form + " in quotes, for example \"2s\"", given->type));
         return std::nullopt;
     }
     const auto parsed = parse_duration(given->text);
     if (!parsed || *parsed < least || *parsed > most) {
-        complain(key, "expected " + std::string{wanted} +
-                          " as a number with ms, s, m, h or d, found " + quote(given->text));
+        complain(key, "expected " + form + ", found " + quote(given->text));
         return std::nullopt;
     }
     return parsed;
@@ -154,6 +158,16 @@ table_reader::duration(std::string_view key, std::string_view wanted,
 
 const node* table_reader::array(std::string_view key) const {
     return typed(key, node::kind::array);
+}
+
+const node* table_reader::tables(std::string_view key, const std::string& header) const {
+    const node* found = find(key);
+    if (found != nullptr && found->is(node::kind::table)) {
+        complain(key,
+                 expected(describe(node::kind::array), found->type) + "; write [[" + header + "]]");
+        return nullptr;
+    }
+    return array(key);
 }
 
 const node* table_reader::table(std::string_view key) const {

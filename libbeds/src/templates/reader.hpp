@@ -66,6 +66,8 @@ public:
                                                       std::chrono::milliseconds least,
                                                       std::chrono::milliseconds most) const;
     const node* array(std::string_view key) const;
+    /// As `array`; says how its tables are written when it is one. `header` is without brackets.
+    const node* tables(std::string_view key, const std::string& header) const;
     const node* table(std::string_view key) const;
     /// Of an array's items those that are texts; the others are complained about.
     std::vector<located> texts(std::string_view key) const;

@@ -303,6 +303,34 @@ direct = true
                          [](const auto& a, const auto& b) { return a.line < b.line; }));
 }
 
+TEST_CASE("a host has no port in it; an address of IPv6 may have colons") {
+    const files room;
+    const auto load = [&](const std::string& section, const std::string& host) {
+        return room.load("[" + section +
+                         "]\nuser = \"beds\"\npass = \"x\"\ndatabase = \"d\"\n"
+                         "host = \"" +
+                         host + "\"\n");
+    };
+    for (const std::string section :
+         {"rel_services.rel", "rec_services.rec", "broker_services.app_server"}) {
+        for (const auto* bad : {"127.0.0.1:5672", "localhost:5672", "db:", ":5672", "[::1]:5672",
+                                "a:1,b:2", "::1::2", "[db:5672]"}) {
+            INFO(section << ' ' << bad);
+            const auto found = problem_of(load(section, bad), section + ".host");
+            CHECK(found.line == 5);
+            CHECK(contains(found.message, "a host name or address; port, account and password have "
+                                          "keys of their own"));
+        }
+        for (const auto* good : {"localhost", "db.example.org", "127.0.0.1", "::1", "[::1]",
+                                 "fe80::1%eth0", "::ffff:10.0.0.1", "2001:db8::a:b"}) {
+            INFO(section << ' ' << good);
+            const auto result = load(section, good);
+            CHECK(std::none_of(result.problems.begin(), result.problems.end(),
+                               [&](const auto& each) { return each.key == section + ".host"; }));
+        }
+    }
+}
+
 TEST_CASE("a problem reads file, line, column, key") {
     config::problem one;
     one.file = "beds.toml";

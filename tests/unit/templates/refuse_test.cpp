@@ -143,7 +143,20 @@ const std::vector<mistake> rel_mistakes{
     {"{ type = \"uuid\", required = true }", "{ required = true } #!", "fields.owner.type",
      "missing; expected a type, for example \"int64\""},
     {"\"uuid\"", "\"uid\"", "fields.owner.type", "unknown type 'uid'; did you mean 'uuid'?"},
-    {"\"uuid\"", "\"varchar\"", "fields.owner.type", "unknown type 'varchar'; known: bool, int8"},
+    {"\"uuid\"", "\"complex\"", "fields.owner.type", "unknown type 'complex'; known: bool, int8"},
+    {"\"uuid\"", "\"varchar\"", "fields.owner.type",
+     "unknown type 'varchar'; did you mean 'string'?"},
+    {"\"uuid\"", "\"VARCHAR(40)\"", "fields.owner.type",
+     "unknown type 'VARCHAR(40)'; did you mean 'string'?"},
+    {"\"uuid\"", "\"text\"", "fields.owner.type", "did you mean 'string'?"},
+    {"\"uuid\"", "\"int\"", "fields.owner.type",
+     "unknown type 'int'; did you mean 'int32' or 'int64'?"},
+    {"\"uuid\"", "\"integer\"", "fields.owner.type", "did you mean 'int32' or 'int64'?"},
+    {"\"uuid\"", "\"boolean\"", "fields.owner.type", "did you mean 'bool'?"},
+    {"\"uuid\"", "\"float\"", "fields.owner.type", "did you mean 'double'?"},
+    {"\"uuid\"", "\"timestamp\"", "fields.owner.type", "did you mean 'datetime'?"},
+    {"\"uuid\"", "\"blob\"", "fields.owner.type", "did you mean 'bytes'?"},
+    {"\"uuid\"", "\"binary\"", "fields.owner.type", "did you mean 'bytes'?"},
     {"decimal(18,2)", "decimal(18,19)", "fields.balance.type",
      "expected decimal(precision,scale) with precision 1 to 38 and scale 0 to precision, found "
      "'decimal(18,19)'"},
@@ -228,7 +241,11 @@ const std::vector<mistake> rel_mistakes{
      "write.delete", "rows with `expire_after` are deleted without this procedure"},
     {"", "[[index]]\nfields = [\"created\"]\nwhere = { status = \"open\" } #!", "index[0].where",
      "partial indexes are not available on 'rel'"},
-    {"", "[index] #!\nfields = [\"email\"]", "index", "expected an array, found a table"},
+    {"", "[index] #!\nfields = [\"email\"]", "index",
+     "expected an array, found a table; write [[index]]"},
+
+    {"", "[[index]]\nfields = [\"created\"]\nexpire_after = 30 #!", "index[0].expire_after",
+     "in quotes, for example \"2s\", found an integer"},
 
     // [protect], [read], [write]
     {"", "[protect]\nprotected = [\"ballance\"] #!", "protect.protected[0]",
@@ -332,6 +349,8 @@ const std::vector<mistake> rel_mistakes{
      "[calls.pay]\nclass = \"write\"\nprocedure = \"sp\"\nargs = [[\"a\", \"int8\"], [\"b\", "
      "\"int8\"]]\nout = [[\"b\", \"int8\"], [\"a\", \"int8\"]] #!",
      "calls.pay.out", "in the order of the arguments"},
+    {"", "[calls.pay]\nclass = \"write\"\nprocedure = \"sp\"\n[calls.pay.returns] #!\nname = \"x\"",
+     "calls.pay.returns", "expected an array, found a table; write [[calls.pay.returns]]"},
     {"",
      "[calls.pay]\nclass = \"write\"\nprocedure = \"sp\"\n[[calls.pay.returns]] #!\nfields = "
      "[[\"a\", \"int8\"]]",
@@ -364,7 +383,10 @@ const std::vector<mistake> rel_mistakes{
      "expected 10ms to 10m as a number with ms, s, m, h or d, found '2'"},
     {"", "[limits]\ndeadline = \"11m\" #!", "limits.deadline", "expected 10ms to 10m"},
     {"", "[limits]\ndeadline = \"99999999999999999999d\" #!", "limits.deadline", "expected 10ms"},
-    {"", "[limits]\ndeadline = 2 #!", "limits.deadline", "expected text, found an integer"},
+    {"", "[limits]\ndeadline = 2 #!", "limits.deadline",
+     "expected 10ms to 10m as a number with ms, s, m, h or d in quotes, for example \"2s\", found "
+     "an "
+     "integer"},
     {"", "[limits]\nmax_row = 3 #!", "limits.max_row", "unknown key; did you mean 'max_rows'?"},
     {"", "[features]\naudit = true #!", "features.audit",
      "feature 'audit' is not available in this version"},
