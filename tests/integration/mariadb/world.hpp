@@ -24,8 +24,8 @@ using namespace std::chrono_literals;
 /// What the adapter logged.
 class heard {
 public:
-    observe::log_sink sink() {
-        return {observe::level::info, [this](const observe::log_record& record) {
+    observe::log_sink sink(observe::level from = observe::level::info) {
+        return {from, [this](const observe::log_record& record) {
                     const std::lock_guard lock{mutex_};
                     text_ += std::string{record.id} + ' ' + std::string{record.text} + '\n';
                 }};
@@ -87,9 +87,10 @@ public:
     const std::string& database() const { return database_; }
     const server_control& control() const { return control_; }
 
-    std::unique_ptr<adapters::session> session(std::string name = "test") {
+    std::unique_ptr<adapters::session> session(std::string name = "test",
+                                               observe::level from = observe::level::info) {
         auto made = adapter_->open_session(
-            {.name = std::move(name), .supervisor = &supervisor_, .log = log_.sink()});
+            {.name = std::move(name), .supervisor = &supervisor_, .log = log_.sink(from)});
         made->connect(core::deadline::after(5s));
         return made;
     }

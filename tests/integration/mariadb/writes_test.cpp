@@ -436,7 +436,7 @@ TEST_CASE("which CHECK refused is in the log", "[mariadb]") {
                             .field("high", "int32")
                             .key({"id"})
                             .build();
-    auto session = here.session();
+    auto session = here.session("test", observe::level::debug);
     operations work;
     work.insert(target, {{"id", 1}, {"low", 4711}, {"high", 4}});
     work.insert(target, {{"id", 2}, {"low", 1}, {"high", 2}});

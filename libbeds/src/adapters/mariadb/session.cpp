@@ -325,9 +325,9 @@ outcome mariadb_session::refusal(const bound_operation& op, core::arena& memory)
     const bool unexpected = what.code == code::internal || what.code == code::backend_unavailable ||
                             what.code == code::backend_permission_denied ||
                             what.code == code::backend_storage_full;
-    // Its message names the rule and no value.
-    if (is_rule(why.number) && context_.log.wants(observe::level::info)) {
-        log(observe::level::info, "BEDS_MARIADB_RULE",
+    // Its message names the rule and no value. Callers can bring it about as often as they like.
+    if (is_rule(why.number) && context_.log.wants(observe::level::debug)) {
+        log(observe::level::debug, "BEDS_MARIADB_RULE",
             target.name + '.' + std::string{core::to_string(op.op)} + ": " + why.message);
     }
     // The server's words about constraints hold the values of the row: they are not for the log. A
