@@ -245,6 +245,15 @@ private:
         return at == fields.end() ? nullptr : &*at;
     }
 
+    /// A string reads a time as it is stored, also one that is none. Nobody asks for it by that.
+    [[nodiscard]] bool is_read_as_text(const templates::field& field,
+                                       const templates::field& there) const {
+        const auto kind = family_of(there.type.kind);
+        return wanted_.store == templates::engine::rel && field.type.kind == type_kind::string &&
+               !field.indexed &&
+               (kind == family::date || kind == family::time || kind == family::datetime);
+    }
+
     void compare_field(const templates::field& field) {
         const auto key = "fields." + field.name;
         const auto* there = column(read_, field.column);
@@ -268,7 +277,8 @@ private:
                                   "name a column that is there, add it, or leave the field out"));
             return;
         }
-        if (!may_be_stored_as(family_of(field.type.kind), family_of(there->type.kind))) {
+        if (!may_be_stored_as(family_of(field.type.kind), family_of(there->type.kind)) &&
+            !is_read_as_text(field, *there)) {
             say(severity::error, key + ".type",
                 "the template says " + type_text(field.type) + ", column '" + there->column +
                     "' is " + type_text(there->type),

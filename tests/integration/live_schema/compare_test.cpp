@@ -105,6 +105,17 @@ TEST_CASE("a finding names file, line and key, what is expected, what is there, 
             .starts_with("t.toml:11: fields.name.collation: warning: "));
 }
 
+TEST_CASE("a string may read times as they are stored, where nobody asks for them by it") {
+    world at;
+    at.data.sql("ALTER TABLE things ADD (day DATE, clock TIME(6), at DATETIME(6), KEY (day))");
+    for (const std::string column : {"day", "clock", "at"}) {
+        INFO(column);
+        CHECK(at.found(column + " = { type = \"string\" }\n") == "");
+    }
+    CHECK(has(at.found("day = { type = \"string\" }\n[[index]]\nfields = [\"day\"]\n"),
+              "fields.day.type: error: the template says string, column 'day' is date"));
+}
+
 TEST_CASE("values and collations of enums are compared, too") {
     world at;
     at.data.sql("ALTER TABLE things ADD (short VARCHAR(3) COLLATE utf8mb4_bin, colour "
