@@ -1,3 +1,4 @@
+#include "core/characters.hpp"
 #include "templates/text.hpp"
 
 #include <beds/adapters/survey.hpp>
@@ -112,13 +113,6 @@ bool whole_fits(type_kind value, type_kind into) {
     return !from.below_zero && from.bits < to.bits;
 }
 
-/// Of UTF-8.
-std::size_t characters_of(std::string_view text) {
-    return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char byte) {
-        return (static_cast<unsigned char>(byte) & 0xC0U) != 0x80U;
-    }));
-}
-
 bool fits(const core::field_type& value, const core::field_type& into) {
     const auto kind = family_of(value.kind);
     if (kind != family_of(into.kind)) {
@@ -142,8 +136,9 @@ bool fits(const core::field_type& value, const core::field_type& into) {
         }
         if (value.kind == type_kind::enumeration) {
             return into.max == 0 ||
-                   std::all_of(value.values.begin(), value.values.end(),
-                               [&](const auto& each) { return characters_of(each) <= into.max; });
+                   std::all_of(value.values.begin(), value.values.end(), [&](const auto& each) {
+                       return core::characters_in(each) <= into.max;
+                   });
         }
         return into.max == 0 || (value.max != 0 && value.max <= into.max);
     }

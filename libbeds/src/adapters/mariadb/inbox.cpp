@@ -1,6 +1,7 @@
 #include "adapters/mariadb/information_schema.hpp"
 #include "adapters/mariadb/session.hpp"
 #include "adapters/short_reply.hpp"
+#include "core/characters.hpp"
 
 #include <beds/core/json.hpp>
 
@@ -76,10 +77,7 @@ bool mariadb_session::can_be_stored(const operation_identity& id) {
     if (std::all_of(name.begin(), name.end(), in_ascii)) {
         return name.size() <= longest_principal;
     }
-    const auto begins = [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; };
-    return std::count_if(name.begin(), name.end(), begins) <=
-               static_cast<std::ptrdiff_t>(longest_principal) &&
-           core::is_utf8(name);
+    return core::characters_in(name) <= longest_principal && core::is_utf8(name);
 }
 
 bool mariadb_session::fits(const sealed_reply& reply) const {
