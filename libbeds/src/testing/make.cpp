@@ -303,7 +303,17 @@ operation_maker& operation_maker::set(std::vector<named_literal> values) {
 }
 
 operation_maker& operation_maker::inc(std::vector<named_literal> values) {
-    made_->inc = assign(values);
+    const auto made = owner_->memory_.make_span<assignment>(values.size());
+    for (std::size_t i = 0; i < values.size(); ++i) {
+        made[i].field = field_of(*made_->target, values[i].name);
+        // As in requests: a step may be larger than what the field holds, and negative.
+        auto type = made_->target->fields[made[i].field].type;
+        if (type.kind >= type_kind::int8 && type.kind <= type_kind::uint64) {
+            type.kind = type_kind::int64;
+        }
+        made[i].value = values[i].value.as(type, owner_->memory_);
+    }
+    made_->inc = made;
     return *this;
 }
 

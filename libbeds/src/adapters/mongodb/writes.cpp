@@ -36,39 +36,60 @@ bool any_guard(const bound_operation& op) {
     });
 }
 
+__extension__ using wide = __int128; // holds a limit of any type less any step
+
 struct range {
-    std::int64_t least;
-    std::uint64_t most;
+    wide least;
+    wide most;
 };
+
+template <class Integer>
+range limits_of() {
+    return {std::numeric_limits<Integer>::min(), std::numeric_limits<Integer>::max()};
+}
 
 range range_of(core::type_kind kind) {
     using core::type_kind;
     switch (kind) {
     case type_kind::int8:
-        return {std::numeric_limits<std::int8_t>::min(), std::numeric_limits<std::int8_t>::max()};
+        return limits_of<std::int8_t>();
     case type_kind::int16:
-        return {std::numeric_limits<std::int16_t>::min(), std::numeric_limits<std::int16_t>::max()};
+        return limits_of<std::int16_t>();
     case type_kind::int32:
-        return {std::numeric_limits<std::int32_t>::min(), std::numeric_limits<std::int32_t>::max()};
+        return limits_of<std::int32_t>();
     case type_kind::uint8:
-        return {0, std::numeric_limits<std::uint8_t>::max()};
+        return limits_of<std::uint8_t>();
     case type_kind::uint16:
-        return {0, std::numeric_limits<std::uint16_t>::max()};
+        return limits_of<std::uint16_t>();
     case type_kind::uint32:
-        return {0, std::numeric_limits<std::uint32_t>::max()};
+        return limits_of<std::uint32_t>();
     case type_kind::uint64:
-        return {0, std::numeric_limits<std::uint64_t>::max()};
+        return limits_of<std::uint64_t>();
     default:
-        return {std::numeric_limits<std::int64_t>::min(),
-                static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())};
+        return limits_of<std::int64_t>();
     }
 }
 
-void append_unsigned(bson_writer& to, std::string_view name, std::uint64_t number) {
-    if (number <= static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) {
+/// As an int32, which the server widens when what is added is an int64.
+bool is_stored_short(core::type_kind kind) {
+    using core::type_kind;
+    return kind == type_kind::int8 || kind == type_kind::int16 || kind == type_kind::int32 ||
+           kind == type_kind::uint8 || kind == type_kind::uint16;
+}
+
+wide whole(const value& step) {
+    return step.type == value::kind::unsigned_integer ? wide{step.unsigned_integer}
+                                                      : wide{step.integer};
+}
+
+void append_whole(bson_writer& to, std::string_view name, wide number) {
+    if (number >= std::numeric_limits<std::int64_t>::min() &&
+        number <= std::numeric_limits<std::int64_t>::max()) {
         to.int64(name, static_cast<std::int64_t>(number));
+    } else if (number < 0) {
+        to.decimal(name, negated(to_decimal128(static_cast<std::uint64_t>(-number))));
     } else {
-        to.decimal(name, to_decimal128(number));
+        to.decimal(name, to_decimal128(static_cast<std::uint64_t>(number)));
     }
 }
 
@@ -88,16 +109,31 @@ encode_problem append_room(bson_writer& to, const bound_operation& op, const ass
         }
     } else {
         const auto limits = range_of(field.type.kind);
-        if (step.value.type == value::kind::unsigned_integer) {
-            append_unsigned(to, "$lte", limits.most - step.value.unsigned_integer);
-        } else if (step.value.integer >= 0) {
-            append_unsigned(to, "$lte",
-                            limits.most - static_cast<std::uint64_t>(step.value.integer));
+        const auto by = whole(step.value);
+        if (by >= 0) {
+            append_whole(to, "$lte", limits.most - by);
         } else {
-            to.int64("$gte", limits.least - step.value.integer);
+            append_whole(to, "$gte", limits.least - by);
         }
     }
     to.end();
+    return std::nullopt;
+}
+
+/// What is added, in `$inc`. The step may be larger than what the field's stored form holds.
+encode_problem append_step(bson_writer& to, const templates::template_def& target,
+                           const assignment& step, core::arena& memory) {
+    const auto& field = target.fields[step.field];
+    if (step.value.type == value::kind::decimal || step.value.type == value::kind::real) {
+        return append_field(to, field.column, step.value, target, step.field, memory);
+    }
+    const auto by = whole(step.value);
+    const auto short_step = static_cast<std::int32_t>(by);
+    if (is_stored_short(field.type.kind) && short_step == by) {
+        to.int32(field.column, short_step);
+    } else {
+        append_whole(to, field.column, by);
+    }
     return std::nullopt;
 }
 
@@ -463,22 +499,6 @@ encode_problem mongodb_session::append_changes(run_scope& scope, const bound_ope
         return nothing_to_change;
     }
     command_.begin_document(member);
-    const auto list = [&](std::string_view change,
-                          std::span<const assignment> from) -> encode_problem {
-        if (from.empty()) {
-            return std::nullopt;
-        }
-        command_.begin_document(change);
-        for (const auto& one : from) {
-            field = one.field;
-            if (auto problem = append_field(command_, target.fields[one.field].column, one.value,
-                                            target, one.field, scope.memory)) {
-                return problem;
-            }
-        }
-        command_.end();
-        return std::nullopt;
-    };
     for (const auto& one : op.inc) {
         const auto& type = target.fields[one.field].type;
         if (!is_number(type) && type.kind != core::type_kind::float64) {
@@ -486,10 +506,32 @@ encode_problem mongodb_session::append_changes(run_scope& scope, const bound_ope
             return "only numbers can be increased";
         }
     }
-    if (auto problem = list("$set", op.set)) {
+    const auto list = [&](std::string_view change, std::span<const assignment> from,
+                          auto append_one) -> encode_problem {
+        if (from.empty()) {
+            return std::nullopt;
+        }
+        command_.begin_document(change);
+        for (const auto& one : from) {
+            field = one.field;
+            if (auto problem = append_one(one)) {
+                return problem;
+            }
+        }
+        command_.end();
+        return std::nullopt;
+    };
+    const auto put = [&](const assignment& one) {
+        return append_field(command_, target.fields[one.field].column, one.value, target, one.field,
+                            scope.memory);
+    };
+    const auto add = [&](const assignment& one) {
+        return append_step(command_, target, one, scope.memory);
+    };
+    if (auto problem = list("$set", op.set, put)) {
         return problem;
     }
-    if (auto problem = list("$inc", op.inc)) {
+    if (auto problem = list("$inc", op.inc, add)) {
         return problem;
     }
     append_mark(op);

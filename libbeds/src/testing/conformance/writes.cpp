@@ -1,6 +1,7 @@
 #include "testing/conformance/harness.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <set>
 
 namespace beds::testing::conformance {
@@ -274,6 +275,104 @@ void inc_adds(conformance_fixture& fixture) {
     }
 }
 
+struct increment {
+    std::string field;
+    literal from;
+    literal by;
+    std::string stored; ///< afterwards: what was there, when the sum is refused
+    bool fits = true;
+};
+
+/// Of two rows with that value the first or both are increased, in each way that there is.
+void add_in_every_way(stage& on, const increment& one) {
+    const auto set_back = [&] {
+        operations before;
+        before.update(on.target, {1}).set({{one.field, one.from}});
+        before.update(on.target, {2}).set({{one.field, one.from}});
+        on.run(before);
+    };
+    const auto check = [&](std::string_view way, bool both, auto&& make) {
+        set_back();
+        const auto untouched = on.rows({one.field})[1];
+        operations change;
+        std::vector<operation_maker> made;
+        make(change, made);
+        const auto got = on.run(change);
+        const auto told = std::string{way} + ": " + one.field + ": ";
+        for (const auto& each : made) {
+            const auto& outcome = got.outcome(each);
+            require(one.fits ? outcome.ok()
+                             : outcome.code == code::constraint && outcome.effect == effect::none,
+                    told + text_of(outcome));
+        }
+        const auto wanted = "{" + one.field + ": " + one.stored + "}";
+        const auto there = on.rows({one.field});
+        require(there[0] == wanted && there[1] == (both ? wanted : untouched),
+                told + there[0] + ", " + there[1] + " in place of " + wanted);
+    };
+    check("by key", false, [&](operations& change, std::vector<operation_maker>& made) {
+        made.push_back(change.update(on.target, {1}));
+        made.back().inc({{one.field, one.by}});
+    });
+    check("in a group", true, [&](operations& change, std::vector<operation_maker>& made) {
+        for (const int id : {1, 2}) {
+            made.push_back(change.update(on.target, {id}));
+            made.back().inc({{one.field, one.by}});
+        }
+    });
+    check("by where", true, [&](operations& change, std::vector<operation_maker>& made) {
+        made.push_back(change.update(on.target));
+        made.back().where("id", comparison::le, {2}).inc({{one.field, one.by}});
+    });
+    check("with return", false, [&](operations& change, std::vector<operation_maker>& made) {
+        made.push_back(change.update(on.target, {1}));
+        made.back().inc({{one.field, one.by}}).fields({one.field});
+    });
+}
+
+void inc_beyond_the_type(conformance_fixture& fixture) {
+    if (!fixture.traits().inc_is_bounded) {
+        throw conformance_skip{"the engine does not bound sums"};
+    }
+    const auto target =
+        template_maker{"conf_far"}
+            .connection(fixture.store() == templates::engine::rel ? "rel" : "rec", fixture.store())
+            .field("id", "int64")
+            .field("tiny", "int8")
+            .field("whole", "int32")
+            .field("byte", "uint8")
+            .field("large", "uint64")
+            .key({"id"})
+            .build();
+    stage on{fixture, target};
+    operations in;
+    in.insert(on.target, {{"id", 1}});
+    in.insert(on.target, {{"id", 2}});
+    on.run(in);
+    constexpr auto least = std::numeric_limits<std::int64_t>::min();
+    constexpr auto most = std::numeric_limits<std::int64_t>::max();
+    for (const increment& one : std::vector<increment>{
+             {"tiny", -100, 200, "100"},
+             {"tiny", 100, -228, "-128"},
+             {"whole", -2000000000, 3000000000, "1000000000"},
+             {"whole", 2000000000, -4000000000, "-2000000000"},
+             {"byte", 200, -200, "0u"},
+             {"tiny", 5, 300, "5", false},
+             {"tiny", 5, -134, "5", false},
+             {"whole", 5, 4294967297, "5", false},
+             {"whole", 5, -4294967297, "5", false},
+             {"whole", 5, most, "5", false},
+             {"whole", -5, least, "-5", false},
+             {"byte", 5, 4294967297, "5u", false},
+             {"byte", 5, -6, "5u", false},
+             {"byte", 5, least, "5u", false},
+             {"large", 5, -6, "5u", false},
+             {"large", 5, least, "5u", false},
+         }) {
+        add_in_every_way(on, one);
+    }
+}
+
 void expect_guards(conformance_fixture& fixture) {
     stage on{fixture, things(fixture)};
     operations in;
@@ -518,6 +617,7 @@ void add_writes(cases& to) {
     to.push_back({"update sets what it names", update_sets_what_it_names});
     to.push_back({"update of many rows in one group", update_many_in_one_group});
     to.push_back({"inc adds exactly and within the type", inc_adds});
+    to.push_back({"inc by more than the type holds", inc_beyond_the_type});
     to.push_back({"if guards updates and deletes", expect_guards});
     to.push_back({"delete by key", delete_by_key});
     to.push_back({"update and delete by where", write_by_where});
