@@ -27,7 +27,7 @@ constexpr std::string_view nothing_to_change = "an update changes at least one f
 /// Can the sum leave the field's type without the server noticing? Then the filter has to see to
 /// it.
 bool needs_guard(const core::field_type& type) {
-    return type.kind != core::type_kind::int64 && type.kind != core::type_kind::float64;
+    return type.kind != core::type_kind::int64;
 }
 
 bool any_guard(const bound_operation& op) {
@@ -107,6 +107,13 @@ encode_problem append_room(bson_writer& to, const bound_operation& op, const ass
         } else {
             to.decimal("$lte", *room);
         }
+    } else if (step.value.type == value::kind::real) {
+        constexpr auto most = std::numeric_limits<double>::max();
+        if (step.value.real < 0) {
+            to.real("$gte", -most - step.value.real);
+        } else {
+            to.real("$lte", most - step.value.real);
+        }
     } else {
         const auto limits = range_of(field.type.kind);
         const auto by = whole(step.value);
@@ -118,6 +125,15 @@ encode_problem append_room(bson_writer& to, const bound_operation& op, const ass
     }
     to.end();
     return std::nullopt;
+}
+
+/// `$inc` would give a field to a document that lacks it; a document with null it refuses.
+void append_has_values(bson_writer& to, const bound_operation& op) {
+    for (const auto& one : op.inc) {
+        to.begin_document(op.target->fields[one.field].column);
+        to.null("$ne");
+        to.end();
+    }
 }
 
 /// What is added, in `$inc`. The step may be larger than what the field's stored form holds.
@@ -139,7 +155,7 @@ encode_problem append_step(bson_writer& to, const templates::template_def& targe
 
 bool is_number(const core::field_type& type) {
     return (type.kind >= core::type_kind::int8 && type.kind <= core::type_kind::uint64) ||
-           type.kind == core::type_kind::decimal;
+           type.kind == core::type_kind::float64 || type.kind == core::type_kind::decimal;
 }
 
 } // namespace
@@ -500,8 +516,7 @@ encode_problem mongodb_session::append_changes(run_scope& scope, const bound_ope
     }
     command_.begin_document(member);
     for (const auto& one : op.inc) {
-        const auto& type = target.fields[one.field].type;
-        if (!is_number(type) && type.kind != core::type_kind::float64) {
+        if (!is_number(target.fields[one.field].type)) {
             field = one.field;
             return "only numbers can be increased";
         }
@@ -574,6 +589,7 @@ step_result mongodb_session::update_group(run_scope& scope, operation_list ops) 
             command_.begin_document("q");
             auto problem = append_key(command_, op, scope.memory);
             if (!problem) {
+                append_has_values(command_, op);
                 append_unmarked(op);
                 command_.end();
                 problem = append_changes(scope, op, field);
@@ -616,8 +632,12 @@ step_result mongodb_session::update_group(run_scope& scope, operation_list ops) 
             in_doubt(scope, good, core::code::backend_unavailable, not_kept);
             continue;
         }
-        const auto gone = [&](const bound_operation& op) {
-            scope.results[op.index] = core::outcome::failure(core::code::not_found, no_row);
+        const auto missed = [&](const bound_operation& op) {
+            if (op.inc.empty()) {
+                scope.results[op.index] = core::outcome::failure(core::code::not_found, no_row);
+            } else {
+                explain_miss(scope, op); // it may be there without a value to add to
+            }
         };
         const auto matched = [&](const bound_operation& op) {
             scope.rows.count(op.index, 1);
@@ -636,7 +656,7 @@ step_result mongodb_session::update_group(run_scope& scope, operation_list ops) 
                 if (found[i] == evidence::token) {
                     matched(*good[i]);
                 } else if (tokens == answer.matched) {
-                    gone(*good[i]);
+                    missed(*good[i]);
                 } else {
                     in_doubt(scope, {&good[i], 1}, core::code::backend_conflict, changed_meanwhile);
                 }
@@ -659,7 +679,7 @@ step_result mongodb_session::update_group(run_scope& scope, operation_list ops) 
             if (there[i]) {
                 matched(*good[i]);
             } else {
-                gone(*good[i]);
+                missed(*good[i]);
             }
         }
     }
@@ -685,6 +705,7 @@ mongodb_session::ending mongodb_session::find_keys(run_scope& scope, operation_l
     if (append_keys(command_, ops, scope.memory)) {
         return ending::refused;
     }
+    append_has_values(command_, *ops.front());
     command_.end();
     append_projection(target, target.key);
     command_.int32("batchSize", static_cast<std::int32_t>(ops.size() + 1));

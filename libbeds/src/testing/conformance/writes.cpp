@@ -342,6 +342,7 @@ void inc_beyond_the_type(conformance_fixture& fixture) {
             .field("whole", "int32")
             .field("byte", "uint8")
             .field("large", "uint64")
+            .field("real", "double")
             .key({"id"})
             .build();
     stage on{fixture, target};
@@ -368,8 +369,66 @@ void inc_beyond_the_type(conformance_fixture& fixture) {
              {"byte", 5, least, "5u", false},
              {"large", 5, -6, "5u", false},
              {"large", 5, least, "5u", false},
+             {"real", 1e308, 1e308, "1e+308", false},
+             {"real", -1e308, -1e308, "-1e+308", false},
+             {"real", 1e308, -1.5e308, "-5e+307"},
          }) {
         add_in_every_way(on, one);
+    }
+}
+
+void inc_of_nothing(conformance_fixture& fixture) {
+    const auto target =
+        template_maker{"conf_void"}
+            .connection(fixture.store() == templates::engine::rel ? "rel" : "rec", fixture.store())
+            .field("id", "int64")
+            .field("tiny", "int8")
+            .field("big", "int64")
+            .field("large", "uint64")
+            .field("money", "decimal(10,2)")
+            .field("real", "double")
+            .key({"id"})
+            .build();
+    stage on{fixture, target};
+    operations in;
+    in.insert(on.target, {{"id", 1}}); // not even null
+    in.insert(on.target, {{"id", 2},
+                          {"tiny", nullptr},
+                          {"big", nullptr},
+                          {"large", nullptr},
+                          {"money", nullptr},
+                          {"real", nullptr}});
+    in.insert(on.target,
+              {{"id", 3}, {"tiny", 1}, {"big", 1}, {"large", 1}, {"money", "1.00"}, {"real", 1.0}});
+    on.run(in);
+    const auto before = on.rows();
+    for (const std::string field : {"tiny", "big", "large", "money", "real"}) {
+        const literal one = field == "money" ? literal{"1.00"} : literal{1};
+        const literal none = field == "money" ? literal{"0.00"} : literal{0};
+        operations alone;
+        auto missing = alone.update(on.target, {1});
+        missing.inc({{field, one}});
+        on.run(alone).require_error(missing, code::constraint, field);
+        operations group;
+        std::vector<operation_maker> made;
+        for (const int id : {1, 2, 3, 4}) {
+            made.push_back(group.update(on.target, {id}));
+            made.back().inc({{field, none}});
+        }
+        const auto got = on.run(group);
+        got.require_error(made[0], code::constraint, field);
+        got.require_error(made[1], code::constraint, field);
+        got.require_count(made[2], 1);
+        got.require_error(made[3], code::not_found);
+        operations all;
+        auto by_where = all.update(on.target);
+        by_where.where("id", comparison::le, {3}).inc({{field, one}});
+        on.run(all).require_error(by_where, code::constraint, field);
+        operations returning;
+        auto returned = returning.update(on.target, {1});
+        returned.inc({{field, one}}).fields({"id"});
+        on.run(returning).require_error(returned, code::constraint, field);
+        require(on.rows() == before, "nothing was added to nothing: " + field);
     }
 }
 
@@ -618,6 +677,7 @@ void add_writes(cases& to) {
     to.push_back({"update of many rows in one group", update_many_in_one_group});
     to.push_back({"inc adds exactly and within the type", inc_adds});
     to.push_back({"inc by more than the type holds", inc_beyond_the_type});
+    to.push_back({"inc of a field without a value", inc_of_nothing});
     to.push_back({"if guards updates and deletes", expect_guards});
     to.push_back({"delete by key", delete_by_key});
     to.push_back({"update and delete by where", write_by_where});
