@@ -53,9 +53,9 @@ public:
     }
 
 private:
-    void walk(const datum& value) {
+    void walk(const datum& value, bool in_all = false) {
         for (const datum& item : value.items()) {
-            walk(item);
+            walk(item, in_all);
         }
         const auto members = value.members();
         for (const core::member& each : members) {
@@ -63,14 +63,14 @@ private:
                 found_.push_back(std::string{each.name} + " is not allowed in a pipeline");
             }
             if (each.name == "$arg") {
-                argument_use(value, each.value);
+                argument_use(value, each.value, in_all);
             } else {
-                walk(each.value);
+                walk(each.value, in_all || each.name == "$all");
             }
         }
     }
 
-    void argument_use(const datum& whole, const datum& name) {
+    void argument_use(const datum& whole, const datum& name, bool in_all) {
         const auto* stored = whole.find("stored");
         if (whole.count != (stored == nullptr ? 1U : 2U) || !name.is(datum::kind::string)) {
             found_.push_back(
@@ -86,6 +86,12 @@ private:
         }
         const auto at = static_cast<std::size_t>(known - names_.begin());
         used_[at] = true;
+        if (in_all && args_[at].type.kind >= core::type_kind::json) {
+            found_.push_back("argument " + quote(name.text) + " is " +
+                             core::to_string(args_[at].type) +
+                             ": under $all MongoDB could take it for an operator; compare it with "
+                             "$eq or $in");
+        }
         if (stored != nullptr) {
             stored_as(*stored, args_[at]);
         }

@@ -98,6 +98,12 @@ TEST_CASE("pipeline: arguments stay values wherever they stand") {
     CHECK(
         bound(R"([{"$match":{"a":{"$elemMatch":{"$gt":{"$arg":"n"}}}}}])", "") ==
         R"({ "p" : [ { "$match" : { "a" : { "$elemMatch" : { "$gt" : { "$numberLong" : "3" } } } } } ] })");
+    CHECK(bound(R"([{"$match":{"a":[{"$arg":"word"},{"$arg":"tree"},1]}}])", "$x") ==
+          R"({ "p" : [ { "$match" : { "a" : [ "$x", { "$gt" : "" }, )"
+          R"({ "$numberLong" : "1" } ] } } ] })");
+    CHECK(bound(R"([{"$match":{"a":{"$all":[{"$arg":"word"},{"$arg":"n"}]}}}])", "$x") ==
+          R"({ "p" : [ { "$match" : { "a" : { "$all" : [ "$x", )"
+          R"({ "$numberLong" : "3" } ] } } } ] })");
     CHECK(bound(R"([{"$addFields":{"a":{"$literal":{"$arg":"word"}}}}])", "$z") ==
           R"({ "p" : [ { "$addFields" : { "a" : { "$literal" : "$z" } } } ] })");
 }
@@ -118,6 +124,14 @@ TEST_CASE("pipeline: places where no argument can stand") {
     CHECK(
         problem(R"([{"$project":{"a":{"$regexMatch":{"input":"$b","regex":{"$arg":"word"}}}}}])") ==
         "pipeline: no argument can stand at 'regex'");
+    for (const char* text :
+         {R"([{"$match":{"a":{"$all":{"$arg":"tree"}}}}])",
+          R"([{"$match":{"a":{"$all":[1,{"$arg":"tree"}]}}}])",
+          R"([{"$match":{"a":{"$elemMatch":{"$all":[{"$arg":"tree"}]}}}}])",
+          R"([{"$match":{"a":{"$all":[{"$elemMatch":{"b":{"$arg":"tree"}}}]}}}])"}) {
+        CHECK(problem(text) == "pipeline: argument 'tree' is document: under '$all' the server "
+                               "could take it for an operator");
+    }
     CHECK(problem(R"([{"$match":{"a":{"$arg":"nobody"}}}])") ==
           "pipeline: there is no argument 'nobody'");
     CHECK(problem(R"([{"$match":{"a":{"$arg":"n","b":1}}}])") ==

@@ -581,6 +581,27 @@ TEST_CASE("each mistake in a pipeline is refused") {
     }
 }
 
+TEST_CASE("under $all of a pipeline stand no documents") {
+    const auto problems = [](std::string_view type, std::string_view json) {
+        return templates::parse(std::string{rec_base} + "[calls.top]\nclass = \"read\"\nargs = " +
+                                    "[[\"x\", \"" + std::string{type} + "\"]]\npipeline = '" +
+                                    std::string{json} + "'\n[[calls.top.returns]]\nname = " +
+                                    "\"rows\"\nfields = [[\"n\", \"int64\"]]\n",
+                                settings())
+            .problems;
+    };
+    constexpr std::string_view all = R"([{"$match":{"a":{"$all":[{"$arg":"x"}]}}}])";
+    CHECK(problems("string", all).empty());
+    CHECK(problems("json", R"([{"$match":{"a":{"$in":[{"$arg":"x"}]}}}])").empty());
+    for (const std::string type : {"json", "document"}) {
+        const auto found = problems(type, all);
+        REQUIRE(found.size() == 1);
+        CHECK(found[0].key == "calls.top.pipeline");
+        CHECK(found[0].message.find("argument 'x' is " + type + ": under $all") !=
+              std::string::npos);
+    }
+}
+
 TEST_CASE("each argument of a pipeline is used") {
     const auto result = templates::parse(std::string{rec_base} + R"toml([calls.top]
 class = "read"

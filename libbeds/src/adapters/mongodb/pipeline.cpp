@@ -20,6 +20,7 @@ enum class place : std::uint8_t {
     query,           ///< members are fields or `$and` and its like
     field_condition, ///< the value of a field in a query
     comparison,      ///< the value of `$eq` and its like
+    all,             ///< of `$all`, which takes documents of `$elemMatch` for an operator
     setting,         ///< numbers and truth values only
     fixed,           ///< no arguments at all
 };
@@ -179,8 +180,10 @@ private:
         case datum::kind::array: {
             to_.begin_array(name);
             std::size_t i = 0;
+            // The array is a value that the field equals: its items are no conditions.
+            const auto of_items = where == place::field_condition ? place::comparison : where;
             for (const auto& item : body.items()) {
-                if (!any(element_name{i++}, item, where)) {
+                if (!any(element_name{i++}, item, of_items)) {
                     return false;
                 }
             }
@@ -197,8 +200,8 @@ private:
 
     /// What the value of a member is, when its object stands at `where`.
     static place inside(std::string_view name, place where) {
-        constexpr std::array<std::string_view, 9> comparisons{"$eq",  "$ne", "$gt",  "$gte", "$lt",
-                                                              "$lte", "$in", "$nin", "$all"};
+        constexpr std::array<std::string_view, 8> comparisons{"$eq", "$ne",  "$gt", "$gte",
+                                                              "$lt", "$lte", "$in", "$nin"};
         constexpr std::array<std::string_view, 3> settings{"$size", "$mod", "$exists"};
         const bool is_operator = name.starts_with('$');
         switch (where) {
@@ -217,10 +220,16 @@ private:
             if (one_of(name, comparisons)) {
                 return place::comparison; // in `$elemMatch`
             }
+            if (name == "$all") {
+                return place::all;
+            }
             return name == "$and" || name == "$or" || name == "$nor" ? place::query : place::fixed;
         case place::field_condition:
             if (one_of(name, comparisons)) {
                 return place::comparison;
+            }
+            if (name == "$all") {
+                return place::all;
             }
             if (one_of(name, settings)) {
                 return place::setting;
@@ -230,6 +239,7 @@ private:
             }
             return name == "$elemMatch" ? place::query : place::fixed;
         case place::comparison:
+        case place::all:
         case place::setting:
         case place::fixed:
             return where;
@@ -261,6 +271,12 @@ private:
             }
             to_.end();
             return true;
+        case place::all:
+            if (found->type.kind >= core::type_kind::json) {
+                return fail("argument '" + found->name + "' is " + core::to_string(found->type) +
+                            ": under '$all' the server could take it for an operator");
+            }
+            return put(name, value, *found, of.form);
         case place::comparison:
             return put(name, value, *found, of.form);
         case place::setting: {
