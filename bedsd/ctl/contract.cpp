@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <set>
 #include <stdexcept>
 
@@ -301,21 +302,47 @@ private:
         return closed(std::move(properties), std::move(required));
     }
 
-    /// The fields that `wanted` is true of, as an object that may have some of them.
-    template <class Wanted>
-    [[nodiscard]] json::object some(Wanted wanted, bool null_too) const {
+    /// An object that may have some of the fields: those that `value_of` has a schema for.
+    template <class ValueOf>
+    [[nodiscard]] json::object some(ValueOf value_of) const {
         json::object properties;
         for (const auto& each : fields_) {
-            if (wanted(each)) {
-                auto type = schema_of_type(each);
-                properties[text_at(each, "name")] = null_too && flag_at(each, "nullable")
-                                                        ? or_null(std::move(type))
-                                                        : json::value(std::move(type));
+            if (auto made = value_of(each)) {
+                properties[text_at(each, "name")] = std::move(*made);
             }
         }
         auto made = closed(std::move(properties));
         made["minProperties"] = 1;
         return made;
+    }
+
+    static bool is_changeable(const json::object& field) {
+        return !flag_at(field, "protected") && !flag_at(field, "key");
+    }
+    /// Null is compared with in every field, nested data with nothing else.
+    static std::optional<json::value> in_if(const json::object& field) {
+        const auto type = text_at(field, "type");
+        return type == "json" || type == "document" ? json::object{{"type", "null"}}
+                                                    : or_null(schema_of_type(field));
+    }
+    static std::optional<json::value> in_set(const json::object& field) {
+        if (!is_changeable(field)) {
+            return std::nullopt;
+        }
+        auto type = schema_of_type(field);
+        return flag_at(field, "nullable") ? or_null(std::move(type)) : json::value(std::move(type));
+    }
+    static std::optional<json::value> in_inc(const json::object& field) {
+        const auto type = text_at(field, "type");
+        if (!is_changeable(field)) {
+            return std::nullopt;
+        }
+        if (type.starts_with("int") || type.starts_with("uint")) {
+            return signed_whole(64); // whatever the field holds, what is added may be negative
+        }
+        return type.starts_with("decimal") || type == "double"
+                   ? std::optional<json::value>{schema_of_type(field)}
+                   : std::nullopt;
     }
 
     [[nodiscard]] json::object key() const {
@@ -414,7 +441,7 @@ private:
             auto condition = where();
             condition["minProperties"] = 1;
             properties["where"] = std::move(condition);
-            properties["if"] = some([](const auto&) { return true; }, true);
+            properties["if"] = some(in_if);
         };
         json::object made;
         if (op == "fetch") {
@@ -448,18 +475,8 @@ private:
             rows_wanted();
             fields_wanted("return");
             if (op == "update") {
-                const auto changeable = [](const json::object& each) {
-                    return !flag_at(each, "protected") && !flag_at(each, "key");
-                };
-                properties["set"] = some(changeable, true);
-                properties["inc"] = some(
-                    [&](const json::object& each) {
-                        const auto type = text_at(each, "type");
-                        return changeable(each) &&
-                               (type.starts_with("int") || type.starts_with("uint") ||
-                                type.starts_with("decimal") || type == "double");
-                    },
-                    false);
+                properties["set"] = some(in_set);
+                properties["inc"] = some(in_inc);
                 made["anyOf"] = json::array{json::object{{"required", json::array{"set"}}},
                                             json::object{{"required", json::array{"inc"}}}};
             }

@@ -228,6 +228,51 @@ TEST_CASE("of values, the JSON Schema takes and refuses what the node takes and 
     }
 }
 
+TEST_CASE("the JSON Schema takes increments below zero, and nested data nowhere in 'if'") {
+    const std::string_view described =
+        R"json({"templates":[{"name":"accounts","key":["id"],"fields":[
+ {"name":"id","type":"int64","key":true,"indexed":true},
+ {"name":"seats","type":"uint16"},
+ {"name":"step","type":"int8"},
+ {"name":"most","type":"uint64"},
+ {"name":"owner","type":"string","max":5},
+ {"name":"notes","type":"json","nullable":true},
+ {"name":"more","type":"document"}],
+ "operations":[{"op":"update","class":"write"},{"op":"delete","class":"write"}]}]})json";
+    const auto increment = [](const std::string& inc) {
+        return request(R"("op":"update","key":1,"inc":)" + inc);
+    };
+    const auto removal = [](const std::string& condition) {
+        return request(R"("op":"delete","key":1,"if":)" + condition);
+    };
+    const auto schema = json_schema_of(described);
+    INFO(schema);
+    CHECK(judged(schema, {
+                             increment(R"({"seats":-1})"),
+                             increment(R"({"seats":"-1"})"),
+                             increment(R"({"step":200})"),
+                             increment(R"({"step":"-200"})"),
+                             increment(R"({"most":-9223372036854775808})"),
+                             increment(R"({"most":"9223372036854775807"})"),
+                             removal(R"({"notes":null})"),
+                             removal(R"({"more":null})"),
+                             removal(R"({"owner":null,"seats":7})"),
+                         }) == "yyyyyyyyy");
+    CHECK(judged(schema, {
+                             increment(R"({"most":"9223372036854775808"})"),
+                             increment(R"({"seats":"-01"})"),
+                             increment(R"({"seats":null})"),
+                             increment(R"({"seats":1.5})"),
+                             increment(R"({"id":1})"),
+                             increment(R"({"owner":1})"),
+                             request(R"("op":"update","key":1,"set":{"seats":-1})"),
+                             removal(R"({"notes":{"a":1}})"),
+                             removal(R"({"notes":1})"),
+                             removal(R"({"more":{}})"),
+                             removal(R"({"seats":-1})"),
+                         }) == "nnnnnnnnnnn");
+}
+
 TEST_CASE("the AsyncAPI document refers to what it holds, and to nothing else") {
     const auto text = asyncapi_of(catalog, "t_");
     INFO(text);
