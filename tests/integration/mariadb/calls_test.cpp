@@ -629,3 +629,55 @@ TEST_CASE("atomic groups: all or nothing", "[mariadb]") {
     CHECK_FALSE(got.rows.of(0).count);
     CHECK(here.sql("SELECT SUM(balance) FROM accounts") == "995.00\n");
 }
+
+TEST_CASE("a UUID for a parameter of 16 bytes", "[mariadb]") {
+    world here;
+    here.sql(R"(CREATE TABLE owners (id BINARY(16) PRIMARY KEY, n INT);
+DELIMITER //
+CREATE PROCEDURE sp_note(IN p_owner BINARY(16), INOUT p_other VARBINARY(16), OUT p_size INT)
+BEGIN
+  INSERT INTO owners VALUES (p_owner, LENGTH(p_other));
+  SET p_size = LENGTH(p_owner);
+END//
+CREATE PROCEDURE sp_add(IN p_id BINARY(16), IN p_n INT)
+BEGIN
+  INSERT INTO owners VALUES (p_id, p_n);
+END//
+DELIMITER ;
+)");
+    auto target = testing::template_maker("owners")
+                      .field("id", "uuid")
+                      .field("n", "int32")
+                      .key({"id"})
+                      .call(made_call("note", core::op_class::write,
+                                      {{"owner", type("uuid")}, {"other", type("uuid")}},
+                                      {{"other", type("uuid")}, {"size", type("int32")}}))
+                      .build();
+    target.write.insert = "sp_add";
+    auto session = here.session();
+    const templates::template_def* targets[] = {&target};
+    here.adapter().inspect(*session, targets, core::deadline::after(5s));
+    const auto id = [](int i) { return "a0000000-0000-4000-8000-00000000000" + std::to_string(i); };
+    for (const auto& ids : {std::vector<int>{1}, std::vector<int>{2, 3, 4}}) {
+        operations work;
+        for (const int i : ids) {
+            work.call(target, "note", {id(i), id(i)});
+        }
+        const auto got = write(*session, work);
+        for (std::size_t i = 0; i < ids.size(); ++i) {
+            INFO(got[i].detail);
+            REQUIRE(got[i].effect == effect::applied);
+            const auto& out = *got.rows.of(static_cast<core::op_index>(i)).out;
+            CHECK(out.at("size").view().integer == 16);
+            CHECK(out.at("other").view().text == id(ids[i]));
+        }
+    }
+    operations inserts;
+    inserts.insert(target, {{"id", id(5)}, {"n", 16}});
+    inserts.insert(target, {{"id", id(6)}, {"n", 16}});
+    const auto got = write(*session, inserts);
+    CHECK(got[0].effect == effect::applied);
+    CHECK(got[1].effect == effect::applied);
+    CHECK(here.sql("SELECT COUNT(*), MAX(HEX(id)), SUM(n) FROM owners") ==
+          "6\tA0000000000040008000000000000006\t96\n");
+}

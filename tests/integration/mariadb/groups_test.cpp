@@ -62,6 +62,8 @@ TEST_CASE("operations of one shape share statements, as far as the settings allo
              std::string{statements_so_far} +
              " AS n FROM things;"
              "CREATE PROCEDURE sp_put(IN p_a BIGINT, OUT at BIGINT) SET at = " +
+             std::string{statements_so_far} +
+             ";CREATE FUNCTION fn_put(p_a BIGINT) RETURNS BIGINT READS SQL DATA RETURN " +
              std::string{statements_so_far});
     auto target = things();
     auto through_view = target;
@@ -75,6 +77,10 @@ TEST_CASE("operations of one shape share statements, as far as the settings allo
     put.out = {{"at", *core::parse_field_type("int64")}};
     put.out_layout = core::row_layout{{{"at", put.out[0].type}}};
     target.calls.push_back(put);
+    auto put_by_function = put;
+    put_by_function.name = "put_by_function";
+    put_by_function.routine = "fn_put()";
+    target.calls.push_back(put_by_function);
 
     constexpr int count = 40;
     const std::string coalesce =
@@ -98,6 +104,7 @@ TEST_CASE("operations of one shape share statements, as far as the settings allo
     operations updates;
     operations removals;
     operations puts;
+    operations puts_by_function;
     for (int i = 0; i < count; ++i) {
         const auto b = "b" + std::to_string(i % 7);
         inserts.insert(target, {{"a", i}, {"b", b}, {"n", i}});
@@ -106,6 +113,7 @@ TEST_CASE("operations of one shape share statements, as far as the settings allo
         updates.update(target, {i, b}).inc({{"n", 1}}).expect({{"n", i}});
         removals.remove(target, {i, b}).expect({{"n", i + 1}});
         puts.call(target, "put", {i});
+        puts_by_function.call(target, "put_by_function", {i});
     }
     const auto all_applied = [&](const answers& got) {
         return std::all_of(got.outcomes.begin(), got.outcomes.end(),
@@ -127,15 +135,17 @@ TEST_CASE("operations of one shape share statements, as far as the settings allo
     CHECK(statements(here, "update") == padded);
     CHECK(all_applied(write(*session, removals)));
     CHECK(statements(here, "delete") == padded);
-    const auto called = write(*session, puts);
-    CHECK(all_applied(called));
-    std::set<std::int64_t> at;
-    for (unsigned i = 0; i < count; ++i) {
-        at.insert(called.rows.of(i).out->at("at").view().integer);
+    for (auto* work : {&puts, &puts_by_function}) {
+        const auto called = write(*session, *work);
+        CHECK(all_applied(called));
+        std::set<std::int64_t> at;
+        for (unsigned i = 0; i < count; ++i) {
+            at.insert(called.rows.of(i).out->at("at").view().integer);
+        }
+        CHECK(at.size() == (calls ? 2 : apart));
     }
-    CHECK(at.size() == (calls ? 2 : apart));
     CHECK(here.sql("SELECT COUNT(*) FROM things; DROP TABLE things, touched; DROP VIEW v_things; "
-                   "DROP PROCEDURE sp_put") == "0\n");
+                   "DROP PROCEDURE sp_put; DROP FUNCTION fn_put") == "0\n");
 }
 
 TEST_CASE("a group's keys match what each alone would", "[mariadb]") {
@@ -282,4 +292,46 @@ TEST_CASE("each row's own key comes back, however the server tells it", "[mariad
     CHECK(clashed[1].field == "tag");
     CHECK(clashed.rows.of(1).keys.empty());
     check(clashed, 2, 0, 201);
+}
+
+TEST_CASE("blanks at the end of a key count for all operations alike", "[mariadb]") {
+    world here;
+    const std::string collation = GENERATE("utf8mb4_bin", "utf8mb4_nopad_bin");
+    const bool pads = collation == "utf8mb4_bin";
+    CAPTURE(collation);
+    here.sql("CREATE TABLE words (word VARCHAR(20) COLLATE " + collation +
+             " PRIMARY KEY, n INT NOT NULL DEFAULT 0);"
+             "INSERT INTO words (word) VALUES ('ab'), ('cd '), ('ef')");
+    const auto target = testing::template_maker("words")
+                            .field("word", "string:20")
+                            .field("n", "int32")
+                            .key({"word"})
+                            .build();
+    const auto session = here.session();
+    const std::size_t found = pads ? 1 : 0;
+    for (const bool several : {false, true}) {
+        for (const char* asked : {"ab ", "cd"}) {
+            CAPTURE(asked, several);
+            operations fetches;
+            fetches.fetch(target, {asked});
+            if (several) {
+                fetches.fetch(target, {"ef"});
+                fetches.fetch(target, {asked});
+                fetches.fetch(target, {"none"});
+            }
+            const auto got = read(*session, fetches);
+            CHECK(got.rows.of(0).rows.size() == found);
+            if (several) {
+                CHECK(got.rows.of(1).rows.size() == 1);
+                CHECK(got.rows.of(2).rows.size() == found);
+                CHECK(got.rows.of(3).rows.empty());
+            }
+        }
+    }
+    operations updates;
+    updates.update(target, {"ab "}).inc({{"n", 1}});
+    updates.update(target, {"cd"}).inc({{"n", 1}});
+    const auto got = write(*session, updates);
+    CHECK(got[0].ok() == pads);
+    CHECK(got[1].ok() == pads);
 }

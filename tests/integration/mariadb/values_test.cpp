@@ -1,6 +1,10 @@
 #include "integration/mariadb/world.hpp"
 #include "support/catch.hpp"
 
+#include <optional>
+#include <string>
+#include <thread>
+
 using namespace beds;
 using namespace beds::test;
 using core::code;
@@ -284,4 +288,124 @@ TEST_CASE("stored dates and truths that are none are told with their field, and 
           "1 \"2026-01-31\" \"2026-01-31T01:02:03Z\" 1 \n2 \"0000-00-00\" null 0 \n3 "
           "\"2026-01-00\" null null \n4 null \"0000-00-00T00:00:00Z\" null \n5 null null 2 \n6 "
           "null null -1 \n");
+}
+
+TEST_CASE("pages go on behind texts that differ late", "[mariadb]") {
+    world here;
+    // The condition takes its own index, so that the server sorts by itself.
+    here.sql("CREATE TABLE texts (id INT PRIMARY KEY, n INT, body VARCHAR(700), KEY (n), KEY "
+             "(body)) ENGINE=InnoDB; INSERT INTO texts SELECT seq, 1, CONCAT(REPEAT('x', 600), "
+             "LPAD(100 - seq, 3, '0')) FROM seq_1_to_20; INSERT INTO texts SELECT seq, 2, 'y' FROM "
+             "seq_100_to_999");
+    const auto target = testing::template_maker("texts")
+                            .field("id", "int32")
+                            .field("n", "int32", {.indexed = true})
+                            .field("body", "string:700", {.indexed = true})
+                            .key({"id"})
+                            .build();
+    auto session = here.session();
+    const bool descends = GENERATE(false, true);
+    std::string seen;
+    std::optional<testing::recorded_cursor> behind;
+    do {
+        operations work;
+        auto page = work.find(target)
+                        .fields({"id"})
+                        .where("n", 1)
+                        .sort({descends ? "-body" : "body"})
+                        .limit(3);
+        if (behind) {
+            page.after(*behind);
+        }
+        const auto got = read(*session, work);
+        REQUIRE(got[0].ok());
+        seen += text_of(got.rows.of(0));
+        behind = got.rows.of(0).next;
+    } while (behind);
+    std::string expected;
+    for (int i = 1; i <= 20; ++i) {
+        expected += std::to_string(descends ? i : 21 - i) + " \n";
+    }
+    CHECK(seen == expected);
+}
+
+TEST_CASE("a UUID in upper case is told where no key would find it", "[mariadb]") {
+    world here;
+    here.sql("CREATE TABLE things (id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin PRIMARY KEY, "
+             "other CHAR(36) CHARACTER SET ascii COLLATE ascii_general_ci) ENGINE=InnoDB; "
+             "INSERT INTO things VALUES ('a0000000-0000-4000-8000-000000000001', "
+             "'B0000000-0000-4000-8000-00000000000B'), ('b0000000-0000-4000-8000-000000000001', "
+             "NULL)");
+    const auto target = testing::template_maker("things")
+                            .field("id", "uuid")
+                            .field("other", "uuid")
+                            .key({"id"})
+                            .build();
+    auto session = here.session();
+    operations all;
+    all.find(target).sort({"id"}).limit(10);
+    auto got = read(*session, all);
+    CHECK(text_of(got.rows.of(0)) ==
+          "uuid a0000000-0000-4000-8000-000000000001 uuid b0000000-0000-4000-8000-00000000000b \n"
+          "uuid b0000000-0000-4000-8000-000000000001 null \n");
+    here.sql("INSERT INTO things VALUES ('C0000000-0000-4000-8000-000000000001', NULL)");
+    got = read(*session, all);
+    CHECK(got[0].code == code::unsupported);
+    CHECK(got[0].field == "id");
+    CHECK(got[0].detail.find("in upper case") != std::string_view::npos);
+    CHECK(here.log().has("tells from lower case"));
+}
+
+TEST_CASE("on_conflict finds the row that keeps less than was given", "[mariadb]") {
+    world here;
+    here.sql("CREATE TABLE seen (id INT PRIMARY KEY, at DATETIME(0) UNIQUE, word VARCHAR(20) "
+             "CHARACTER SET latin1 UNIQUE, n INT) ENGINE=InnoDB; INSERT INTO seen VALUES (1, "
+             "'2026-01-31 12:00:00', 'one', 1)");
+    const auto target = testing::template_maker("seen")
+                            .field("id", "int32")
+                            .field("at", "datetime")
+                            .field("word", "string:20", {.collation = "latin1_swedish_ci"})
+                            .field("n", "int32")
+                            .key({"id"})
+                            .unique({"at"})
+                            .unique({"word"})
+                            .build();
+    auto session = here.session();
+    operations work;
+    work.insert(target, {{"id", 2}, {"at", "2026-01-31T12:00:00.5Z"}, {"n", 7}})
+        .on_conflict({"at"}, {"n"});
+    work.insert(target, {{"id", 3}, {"word", "smile \xF0\x9F\x98\x80"}, {"n", 7}})
+        .on_conflict({"word"});
+    const auto got = write(*session, work);
+    CHECK(got[0].effect == effect::applied);
+    CHECK(got[1].code == code::constraint);
+    CHECK(got[1].field == "word");
+    CHECK(here.sql("SELECT id, at, n FROM seen") == "1\t2026-01-31 12:00:00\t7\n");
+    CHECK_FALSE(here.log().has("BEDS_MARIADB_REFUSED"));
+}
+
+TEST_CASE("inc by where adds to no row that loses its value meanwhile", "[mariadb]") {
+    world here;
+    here.sql("CREATE TABLE pots (id INT PRIMARY KEY, owner INT, bal INT, KEY (owner)) "
+             "ENGINE=InnoDB; INSERT INTO pots VALUES (1, 1, 5), (2, 1, 5)");
+    const auto target = testing::template_maker("pots")
+                            .field("id", "int32")
+                            .field("owner", "int32", {.indexed = true})
+                            .field("bal", "int32")
+                            .key({"id"})
+                            .build();
+    auto session = here.session();
+    std::thread other{
+        [&] { here.sql("BEGIN; UPDATE pots SET bal = NULL WHERE id = 2; DO SLEEP(1); COMMIT"); }};
+    while (here.sql("SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE "
+                    "'DO SLEEP%' AND db = DATABASE()") == "0\n") {
+        std::this_thread::sleep_for(10ms);
+    }
+    operations work;
+    work.update(target).where("owner", 1).inc({{"bal", 1}});
+    const auto got = write(*session, work);
+    other.join();
+    CHECK(got[0].code == code::constraint);
+    CHECK(got[0].field == "bal");
+    CHECK(here.sql("SELECT id, bal FROM pots") == "1\t5\n2\tNULL\n");
 }

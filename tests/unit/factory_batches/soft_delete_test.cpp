@@ -122,8 +122,8 @@ TEST_CASE("soft_delete: the mark is not for clients, and a delete may ask for va
     REQUIRE_THAT(at(R"("op":"insert","data":{"id":1,"name":"x"})"), Contains("applied"));
     CHECK_THAT(at(R"("op":"update","key":1,"set":{"gone":null})"), Contains("INVALID_FIELD"));
     CHECK_THAT(at(R"("op":"delete","key":1,"if":{"name":"y"})"), Contains("CONFLICT"));
-    CHECK_THAT(at(R"("op":"delete","key":1,"if":{"name":"x"},"return":["name"])"),
-               Contains("applied") && Contains(R"("rows":[{"name":"x"}])"));
+    CHECK_THAT(at(R"("op":"delete","key":1,"if":{"name":"x"},"return":["name","gone"])"),
+               Contains("applied") && Contains(R"("rows":[{"name":"x","gone":null}])"));
 }
 
 TEST_CASE("max_bytes: a result that is larger than its template allows is refused") {

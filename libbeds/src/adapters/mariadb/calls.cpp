@@ -279,15 +279,16 @@ bool mariadb_session::read_typed(const statement& from, std::size_t first_cell,
     return true;
 }
 
-ran mariadb_session::call_procedure(const bound_operation& op, const procedure_shape&) {
+ran mariadb_session::call_procedure(const bound_operation& op, const procedure_shape& shape) {
     const templates::call& called = *op.call;
     query_.clear();
     query_.comment(op.target->name, called.name);
     const bool function = called.is_function();
     query_.text(function ? "SELECT " : "CALL ").object(called.routine_name()).text("(");
     std::string_view glue;
+    std::size_t given = 0;
     const auto give = [&](const core::value& value) {
-        query_.text(glue).bind(value);
+        query_.text(glue).bind(value, shape.encoding_of(given++));
         glue = ",";
     };
     std::for_each(op.args.begin(), op.args.end(), give);
@@ -536,7 +537,8 @@ ran mariadb_session::call_for_row(const bound_operation& op, insert_row row,
     for (const auto& each : shape.parameters) {
         bool known = true;
         query_.text(glue).bind(each.in ? write_argument(op, row, plain_name(each.name), known)
-                                       : core::value{});
+                                       : core::value{},
+                               each.uuid_encoding());
         glue = ",";
     }
     query_.text(")");
@@ -911,7 +913,7 @@ void mariadb_session::block_text(operation_list work, const procedure_shape& sha
         for (std::size_t i = 0; i < parameters.size(); ++i) {
             if (parameters[i].in && parameters[i].out) {
                 add_variable(query_.text("SET "), k, i);
-                query_.text(" = ").bind(argument(i)).text("; ");
+                query_.text(" = ").bind(argument(i), parameters[i].uuid_encoding()).text("; ");
             }
         }
         query_.text(form == block_form::apart ? "SAVEPOINT beds_call; " : "");
@@ -928,7 +930,7 @@ void mariadb_session::block_text(operation_list work, const procedure_shape& sha
             if (parameters[i].out) {
                 add_variable(query_, k, i);
             } else {
-                query_.bind(argument(i));
+                query_.bind(argument(i), parameters[i].uuid_encoding());
             }
         }
         query_.text("); ");

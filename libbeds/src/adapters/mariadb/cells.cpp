@@ -581,6 +581,16 @@ unreadable_kind why_unreadable(const MYSQL_FIELD& column, const core::field_type
                                                                   : unreadable_kind::other_type;
 }
 
+bool is_uuid_in_upper_case(const raw_cell& cell, const MYSQL_FIELD& column,
+                           const core::field_type& type) {
+    if (type.kind != type_kind::uuid || cell.size != uuid_characters ||
+        (column.flags & BINARY_FLAG) == 0) {
+        return false;
+    }
+    const auto text = cell.text();
+    return std::any_of(text.begin(), text.end(), [](char c) { return c >= 'A' && c <= 'F'; });
+}
+
 void format_uuid(const unsigned char* bytes, char* text) {
     constexpr char digits[] = "0123456789abcdef";
     for (std::size_t i = 0; i < uuid_bytes; ++i) {

@@ -42,9 +42,15 @@ enum class unreadable_kind : std::uint8_t {
     no_time_of_day, ///< a TIME that is negative or longer than a day
     no_date,        ///< '0000-00-00', '2024-05-00'
     no_truth,       ///< a number that is neither 0 nor 1
+    upper_case,     ///< see `is_uuid_in_upper_case`
 };
 /// Of a cell that `read_cell` did not read.
 unreadable_kind why_unreadable(const MYSQL_FIELD& column, const core::field_type& type);
+
+/// Is it text that the column tells from the same UUID in lower case? No key or cursor with the
+/// UUID that `read_cell` made of it would find the row.
+bool is_uuid_in_upper_case(const raw_cell& cell, const MYSQL_FIELD& column,
+                           const core::field_type& type);
 
 /// 36 characters from 16 bytes, and back (`text` must be a UUID).
 void format_uuid(const unsigned char* bytes, char* text);

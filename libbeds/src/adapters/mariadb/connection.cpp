@@ -13,12 +13,14 @@ namespace {
 using namespace std::chrono_literals;
 
 /// Pinned, so that a session means the same on every server. Backslashes do not matter: values
-/// never stand in a statement's text.
+/// never stand in a statement's text. A cursor compares whole texts, and so must what sorts them:
+/// the default of 1024 bytes is less than an index holds. A sort needs room for 15 keys at least.
 std::array<std::string, 3> session_set_up() {
     return {"SET NAMES utf8mb4 COLLATE utf8mb4_bin",
             "SET SESSION sql_mode = '" + std::string{session_sql_mode} +
                 "', time_zone = '+00:00', autocommit = 1, sql_safe_updates = 0, "
-                "sql_select_limit = DEFAULT",
+                "sql_select_limit = DEFAULT, max_sort_length = "
+                "LEAST(32768, GREATEST(@@max_sort_length, @@sort_buffer_size DIV 64))",
             "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"};
 }
 

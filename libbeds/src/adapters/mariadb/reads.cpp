@@ -42,10 +42,16 @@ std::uint64_t hash_of(std::uint64_t sum, const core::value& value) {
     }
 }
 
+core::value without_blanks(core::value part) {
+    part.text = part.text.substr(0, part.text.find_last_not_of(' ') + 1);
+    return part;
+}
+
+/// Of all keys that may be one to the server, the same.
 std::uint64_t hash_of(std::span<const core::value> key) {
     std::uint64_t sum = 0;
     for (const auto& part : key) {
-        sum = hash_of(sum, part);
+        sum = hash_of(sum, without_blanks(part));
     }
     return sum;
 }
@@ -76,11 +82,14 @@ bool mariadb_session::read_row(const statement& from, const selection& columns,
     bool fine = true;
     for (std::size_t i = 0; i < values_.size(); ++i) {
         const std::size_t at = first_cell + i;
-        if (!read_value(cells[at], from.column(at), target.fields[columns.fields[i]].type,
-                        rooms_[i], values_[i])) {
+        const auto& column = from.column(at);
+        const auto& type = target.fields[columns.fields[i]].type;
+        const bool otherwise = is_uuid_in_upper_case(cells[at], column, type);
+        if (otherwise || !read_value(cells[at], column, type, rooms_[i], values_[i])) {
             values_[i] = core::value::of_null();
             unreadable_ = columns.fields[i];
-            unreadable_kind_ = why_unreadable(from.column(at), target.fields[unreadable_].type);
+            unreadable_kind_ =
+                otherwise ? unreadable_kind::upper_case : why_unreadable(column, type);
             fine = false;
         }
     }
@@ -201,39 +210,41 @@ ran mariadb_session::fetch_chunk_by_keys(operation_list work, const table_shape&
         const bool readable = read_row(*made, selection_, target);
         std::uint64_t hash = 0;
         for (const auto place : places_) {
-            hash = hash_of(hash, values_[place]);
+            hash = hash_of(hash, without_blanks(values_[place]));
         }
-        auto at = static_cast<std::size_t>(std::lower_bound(hashes_.begin(), hashes_.end(), hash) -
-                                           hashes_.begin());
         const auto is_key_of = [&](const bound_operation& op) {
             for (std::size_t part = 0; part < places_.size(); ++part) {
-                if (!(values_[places_[part]] == op.key[part])) {
+                const auto& there = values_[places_[part]];
+                const auto& asked = op.key[part];
+                const bool same = shape.columns[target.key[part]].pads()
+                                      ? without_blanks(there) == without_blanks(asked)
+                                      : there == asked;
+                if (!same) {
                     return false;
                 }
             }
             return true;
         };
-        while (at < work.size() && hashes_[at] == hash && !is_key_of(*work[at])) {
-            ++at;
+        // With and without blanks at the end, a row may have been asked for by several keys.
+        for (auto at = static_cast<std::size_t>(
+                 std::lower_bound(hashes_.begin(), hashes_.end(), hash) - hashes_.begin());
+             at < work.size() && hashes_[at] == hash; ++at) {
+            const bound_operation& op = *work[at];
+            if (!is_key_of(op) || !result(op).ok()) {
+                continue;
+            }
+            if (found_[at] != 0) {
+                log(observe::level::error, "BEDS_MARIADB_KEY",
+                    target.name + ": several rows have one key");
+                rows_->reset(op.index);
+                result(op) = outcome::failure(code::internal, "several rows have this key");
+            } else if (!readable) {
+                result(op) = unreadable(op);
+            } else {
+                write_row(op, selection_.asked);
+            }
+            found_[at] = 1;
         }
-        if (at == work.size() || hashes_[at] != hash) {
-            continue; // equal to the server (trailing spaces), but not the key that was asked for
-        }
-        const bound_operation& op = *work[at];
-        if (!result(op).ok()) {
-            continue;
-        }
-        if (found_[at] != 0) {
-            log(observe::level::error, "BEDS_MARIADB_KEY",
-                target.name + ": several rows have one key");
-            rows_->reset(op.index);
-            result(op) = outcome::failure(code::internal, "several rows have this key");
-        } else if (!readable) {
-            result(op) = unreadable(op);
-        } else {
-            write_row(op, selection_.asked);
-        }
-        found_[at] = 1;
     }
     const auto went = fetched(*made, row);
     if (went == ran::refused) {

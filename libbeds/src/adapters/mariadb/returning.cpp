@@ -54,14 +54,16 @@ ran mariadb_session::write_then_read(const bound_operation& op) {
         return went;
     }
     returned_.clear();
-    const bool looks_first = op.op == core::verb::remove || !op.where.empty();
+    // Also by a mark.
+    const bool deletes = op.op == core::verb::remove || op.asked == core::verb::remove;
+    const bool looks_first = deletes || !op.where.empty();
     if (looks_first) {
         if (const auto went = lock_rows(op, *shape); went != ran::fine || !result(op).ok()) {
             return went;
         }
     }
     const std::size_t locked = returned_.size();
-    if (op.op == core::verb::remove) {
+    if (deletes) {
         if (const auto went = read_back(op, shape->read); went != ran::fine || !result(op).ok()) {
             return went;
         }
@@ -74,7 +76,7 @@ ran mariadb_session::write_then_read(const bound_operation& op) {
                                       "another operation wrote rows of this condition meanwhile");
         return ran::fine;
     }
-    if (op.op == core::verb::remove) {
+    if (deletes) {
         return ran::fine;
     }
     if (op.op == core::verb::update && !looks_first) {

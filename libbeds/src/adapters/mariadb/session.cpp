@@ -295,6 +295,9 @@ outcome mariadb_session::refusal(const bound_operation& op, core::arena& memory)
     }
     if (compares_no_text(why.number) && op.op != core::verb::call) {
         blamed = field_without_text(op);
+        if (!blamed.empty() && op.op == core::verb::insert) {
+            return outcome::failure(code::constraint, "a value does not fit its column", blamed);
+        }
         if (!blamed.empty()) {
             return outcome::failure(code::invalid_field,
                                     "no row can have this text: the column's character set does "
@@ -388,7 +391,8 @@ std::string_view mariadb_session::field_without_text(const bound_operation& op) 
     if (known == shapes_.end()) {
         return {};
     }
-    const bool writes = op.op == core::verb::update || op.op == core::verb::remove;
+    const bool writes =
+        op.op == core::verb::insert || op.op == core::verb::update || op.op == core::verb::remove;
     const auto& columns = (writes ? known->second->write : known->second->read).columns;
     // The rarer a character, the later its number: the rarest one is to blame.
     std::string_view blamed;
@@ -411,6 +415,13 @@ std::string_view mariadb_session::field_without_text(const bound_operation& op) 
             }
         }
     };
+    for (const auto& row : op.rows) { // compared with what is there already
+        for (const auto field : op.unique) {
+            if (const auto* given = given_value(row, field)) {
+                look_at(field, *given);
+            }
+        }
+    }
     for (std::size_t i = 0; i < op.key.size(); ++i) {
         look_at(op.target->key[i], op.key[i]);
     }
@@ -447,6 +458,10 @@ outcome mariadb_session::unreadable(const bound_operation& op) {
         case unreadable_kind::no_truth:
             return {"is neither 0 nor 1: make it an int8, or mend the rows",
                     "a stored number is neither 0 nor 1: the type 'bool' does not hold it"};
+        case unreadable_kind::upper_case:
+            return {"is a UUID in upper case, which its column's collation tells from lower case: "
+                    "mend the rows, give the column another collation, or make it a string",
+                    "a stored UUID is in upper case, where its column tells that from lower case"};
         case unreadable_kind::other_type:
             break;
         }

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "adapters/mariadb/query.hpp"
+
 #include <beds/adapters/bound.hpp>
 #include <beds/core/arena.hpp>
 #include <beds/core/data.hpp>
@@ -31,8 +33,13 @@ struct column_shape {
                                         core::arena& memory) const;
 
     [[nodiscard]] bool is_text() const { return !collation.empty(); }
-    /// Equal means: the same characters.
+    /// Equal means: the same characters, but for blanks at the end.
     [[nodiscard]] bool is_binary_text() const { return collation.ends_with("_bin"); }
+    /// Blanks at the end do not count.
+    [[nodiscard]] bool pads() const {
+        return is_text() && collation.find("nopad") == std::string::npos &&
+               collation.find("_0900_") == std::string::npos; // MySQL's
+    }
 };
 
 /// What the server has where a template reads or writes.
@@ -53,6 +60,13 @@ struct procedure_parameter {
     std::string type; ///< as a variable of it would be declared
     bool in = true;
     bool out = false;
+
+    /// How it takes a UUID: as the column of a field would.
+    [[nodiscard]] encoding uuid_encoding() const {
+        const auto is = [this](std::string_view of) { return type.starts_with(of); };
+        return is("binary") || is("varbinary") || is("blob") ? encoding::uuid_bytes
+                                                             : encoding::standard;
+    }
 };
 
 /// Does a procedure change what outlives it?
@@ -72,6 +86,10 @@ struct procedure_shape {
     std::vector<procedure_parameter> parameters; ///< of a function its value comes last, as `out`
     core::content_hash text; ///< over its definition and those of the procedures it calls
 
+    /// Of the parameter at this place; `standard` where the parameters are not known.
+    [[nodiscard]] encoding encoding_of(std::size_t place) const {
+        return place < parameters.size() ? parameters[place].uuid_encoding() : encoding::standard;
+    }
     /// Of a call that its template says only reads: may it write all the same?
     [[nodiscard]] bool may_write(const bound_operation& op) const;
     /// And is that certain?

@@ -559,14 +559,14 @@ void row_without_value(query& out, const bound_operation& op, const table_shape&
                        core::arena& memory) {
     const template_def& target = *op.target;
     start(out, op);
-    out.text("SELECT 1 FROM ").object(target.object);
-    add_where(out, op, shape, memory);
-    std::string_view glue = " AND (";
+    std::string_view glue = "SELECT COUNT(IF(";
     for (const auto& change : op.inc) {
         out.text(glue).name(column_of(target, change.field)).text(" IS NULL");
         glue = " OR ";
     }
-    out.text(") LIMIT 1");
+    out.text(", 1, NULL)) FROM ").object(target.object);
+    add_where(out, op, shape, memory);
+    out.text(" FOR UPDATE");
 }
 
 void update_by_join(query& out, operation_list work, const table_shape& shape) {

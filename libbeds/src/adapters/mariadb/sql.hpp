@@ -92,7 +92,8 @@ void row_is_there(query& out, const bound_operation& op, looked_for what, const 
                   core::arena& memory);
 /// Can `inc` meet a field without a value? To that nothing can be added.
 bool may_add_to_null(const bound_operation& op, const table_shape& shape);
-/// Of an update by `where`: is there a row that it would add to, and that has no value?
+/// Of an update by `where`: how many of its rows have no value to add to? They are all locked, so
+/// that none of them loses it meanwhile.
 void row_without_value(query& out, const bound_operation& op, const table_shape& shape,
                        core::arena& memory);
 

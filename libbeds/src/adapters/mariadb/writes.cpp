@@ -377,17 +377,20 @@ ran mariadb_session::insert_chunk(const templates::template_def& target,
 ran mariadb_session::find_taken(const bound_operation& op, insert_row row,
                                 std::span<const core::value>& key) {
     key = {};
+    const template_shape* shape = nullptr;
+    if (const auto went = learn(*op.target, shape); went != ran::fine) {
+        return went;
+    }
     const auto wanted = memory_->make_span<condition>(op.unique.size());
+    const auto values = memory_->make_span<core::value>(op.unique.size());
     for (std::size_t i = 0; i < wanted.size(); ++i) {
         const auto* value = value_given(row, op.unique[i]);
         if (value == nullptr) {
             return ran::fine; // NULL is like nothing
         }
-        wanted[i] = {op.unique[i], comparison::eq, {value, 1}};
-    }
-    const template_shape* shape = nullptr;
-    if (const auto went = learn(*op.target, shape); went != ran::fine) {
-        return went;
+        values[i] = shape->write.columns[op.unique[i]].as_stored(
+            *value, !connection_.facts().is_mariadb, *memory_);
+        wanted[i] = {op.unique[i], comparison::eq, values.subspan(i, 1)};
     }
     auto asked = op;
     asked.where = wanted;

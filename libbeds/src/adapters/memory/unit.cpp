@@ -558,13 +558,20 @@ outcome unit::update(const bound_operation& op, core::row_sink& rows, core::aren
     if (auto failed = select_targets(bound, op); !failed.ok() || expired_) {
         return failed;
     }
+    const bool deletes = op.asked == core::verb::remove; // by a mark
+    if (deletes) {
+        return_rows(bound, op, rows);
+    }
     for (auto* hit : hits_) {
         if (auto failed = update_row(bound, *hit, op, memory); !failed.ok()) {
+            rows.reset(op.index);
             return failed;
         }
     }
     rows.count(op.index, hits_.size());
-    return_rows(bound, op, rows);
+    if (!deletes) {
+        return_rows(bound, op, rows);
+    }
     return hits_.empty() ? outcome{} : outcome::applied();
 }
 
