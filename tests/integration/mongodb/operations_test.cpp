@@ -292,6 +292,37 @@ TEST_CASE("mongodb: more than fits into one command") {
     CHECK(on.raw.documents("people").empty());
 }
 
+TEST_CASE("mongodb: keys that do not fit into one command are asked for in several") {
+    world on;
+    const auto target = template_maker{"words"}
+                            .connection("rec", templates::engine::rec)
+                            .field("word", "string", {.column = "_id"})
+                            .field("n", "int32")
+                            .key({"word"})
+                            .build();
+    constexpr int count = 18;
+    const auto word = [](int i) {
+        return std::to_string(i) + std::string(i == 0 ? 1 : 1'000'000, 'x');
+    };
+    operations in;
+    in.insert(target, {{"word", word(0)}, {"n", 7}});
+    on.run(in);
+    operations out;
+    operations remove;
+    for (int i = 0; i < count; ++i) {
+        out.fetch(target, {word(i)}).fields({"n"});
+        remove.remove(target, {word(i)});
+    }
+    const auto read = on.run(out);
+    const auto removed = on.run(remove);
+    for (std::size_t i = 0; i < count; ++i) {
+        CHECK(read.outcomes[i].ok());
+        CHECK(removed.outcomes[i].code == (i == 0 ? core::code::ok : core::code::not_found));
+    }
+    CHECK(read.sink.of(0).rows.size() == 1);
+    CHECK(on.raw.documents("words").empty());
+}
+
 TEST_CASE("mongodb: large rows go in as many commands as they need") {
     world on;
     const std::string large(6 << 20, 'x');

@@ -131,6 +131,25 @@ TEST_CASE("settings: two adapters in one process, one after the other") {
     }
 }
 
+TEST_CASE("settings: an address of IPv6 is one with brackets and without") {
+    const auto said = [](const char* host) {
+        config::rec_service_settings given;
+        given.host = host;
+        given.port = 1;
+        given.database = "db";
+        try {
+            const auto engine = adapters::make_mongodb("rec", given);
+            const auto session = engine->open_session({"one", nullptr, {}});
+            session->connect(core::deadline::after(std::chrono::seconds{2}));
+        } catch (const core::error& error) {
+            return std::string{error.message()};
+        }
+        return std::string{"connected to nothing"};
+    };
+    CHECK(said("::1") == said("[::1]"));
+    CHECK(said("[::1]").find("host and port") == std::string::npos);
+}
+
 TEST_CASE("settings: a server that is not there") {
     const auto engine = adapters::make_mongodb("rec", settings());
     const auto session = engine->open_session({"one", nullptr, {}});

@@ -60,6 +60,12 @@ meaning meaning_of(std::int32_t server_code) {
     }
 }
 
+std::int32_t code_of_one_write(std::int32_t server_code) {
+    constexpr std::int32_t bad_value = 2;
+    constexpr std::int32_t type_mismatch = 14;
+    return server_code == bad_value ? type_mismatch : server_code;
+}
+
 bool certainly_nothing_done(std::int32_t server_code) {
     // Refused before it began: rights, a command that is not understood, a server that takes no
     // writes. Whatever else ends a whole command may have ended it halfway.

@@ -27,6 +27,9 @@ struct meaning {
 };
 meaning meaning_of(std::int32_t server_code);
 
+/// What a code says of one write and not of a command: a bad value does not go with the row's.
+std::int32_t code_of_one_write(std::int32_t server_code);
+
 /// Did a write command that failed as a whole certainly change nothing?
 bool certainly_nothing_done(std::int32_t server_code);
 /// The same for a pipeline that writes, which may fail in the middle in more ways.

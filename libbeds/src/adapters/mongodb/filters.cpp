@@ -225,6 +225,21 @@ encode_problem append_keys(bson_writer& to, std::span<const bound_operation* con
     return std::nullopt;
 }
 
+std::size_t may_share(std::span<const bound_operation* const> ops, std::size_t most) {
+    constexpr std::size_t most_text = std::size_t{1} << 20;
+    std::size_t text = 0;
+    std::size_t count = 0;
+    for (; count < std::min(most, ops.size()); ++count) {
+        for (const auto& part : ops[count]->key) {
+            text += part.text.size();
+        }
+        if (text > most_text && count != 0) {
+            break;
+        }
+    }
+    return count;
+}
+
 encode_problem append_where(bson_writer& to, const bound_operation& op, core::arena& memory) {
     // Members of a document may not repeat: what names a field again goes into an `$and`.
     std::vector<field_id> named;

@@ -573,18 +573,20 @@ mongodb_session::ending mongodb_session::look_at(run_scope& scope, const bound_o
     std::sort(order.begin(), order.end(), [&](std::size_t left, std::size_t right) {
         return less_key(wanted[left].key, wanted[right].key);
     });
-    for (std::size_t first = 0; first < order.size(); first += ids_at_once) {
-        const auto count = std::min(ids_at_once, order.size() - first);
-        std::vector<bound_operation> asked(count);
-        std::vector<const bound_operation*> pointers;
-        for (std::size_t i = 0; i < count; ++i) {
-            asked[i].target = &target;
-            asked[i].key = wanted[order[first + i]].key;
-            pointers.push_back(&asked[i]);
-        }
+    std::vector<bound_operation> asked(order.size());
+    std::vector<const bound_operation*> all;
+    for (std::size_t i = 0; i < order.size(); ++i) {
+        asked[i].target = &target;
+        asked[i].key = wanted[order[i]].key;
+        all.push_back(&asked[i]);
+    }
+    for (std::size_t first = 0; first < order.size();) {
+        const operation_list left = std::span{all}.subspan(first);
+        const auto chunk = left.first(may_share(left, ids_at_once));
+        first += chunk.size();
         begin_command("find", target.object, like, aim::read);
         command_.begin_document("filter");
-        if (append_keys(command_, pointers, scope.memory)) {
+        if (append_keys(command_, chunk, scope.memory)) {
             return ending::refused;
         }
         command_.end();
@@ -599,7 +601,7 @@ mongodb_session::ending mongodb_session::look_at(run_scope& scope, const bound_o
         }
         command_.int32(ring_member, 1);
         command_.end();
-        command_.int32("batchSize", static_cast<std::int32_t>(count + 1));
+        command_.int32("batchSize", static_cast<std::int32_t>(chunk.size() + 1));
         auto how = execute(aim::write); // of the primary
         if (how == ending::answered) {
             how = each_document(aim::write, [&](const bson_iter_t& document) {

@@ -10,7 +10,7 @@ namespace {
 
 using core::value;
 
-/// Fields of one `$in`; 1000 keys of 1 KiB stay well below the greatest command.
+/// Fields of one `$in`.
 constexpr std::size_t most_keys = 1000;
 
 value keep(const value& given, core::arena& memory) {
@@ -153,7 +153,7 @@ mongodb_session::each_document(aim what, const std::function<bool(const bson_ite
 
 step_result mongodb_session::fetch(run_scope& scope, operation_list ops) {
     while (!ops.empty()) {
-        const auto chunk = ops.first(std::min(ops.size(), most_keys));
+        const auto chunk = ops.first(may_share(ops, most_keys));
         const auto result = fetch_chunk(scope, chunk);
         if (result != step_result::done) {
             return result;

@@ -36,7 +36,9 @@ step_result mongodb_session::change_and_return(run_scope& scope, const bound_ope
     note_sent(self, how);
     if (how == ending::refused) { // a command of one write: what it says is said of that
         touched_ = true;
-        outcome = write_failed(scope, op, error_);
+        auto error = error_;
+        error.code = code_of_one_write(error.code);
+        outcome = write_failed(scope, op, error);
         return step_result::done;
     }
     if (const auto left = unanswered(scope, self, how)) {

@@ -61,7 +61,9 @@ uri_handle from_settings(const std::string& connection,
         }
         made.reset(mongoc_uri_new(("mongodb://" + escaped).c_str()));
     } else {
-        made.reset(mongoc_uri_new_for_host_port(settings.host.c_str(), settings.port));
+        const bool bare = settings.host.find(':') != std::string::npos && settings.host[0] != '[';
+        const auto host = bare ? '[' + settings.host + ']' : settings.host; // IPv6
+        made.reset(mongoc_uri_new_for_host_port(host.c_str(), settings.port));
     }
     if (!made) {
         refuse(connection, "host and port cannot be used");

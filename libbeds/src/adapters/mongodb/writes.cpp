@@ -191,11 +191,7 @@ mongodb_session::write_answer mongodb_session::read_answer() const {
                     error.message = {text, size};
                 }
             }
-            constexpr std::int32_t bad_value = 2;
-            constexpr std::int32_t type_mismatch = 14;
-            if (error.code == bad_value) {
-                error.code = type_mismatch; // of one write: its values do not go together
-            }
+            error.code = code_of_one_write(error.code);
             answer.errors.emplace(position, error);
         }
     }
@@ -841,7 +837,8 @@ step_result mongodb_session::update_one(run_scope& scope, const bound_operation&
         return step_result::done;
     }
     if (returns) {
-        command_.boolean("new", 1);
+        // A delete by a mark gives the row as it was before.
+        command_.boolean("new", op.asked == core::verb::remove ? 0 : 1);
         append_projection(*op.target, op.fields, "fields");
         return change_and_return(scope, op);
     }
@@ -956,7 +953,7 @@ step_result mongodb_session::remove(run_scope& scope, operation_list ops) {
         // And with `return`: one command returns one row.
         const auto most = first.expect.empty() && first.fields.empty() ? most_writes_ : 1;
         while (!ops.empty()) {
-            const auto chunk = ops.first(std::min(ops.size(), most));
+            const auto chunk = ops.first(may_share(ops, most));
             const auto result = remove_marked(scope, chunk);
             if (result != step_result::done) {
                 return result;
@@ -967,7 +964,7 @@ step_result mongodb_session::remove(run_scope& scope, operation_list ops) {
     }
     if (ops.size() > 1 && !first.key.empty() && first.expect.empty() && first.fields.empty()) {
         while (!ops.empty()) {
-            const auto chunk = ops.first(std::min(ops.size(), most_writes_));
+            const auto chunk = ops.first(may_share(ops, most_writes_));
             const auto result = remove_group(scope, chunk);
             if (result != step_result::done) {
                 return result;
