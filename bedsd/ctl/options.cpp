@@ -738,6 +738,12 @@ std::variant<options, exit_code> parse_options(int argc, const char* const* argv
                 throw usage_error(option->get_name() + " is empty; leave it out, or say which");
             }
         }
+        for (const auto& text : {in.null_text, out_to.null_text}) {
+            if (text.find_first_of(",\"\r\n") != std::string::npos) {
+                throw usage_error("--null stands without quotes: no comma, quote or end of line in "
+                                  "it; take another text, such as '\\N'");
+            }
+        }
         asked.fields = split(fields);
         asked.returning = split(returning);
         asked.sort = split(sort);

@@ -348,6 +348,14 @@ TEST_CASE("what is wrong is named") {
           "bedsctl: --id is empty; leave it out, or say which\n");
     CHECK(says({"call", "items", "find", "--fields", ""}) ==
           "bedsctl: --fields is empty; leave it out, or say which\n");
+    // Written without quotes it would be other fields, or another line, when it is read again.
+    for (const auto* text : {",", "a\"b", "a\rb", "a\nb"}) {
+        for (const auto& way : {"import", "export"}) {
+            CHECK(says({way, "items", "rows.csv", "--null", text}) ==
+                  "bedsctl: --null stands without quotes: no comma, quote or end of line in it; "
+                  "take another text, such as '\\N'\n");
+        }
+    }
     CHECK(says({"--url", "amqp://h", "--service", "other", "describe"})
               .find("name the configuration with --config") != std::string::npos);
     for (const auto* option : {"--fields", "--sort", "--limit", "--after", "--where", "--set",

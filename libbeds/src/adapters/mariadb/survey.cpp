@@ -142,14 +142,25 @@ std::string unquoted(std::string_view literal) {
 
 /// The column's default as one of the template. False: the template cannot say it, the database
 /// still does it.
+/// ZEROFILL shows in defaults, too.
+std::string without_zeros(std::string number) {
+    std::size_t zeros = 0;
+    while (zeros + 1 < number.size() && number[zeros] == '0' && number[zeros + 1] >= '0' &&
+           number[zeros + 1] <= '9') {
+        ++zeros;
+    }
+    return number.erase(0, zeros);
+}
+
 bool take_default(const std::string& expression, templates::field& to) {
     const auto text = lower(expression);
     const bool literal = expression.size() >= 2 && expression.front() == '\'' &&
                          expression.back() == '\'' && !contains(expression, "\\");
     const auto value = literal ? unquoted(expression) : expression;
-    const auto as_text = [&] {
+    const auto number = without_zeros(value);
+    const auto as_text = [&](const std::string& given) {
         std::string json;
-        core::append_json_string(json, value);
+        core::append_json_string(json, given);
         to.default_text = std::move(json);
         return true;
     };
@@ -161,10 +172,10 @@ bool take_default(const std::string& expression, templates::field& to) {
         to.default_text = value == "1" ? "true" : "false";
         return true;
     case type_kind::decimal:
-        return is_number(value) && as_text();
+        return is_number(value) && as_text(number);
     case type_kind::string:
     case type_kind::enumeration:
-        return literal && as_text();
+        return literal && as_text(value);
     case type_kind::uuid:
         if (text == "uuid()") {
             to.source = templates::generated::uuid;
@@ -181,18 +192,18 @@ bool take_default(const std::string& expression, templates::field& to) {
         if (!is_number(value)) {
             return false;
         }
-        to.default_text = value.find_first_of(".eE") == std::string::npos ? value + ".0" : value;
+        to.default_text = number.find_first_of(".eE") == std::string::npos ? number + ".0" : number;
         return true;
     default:
         if (!is_number(value) || value.find_first_of(".eE+") != std::string::npos) {
             return false;
         }
         // TOML's integers end at that of int64; digits in quotes do not.
-        if (number_in(value, 0) >
+        if (number_in(number, 0) >
             static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) {
-            return as_text();
+            return as_text(number);
         }
-        to.default_text = value;
+        to.default_text = number;
         return true;
     }
 }
