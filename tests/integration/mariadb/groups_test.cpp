@@ -1,7 +1,9 @@
 #include "integration/mariadb/world.hpp"
 #include "support/catch.hpp"
 
+#include <map>
 #include <set>
+#include <string>
 
 using namespace beds;
 using namespace beds::test;
@@ -310,7 +312,8 @@ TEST_CASE("blanks at the end of a key count for all operations alike", "[mariadb
     const auto session = here.session();
     const std::size_t found = pads ? 1 : 0;
     for (const bool several : {false, true}) {
-        for (const char* asked : {"ab ", "cd"}) {
+        for (const auto& [asked, stored] :
+             std::map<std::string, std::string>{{"ab ", "ab"}, {"cd", "cd "}}) {
             CAPTURE(asked, several);
             operations fetches;
             fetches.fetch(target, {asked});
@@ -318,6 +321,7 @@ TEST_CASE("blanks at the end of a key count for all operations alike", "[mariadb
                 fetches.fetch(target, {"ef"});
                 fetches.fetch(target, {asked});
                 fetches.fetch(target, {"none"});
+                fetches.fetch(target, {stored});
             }
             const auto got = read(*session, fetches);
             CHECK(got.rows.of(0).rows.size() == found);
@@ -325,6 +329,7 @@ TEST_CASE("blanks at the end of a key count for all operations alike", "[mariadb
                 CHECK(got.rows.of(1).rows.size() == 1);
                 CHECK(got.rows.of(2).rows.size() == found);
                 CHECK(got.rows.of(3).rows.empty());
+                CHECK(got.rows.of(4).rows.size() == 1);
             }
         }
     }
