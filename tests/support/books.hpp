@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstdint>
 #include <exception>
+#include <iostream>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -44,9 +45,13 @@ public:
         return std::make_unique<counting_client>(std::move(through), shared_);
     }
 
-    /// Of a node that is about to end. Checks nothing of a test that has failed.
+    /// Of a node that is about to end. Checks nothing of a test that has failed, but shows what the
+    /// node had to say.
     void ends(const node::node& of, const std::string& log) const {
         if (std::uncaught_exceptions() > 0) {
+            constexpr std::size_t enough = 20'000;
+            std::cerr << "the node's log:\n"
+                      << log.substr(log.size() - std::min(log.size(), enough)) << '\n';
             return;
         }
         INFO(log);

@@ -1,5 +1,7 @@
 #include "factory/plan.hpp"
 
+#include "core/characters.hpp"
+
 #include <algorithm>
 #include <bit>
 #include <cstring>
@@ -107,13 +109,8 @@ std::span<const value> row_key(const planned& op, core::arena& memory) {
 
 /// Most collations do not count blanks at the end. That two keys are taken for one where they are
 /// two costs a wave and no more.
-value as_key(value part) {
-    part.text = part.text.substr(0, part.text.find_last_not_of(' ') + 1);
-    return part;
-}
-
 bool same_part(const value& a, const value& b) {
-    return as_key(a) == as_key(b);
+    return core::without_blanks_at_end(a) == core::without_blanks_at_end(b);
 }
 
 /// Remembers the last waves in which a row was written and read, by object and key.
@@ -138,7 +135,7 @@ public:
     entry& at(const planned& op, std::span<const value> key) {
         auto hash = mix(op.unit, op.object);
         for (const auto& part : key) {
-            hash = mix(hash, hash_of(as_key(part)));
+            hash = mix(hash, hash_of(core::without_blanks_at_end(part)));
         }
         for (auto i = hash & (slots_.size() - 1);; i = (i + 1) & (slots_.size() - 1)) {
             auto& slot = slots_[i];

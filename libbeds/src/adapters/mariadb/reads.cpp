@@ -1,4 +1,5 @@
 #include "adapters/mariadb/session.hpp"
+#include "core/characters.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -42,16 +43,11 @@ std::uint64_t hash_of(std::uint64_t sum, const core::value& value) {
     }
 }
 
-core::value without_blanks(core::value part) {
-    part.text = part.text.substr(0, part.text.find_last_not_of(' ') + 1);
-    return part;
-}
-
 /// Of all keys that may be one to the server, the same.
 std::uint64_t hash_of(std::span<const core::value> key) {
     std::uint64_t sum = 0;
     for (const auto& part : key) {
-        sum = hash_of(sum, without_blanks(part));
+        sum = hash_of(sum, core::without_blanks_at_end(part));
     }
     return sum;
 }
@@ -210,15 +206,16 @@ ran mariadb_session::fetch_chunk_by_keys(operation_list work, const table_shape&
         const bool readable = read_row(*made, selection_, target);
         std::uint64_t hash = 0;
         for (const auto place : places_) {
-            hash = hash_of(hash, without_blanks(values_[place]));
+            hash = hash_of(hash, core::without_blanks_at_end(values_[place]));
         }
         const auto is_key_of = [&](const bound_operation& op) {
             for (std::size_t part = 0; part < places_.size(); ++part) {
                 const auto& there = values_[places_[part]];
                 const auto& asked = op.key[part];
-                const bool same = shape.columns[target.key[part]].pads()
-                                      ? without_blanks(there) == without_blanks(asked)
-                                      : there == asked;
+                const bool same =
+                    shape.columns[target.key[part]].pads()
+                        ? core::without_blanks_at_end(there) == core::without_blanks_at_end(asked)
+                        : there == asked;
                 if (!same) {
                     return false;
                 }

@@ -1,5 +1,7 @@
 #include "adapters/mariadb/shape.hpp"
 
+#include "core/characters.hpp"
+
 #include <algorithm>
 
 namespace beds::adapters::mariadb {
@@ -22,7 +24,7 @@ core::value column_shape::as_stored(const core::value& given, bool rounds,
         std::fill(std::copy(given.text.begin(), given.text.end(), room.begin()), room.end(), '\0');
         made.text = {room.data(), room.size()};
     } else if (trims && given.type == kind::string) {
-        made.text = given.text.substr(0, given.text.find_last_not_of(' ') + 1);
+        made.text = core::without_blanks_at_end(given.text);
     }
     return made;
 }

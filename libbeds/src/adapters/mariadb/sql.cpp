@@ -555,8 +555,8 @@ bool may_add_to_null(const bound_operation& op, const table_shape& shape) {
     });
 }
 
-void row_without_value(query& out, const bound_operation& op, const table_shape& shape,
-                       core::arena& memory) {
+void rows_without_value(query& out, const bound_operation& op, const table_shape& shape,
+                        core::arena& memory) {
     const template_def& target = *op.target;
     start(out, op);
     std::string_view glue = "SELECT COUNT(IF(";

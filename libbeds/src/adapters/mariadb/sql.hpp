@@ -94,8 +94,8 @@ void row_is_there(query& out, const bound_operation& op, looked_for what, const 
 bool may_add_to_null(const bound_operation& op, const table_shape& shape);
 /// Of an update by `where`: how many of its rows have no value to add to? They are all locked, so
 /// that none of them loses it meanwhile.
-void row_without_value(query& out, const bound_operation& op, const table_shape& shape,
-                       core::arena& memory);
+void rows_without_value(query& out, const bound_operation& op, const table_shape& shape,
+                        core::arena& memory);
 
 /// A value of a field as the column takes it.
 encoding encoding_of(const table_shape& shape, field_id field);

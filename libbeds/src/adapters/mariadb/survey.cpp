@@ -140,8 +140,6 @@ std::string unquoted(std::string_view literal) {
     return values.empty() ? std::string{} : std::move(values.front());
 }
 
-/// The column's default as one of the template. False: the template cannot say it, the database
-/// still does it.
 /// ZEROFILL shows in defaults, too.
 std::string without_zeros(std::string number) {
     std::size_t zeros = 0;
@@ -152,6 +150,8 @@ std::string without_zeros(std::string number) {
     return number.erase(0, zeros);
 }
 
+/// The column's default as one of the template. False: the template cannot say it, the database
+/// still does it.
 bool take_default(const std::string& expression, templates::field& to) {
     const auto text = lower(expression);
     const bool literal = expression.size() >= 2 && expression.front() == '\'' &&

@@ -97,7 +97,7 @@ ran mariadb_session::change_one(const bound_operation& op, const std::string& pr
     }
     if (op.key.empty() && may_add_to_null(op, shape->write) && explaining_ == nullptr) {
         // A filter would silently leave these rows out.
-        row_without_value(query_, op, shape->write, *memory_);
+        rows_without_value(query_, op, shape->write, *memory_);
         std::uint64_t there = 0;
         if (const auto went = read_number(op, there); went != ran::fine) {
             return went;

@@ -233,6 +233,11 @@ std::size_t may_share(std::span<const bound_operation* const> ops, std::size_t m
         for (const auto& part : ops[count]->key) {
             text += part.text.size();
         }
+        for (const auto& one : ops[count]->where) {
+            for (const auto& given : one.values) {
+                text += given.text.size();
+            }
+        }
         if (text > most_text && count != 0) {
             break;
         }

@@ -17,8 +17,8 @@ encode_problem append_key(bson_writer& to, const bound_operation& op, core::aren
 /// Of many rows: `{field: {$in: […]}}`, of a compound key an `$or` of rows.
 encode_problem append_keys(bson_writer& to, std::span<const bound_operation* const> ops,
                            core::arena& memory);
-/// How many operations, from the first one on, may share a command that names their keys: at most
-/// `most`, and as many as have 1 MiB of text in their keys, far from the largest command.
+/// How many operations, from the first one on, may share a command: at most `most`, and as many as
+/// have 1 MiB of text in their keys and `where`, far from the largest command; one in any case.
 std::size_t may_share(std::span<const bound_operation* const> ops, std::size_t most);
 /// `where` and `expect` and, for pages, what comes `after`. Empty: everything.
 encode_problem append_where(bson_writer& to, const bound_operation& op, core::arena& memory);

@@ -15,7 +15,6 @@ namespace {
 using core::value;
 
 constexpr std::size_t most_values = 1000;
-constexpr std::size_t most_text = std::size_t{1} << 20;
 /// As many rows as one command may be asked for: what somebody asked for in vain is read twice.
 constexpr std::size_t most_rows = 16'384;
 
@@ -153,19 +152,7 @@ step_result mongodb_session::read_together(run_scope& scope, operation_list ops)
         return client_ ? alone(ops) : give_up(scope, ops);
     }
     while (!ops.empty()) {
-        std::size_t size = 0;
-        std::size_t text = 0;
-        for (; size < std::min(most, ops.size()); ++size) {
-            for (const auto& one : ops[size]->where) {
-                for (const auto& given : one.values) {
-                    text += given.text.size();
-                }
-            }
-            if (text > most_text) {
-                break;
-            }
-        }
-        const auto chunk = ops.first(std::max<std::size_t>(size, 1));
+        const auto chunk = ops.first(may_share(ops, most));
         ops = ops.subspan(chunk.size());
         const auto position = chunk.size() > 1 ? varying(chunk) : std::nullopt;
         std::vector<const bound_operation*> left;

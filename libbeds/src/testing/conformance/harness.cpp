@@ -311,16 +311,12 @@ std::vector<std::string> stage::rows(std::vector<std::string> fields) {
     return texts(got.of(all).rows);
 }
 
-namespace {
-
-template_maker start(const char* name, const conformance_fixture& fixture) {
-    template_maker made{name};
+template_maker start(std::string name, const conformance_fixture& fixture) {
+    template_maker made{std::move(name)};
     const auto store = fixture.store();
     made.connection(store == templates::engine::rel ? "rel" : "rec", store);
     return made;
 }
-
-} // namespace
 
 template_def things(const conformance_fixture& fixture) {
     return start("conf_things", fixture)

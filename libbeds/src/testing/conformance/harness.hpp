@@ -95,6 +95,9 @@ bool writes(const operations& ops);
 /// The groups that a factory would make: neighbours of one shape, no key twice among writes.
 std::vector<adapters::group> grouped(operations& ops);
 
+/// A template of the fixture's store and its connection, with nothing in it.
+template_maker start(std::string name, const conformance_fixture& fixture);
+
 // Templates of the suite. `column` names differ from field names, so that mixing them shows.
 template_def
 things(const conformance_fixture& fixture); ///< id, n, name, day, price, flag: all nullable but id

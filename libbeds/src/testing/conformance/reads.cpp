@@ -170,14 +170,12 @@ void compound_keys(conformance_fixture& fixture) {
 }
 
 void large_rows(conformance_fixture& fixture) {
-    auto made =
-        template_maker{"conf_large"}
-            .connection(fixture.store() == templates::engine::rel ? "rel" : "rec", fixture.store())
-            .field("id", "int64")
-            .field("body", "string:60000")
-            .field("raw", "bytes:60000")
-            .key({"id"})
-            .build();
+    auto made = start("conf_large", fixture)
+                    .field("id", "int64")
+                    .field("body", "string:60000")
+                    .field("raw", "bytes:60000")
+                    .key({"id"})
+                    .build();
     stage on{fixture, std::move(made)};
     const auto text_of_size = [](std::size_t size, unsigned seed) {
         std::string text(size, 'x');

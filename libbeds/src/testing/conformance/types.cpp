@@ -102,14 +102,8 @@ std::string object_name(std::string_view prefix, const std::string& type) {
     return name;
 }
 
-template_maker start(const conformance_fixture& fixture, std::string name) {
-    template_maker made{std::move(name)};
-    made.connection(fixture.store() == templates::engine::rel ? "rel" : "rec", fixture.store());
-    return made;
-}
-
 template_def with_field(const conformance_fixture& fixture, const std::string& type) {
-    return start(fixture, object_name("conf_type_", type))
+    return start(object_name("conf_type_", type), fixture)
         .field("id", "int64")
         .field("v", type, {.column = "v_cty"})
         .field("w", type, {.column = "w_cty"})
@@ -186,7 +180,7 @@ void round_trip(conformance_fixture& fixture, const std::string& type) {
 /// Keys of the type: each row by its own key, read, changed and deleted in groups.
 void keys_of(conformance_fixture& fixture, const std::string& type) {
     const auto values = values_of(fixture, type).values;
-    stage on{fixture, start(fixture, object_name("conf_key_", type))
+    stage on{fixture, start(object_name("conf_key_", type), fixture)
                           .field("k", type, {.column = "k_cky"})
                           .field("n", "int64", {.column = "n_cky"})
                           .key({"k"})
@@ -250,7 +244,7 @@ void keys_of(conformance_fixture& fixture, const std::string& type) {
 /// Conditions on fields of the type, and pages sorted by them.
 void conditions_on(conformance_fixture& fixture, const std::string& type) {
     const auto values = values_of(fixture, type).values;
-    stage on{fixture, start(fixture, object_name("conf_where_", type))
+    stage on{fixture, start(object_name("conf_where_", type), fixture)
                           .field("id", "int64", {.column = "id_cwh"})
                           .field("v", type, {.column = "v_cwh"})
                           .key({"id"})

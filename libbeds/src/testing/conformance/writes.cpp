@@ -188,17 +188,15 @@ void update_many_in_one_group(conformance_fixture& fixture) {
 }
 
 void inc_adds(conformance_fixture& fixture) {
-    const auto target =
-        template_maker{"conf_inc"}
-            .connection(fixture.store() == templates::engine::rel ? "rel" : "rec", fixture.store())
-            .field("id", "int64")
-            .field("tiny", "int8")
-            .field("small", "uint16")
-            .field("big", "int64")
-            .field("money", "decimal(10,2)")
-            .field("real", "double")
-            .key({"id"})
-            .build();
+    const auto target = start("conf_inc", fixture)
+                            .field("id", "int64")
+                            .field("tiny", "int8")
+                            .field("small", "uint16")
+                            .field("big", "int64")
+                            .field("money", "decimal(10,2)")
+                            .field("real", "double")
+                            .key({"id"})
+                            .build();
     stage on{fixture, target};
     operations in;
     auto insert = in.insert(on.target);
@@ -334,17 +332,15 @@ void inc_beyond_the_type(conformance_fixture& fixture) {
     if (!fixture.traits().inc_is_bounded) {
         throw conformance_skip{"the engine does not bound sums"};
     }
-    const auto target =
-        template_maker{"conf_far"}
-            .connection(fixture.store() == templates::engine::rel ? "rel" : "rec", fixture.store())
-            .field("id", "int64")
-            .field("tiny", "int8")
-            .field("whole", "int32")
-            .field("byte", "uint8")
-            .field("large", "uint64")
-            .field("real", "double")
-            .key({"id"})
-            .build();
+    const auto target = start("conf_far", fixture)
+                            .field("id", "int64")
+                            .field("tiny", "int8")
+                            .field("whole", "int32")
+                            .field("byte", "uint8")
+                            .field("large", "uint64")
+                            .field("real", "double")
+                            .key({"id"})
+                            .build();
     stage on{fixture, target};
     operations in;
     in.insert(on.target, {{"id", 1}});
@@ -378,17 +374,15 @@ void inc_beyond_the_type(conformance_fixture& fixture) {
 }
 
 void inc_of_nothing(conformance_fixture& fixture) {
-    const auto target =
-        template_maker{"conf_void"}
-            .connection(fixture.store() == templates::engine::rel ? "rel" : "rec", fixture.store())
-            .field("id", "int64")
-            .field("tiny", "int8")
-            .field("big", "int64")
-            .field("large", "uint64")
-            .field("money", "decimal(10,2)")
-            .field("real", "double")
-            .key({"id"})
-            .build();
+    const auto target = start("conf_void", fixture)
+                            .field("id", "int64")
+                            .field("tiny", "int8")
+                            .field("big", "int64")
+                            .field("large", "uint64")
+                            .field("money", "decimal(10,2)")
+                            .field("real", "double")
+                            .key({"id"})
+                            .build();
     stage on{fixture, target};
     operations in;
     in.insert(on.target, {{"id", 1}}); // not even null
