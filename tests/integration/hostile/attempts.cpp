@@ -341,8 +341,11 @@ void attempts::keys(const std::string& given) {
     only_this(client::insert("tags", {{"name", given}, {"note", given}}), "tags", given);
     ordered(given);
     if (length <= 300) {
-        only_this(client::insert("pairs", {{"area", given}, {"name", given}, {"note", given}}),
-                  "pairs", value::object({{"area", given}, {"name", given}}));
+        // The tests' MongoDB server compares compound keys as Java writes them to disk, where one
+        // empty text named twice and two of them differ: it may not find what it has stored.
+        const auto area = given.empty() && !relational_ ? std::string{"none"} : given;
+        only_this(client::insert("pairs", {{"area", area}, {"name", given}, {"note", given}}),
+                  "pairs", value::object({{"area", area}, {"name", given}}));
     }
 }
 
