@@ -86,7 +86,8 @@ constexpr text_rule node_rule{
                });
     },
     "a name without blanks, at most 64 bytes"};
-/// What has a colon is an address of IPv6, or a port that belongs elsewhere.
+/// What has a colon is an address of IPv6, or a port that belongs elsewhere. Brackets serve to tell
+/// the two apart; where a port has a key of its own, resolvers do not know them.
 bool is_host(string_view text) {
     if (text.empty() || text.find_first_of("/@ \t") != string_view::npos) {
         return false;
@@ -94,14 +95,13 @@ bool is_host(string_view text) {
     if (text.find(':') == string_view::npos) {
         return true;
     }
-    if (text.starts_with('[') && text.ends_with(']')) {
-        text = text.substr(1, text.size() - 2);
-    }
     in6_addr unused{};
     return ::inet_pton(AF_INET6, std::string{text.substr(0, text.find('%'))}.c_str(), &unused) == 1;
 }
-constexpr text_rule host_rule{
-    is_host, "a host name or address; port, account and password have keys of their own", false};
+constexpr text_rule host_rule{is_host,
+                              "a host name or address (of IPv6 without brackets); port, account "
+                              "and password have keys of their own",
+                              false};
 constexpr text_rule not_empty{[](string_view text) { return !text.empty(); }, "text, not empty"};
 constexpr text_rule listen_rule{
     [](string_view text) { return text.empty() || parse_listen(text).has_value(); },

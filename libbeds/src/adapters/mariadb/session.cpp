@@ -295,14 +295,14 @@ outcome mariadb_session::refusal(const bound_operation& op, core::arena& memory)
     }
     if (compares_no_text(why.number) && op.op != core::verb::call) {
         blamed = field_without_text(op);
-        if (!blamed.empty() && op.op == core::verb::insert) {
-            return outcome::failure(code::constraint, "a value does not fit its column", blamed);
-        }
         if (!blamed.empty()) {
-            return outcome::failure(code::invalid_field,
-                                    "no row can have this text: the column's character set does "
-                                    "not hold it",
-                                    blamed);
+            return op.op == core::verb::insert
+                       ? outcome::failure(code::constraint, "a value does not fit its column",
+                                          blamed)
+                       : outcome::failure(code::invalid_field,
+                                          "no row can have this text: the column's character set "
+                                          "does not hold it",
+                                          blamed);
         }
     }
     if (what.code == code::duplicate_key && op.op != core::verb::call) {
