@@ -164,7 +164,7 @@ class World(unittest.TestCase):
 
     def in_a_driver(self):
         """Did a sanitizer end it, for what a driver did before it came back to BEDS?"""
-        report = self.node.log().rpartition("---- start ")[2].partition("ERROR: AddressSanitizer")[2]
+        report = re.split("ERROR: (?:Address|Thread)Sanitizer: ", self.node.log().rpartition("---- start ")[2])[-1]
         frames = re.findall(r"^ +#[0-9]+ .*$", report.partition("\n\n")[0], re.MULTILINE)
         drivers = [number for number, frame in enumerate(frames) if re.search("libmongoc|libmariadb", frame)]
         own = [number for number, frame in enumerate(frames) if " beds::" in frame]

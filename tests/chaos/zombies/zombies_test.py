@@ -30,7 +30,9 @@ CELLS = (
 )
 REQUESTS = 20
 LATER = 10        # requests that come when all is over
-HEARTBEAT = 2     # seconds; RabbitMQ waits two or three of them
+# In seconds; RabbitMQ waits two or three of them. MariaDB ends the transaction of the node that stands still after five:
+# had the other node its operations before that, it would wait for their locks, which it may for two thirds of this only.
+HEARTBEAT = 3
 
 
 class Cell:

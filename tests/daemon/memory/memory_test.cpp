@@ -30,8 +30,8 @@ max_rows = 1000
 deadline = "60s"
 )";
 
-#ifdef __SANITIZE_ADDRESS__
-constexpr bool is_measured = false; // what is freed is kept for a while
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool is_measured = false; // they keep what is freed for a while
 #else
 constexpr bool is_measured = true;
 #endif
