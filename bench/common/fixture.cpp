@@ -137,6 +137,7 @@ bench_node::bench_node(options given) : database_(std::make_unique<database>()) 
     service.pass = core::secret{rabbitmq.password};
     service.queue_tag = tag_.substr(0, 32);
     tag_ = service.queue_tag;
+    service.max_batch = given.max_batch;
     service.instances["rel"] = {given.read_brokers, given.write_brokers, 0};
     settings.broker_services["app_server"] = service;
     node_ = std::make_unique<node::node>(

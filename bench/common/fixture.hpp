@@ -31,6 +31,7 @@ public:
         std::vector<std::string> sql = {};       ///< further tables of this bench
         std::vector<std::string> templates = {}; ///< and their templates
         std::chrono::seconds inbox_window = std::chrono::hours{24};
+        std::uint32_t max_batch = 256;
     };
     explicit bench_node(options given);
     ~bench_node();

@@ -6,8 +6,7 @@
 
 namespace beds::brokers {
 
-void broker::impl::reply() {
-    const auto until = batch_limit();
+bool broker::impl::reply(core::deadline until) {
     bool careful_with_one = false;
     direct.clear();
     for (auto& entry : chunk) {
@@ -34,10 +33,7 @@ void broker::impl::reply() {
         out->flush(until);
     }
     BEDS_FAILPOINT(reply_published);
-    if (confirmed || careful_with_one) {
-        settle(sure(), until);
-    }
-    BEDS_FAILPOINT(reply_confirmed);
+    return confirmed || careful_with_one;
 }
 
 std::uint64_t broker::impl::publish_reply(const taken& entry, amqp::publisher_connection& through,

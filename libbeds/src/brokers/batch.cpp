@@ -24,6 +24,7 @@ void broker::impl::work_on_deliveries() {
         bool in_parts = false; // its rows leave while they are read
         bool alone = false;
         constexpr std::size_t most_bytes = 32 * 1024 * 1024;
+        constexpr std::size_t most_bytes_ahead = 4 * 1024 * 1024; // held beside the next batch
         const auto first = next;
         const auto most = most_operations();
         while (next < deliveries.size() && operations < most && bytes < most_bytes && !alone) {
@@ -59,34 +60,91 @@ void broker::impl::work_on_deliveries() {
         }
         was_away = !work->connected();
         try {
+            if (alone) {
+                finish_waiting(); // a suspect takes nobody else's message with it
+            }
             work->run(messages, writer, memory, counters);
             if (part_failed) {
                 std::rethrow_exception(std::exchange(part_failed, nullptr));
             }
+            finish_waiting();
             set_left_out_aside();
-            reply();
-            BEDS_FAILPOINT(before_ack);
-            acknowledge();
-            BEDS_FAILPOINT(after_ack);
+            const auto until = batch_limit();
+            const bool await = reply(until);
+            note_reply_size(operations);
+            note_backend(); // under load no turn is idle
+            if (!alone && bytes <= most_bytes_ahead && may_wait()) {
+                let_wait(first, next, read);
+                continue;
+            }
+            finish(await, read, until);
         } catch (...) {
             enter_as_requeued(books, chunk, messages);
             throw;
         }
-        note_reply_size(operations);
-        const auto now = std::chrono::steady_clock::now();
-        counters.message_time.add(
-            static_cast<std::uint64_t>(
-                std::chrono::duration_cast<std::chrono::microseconds>(now - read).count()),
-            chunk.size());
-        enter_as_settled(books, chunk, messages); // last: who sees nothing in flight sees all
-        failures.enter(chunk, messages, now);
-        counters.note_turn(now);
-        note_backend(); // under load no turn is idle
         const auto kept = hold_back(first, next);
         next -= kept;
         counted -= kept;
         next -= put_back_left_out(first, next);
     }
+}
+
+bool broker::impl::may_wait() const {
+    return confirmed && !stopping && lanes.empty() && left_out.empty() && out->outstanding() != 0;
+}
+
+void broker::impl::let_wait(std::size_t first, std::size_t end, core::steady_time read) {
+    out->flush(batch_limit());
+    const auto begin = deliveries.begin() + static_cast<std::ptrdiff_t>(first);
+    waiting.deliveries.assign(
+        std::make_move_iterator(begin),
+        std::make_move_iterator(deliveries.begin() + static_cast<std::ptrdiff_t>(end)));
+    for (auto& entry : chunk) {
+        entry.delivery = &waiting.deliveries[static_cast<std::size_t>(entry.delivery - &*begin)];
+    }
+    swap_with_waiting();
+    waiting.read = read;
+    waiting.until = batch_limit();
+}
+
+void broker::impl::swap_with_waiting() noexcept {
+    chunk.swap(waiting.chunk);
+    messages.swap(waiting.messages);
+    memory.swap(waiting.memory);
+}
+
+void broker::impl::finish_waiting() {
+    if (waiting.chunk.empty()) {
+        return;
+    }
+    swap_with_waiting();
+    try {
+        finish(true, waiting.read, waiting.until);
+    } catch (...) {
+        swap_with_waiting();
+        throw;
+    }
+    chunk.clear();
+    swap_with_waiting();
+    waiting.deliveries.clear();
+}
+
+void broker::impl::finish(bool await, core::steady_time read, core::deadline until) {
+    if (await) {
+        settle(sure(), until);
+    }
+    BEDS_FAILPOINT(reply_confirmed);
+    BEDS_FAILPOINT(before_ack);
+    acknowledge();
+    BEDS_FAILPOINT(after_ack);
+    const auto now = std::chrono::steady_clock::now();
+    counters.message_time.add(
+        static_cast<std::uint64_t>(
+            std::chrono::duration_cast<std::chrono::microseconds>(now - read).count()),
+        chunk.size());
+    enter_as_settled(books, chunk, messages); // last: who sees nothing in flight sees all
+    failures.enter(chunk, messages, now);
+    counters.note_turn(now);
 }
 
 std::size_t broker::impl::most_operations() const {
@@ -134,6 +192,7 @@ void broker::impl::set_suspects_aside() {
     if (std::none_of(deliveries.begin(), deliveries.end(), is_suspect)) {
         return;
     }
+    finish_waiting();
     const auto until = batch_limit();
     const auto to = amqp::quarantine_queue(given.queue_tag, given.connection, given.op_class);
     for (const auto& one : deliveries) {

@@ -60,6 +60,7 @@ void broker::impl::follow_templates() {
     if (stopping) {
         wake.set();
     }
+    finish_waiting(); // it was worked on by the templates from before
     take_templates();
     work->change_templates(templates_now);
     note_backend();
@@ -130,6 +131,7 @@ void broker::impl::step() {
         if (out->blocked()) {
             // RabbitMQ takes no replies: work that cannot be answered is not begun.
             note_blocked(*out);
+            was_blocked = true;
             amqp::wait(nullptr, &*out, wake.descriptor(), 200ms);
             in->pump();
             return;
@@ -137,6 +139,7 @@ void broker::impl::step() {
         note_amqp({});
         tend_further();
         tend_again();
+        finish_confirmed();
         const auto woke = amqp::wait(&*in, &*out, wake.descriptor(), until_held());
         if (woke.event) {
             wake.clear();
@@ -149,10 +152,10 @@ void broker::impl::step() {
                 return;
             }
         }
-        deliveries.clear();
+        finish_confirmed();
         take_held();
         if (!woke.deliveries && deliveries.empty()) {
-            idle();
+            go_on_waiting();
             return;
         }
         // Whoever waits for this core is likely to bring the next deliveries (RabbitMQ,
@@ -160,7 +163,13 @@ void broker::impl::step() {
         // idle node waits for nobody.
         ::sched_yield();
         in->drain(deliveries, given.prefetch, 0ms);
+        // Early, but no smaller for it: what a commit costs is to be shared by as many.
+        if (deliveries.size() < waiting.chunk.size()) {
+            go_on_waiting();
+            return;
+        }
         work_on_deliveries();
+        deliveries.clear();
     } catch (const core::error& failed) {
         note_amqp(failed.message());
         disconnect();
@@ -190,6 +199,14 @@ void broker::impl::idle() {
     note_backend();
 }
 
+void broker::impl::go_on_waiting() {
+    if (waiting.chunk.empty()) {
+        idle();
+    } else if (waiting.until.expired()) {
+        finish_waiting(); // which knows what to do about it
+    }
+}
+
 void broker::impl::drain() {
     try {
         if (!in || !out || !in->is_open() || !out->is_open()) {
@@ -202,6 +219,7 @@ void broker::impl::drain() {
             out->close(batch_limit());
             return;
         }
+        finish_waiting();
         take_what_is_on_its_way();
         for (const auto consumer :
              {request_consumer, catalog_consumer, quarantine_consumer, again_consumer}) {
@@ -238,9 +256,8 @@ void broker::impl::take_what_is_on_its_way() {
     constexpr std::size_t most_bytes = 32 * 1024 * 1024;
     const auto until = core::deadline::after(longest).earlier(drain_limit());
     const auto queue = amqp::request_queue_name(given.queue_tag, given.connection, given.op_class);
-    deliveries.clear();
     std::size_t bytes = 0;
-    std::size_t requests = 0;
+    std::size_t requests = deliveries.size();
     while (!until.expired() && !abandon && bytes < most_bytes && requests < given.prefetch) {
         const auto before = deliveries.size();
         if (in->drain(deliveries, given.prefetch, std::min(until.remaining_ms(), quiet)) == 0) {

@@ -102,6 +102,9 @@ void broker::impl::tend_further() {
 }
 
 void broker::impl::disconnect() {
+    enter_as_requeued(books, waiting.chunk, waiting.messages);
+    waiting.chunk.clear();
+    waiting.deliveries.clear();
     deliveries.clear();
     held.clear();
     for (auto& [queue, one] : lanes) {

@@ -97,6 +97,16 @@ struct broker::impl {
     std::vector<taken*> direct;  ///< of the chunk: with a direct reply-to
     std::vector<factory::message> messages;
     std::string body;
+    /// The batch before, when its replies are on their way and RabbitMQ has not confirmed them all:
+    /// the next one is worked on meanwhile, and no third (decision 0022).
+    struct {
+        std::vector<amqp::delivery> deliveries;
+        std::vector<taken> chunk; ///< empty: nothing waits
+        std::vector<factory::message> messages;
+        core::arena memory; ///< holds what these refer to
+        core::steady_time read{};
+        core::deadline until = core::deadline::never(); ///< for the confirms
+    } waiting;
     bool was_blocked = false;       ///< RabbitMQ took no replies for a while
     bool was_away = false;          ///< there was no database session when the batch began
     std::exception_ptr part_failed; ///< a part of a reply could not be sent
@@ -159,6 +169,8 @@ struct broker::impl {
     /// One turn. Nothing that happens in it ends the thread.
     void step();
     void idle();
+    /// Nothing to be worked on for now.
+    void go_on_waiting();
     void drain();
     /// A quorum queue (RabbitMQ 3.10) takes back what is on its way to a consumer that is cancelled
     /// and delivers it again. So nothing is acknowledged for a moment: either `prefetch` is used up
@@ -191,6 +203,22 @@ struct broker::impl {
 
     /// Works through what was drained, in batches of `max_batch` operations.
     void work_on_deliveries();
+    /// May the next batch be worked on while RabbitMQ confirms the replies to this one?
+    [[nodiscard]] bool may_wait() const;
+    void let_wait(std::size_t first, std::size_t end, core::steady_time read);
+    /// Afterwards nothing waits; as fast as RabbitMQ has confirmed it.
+    void finish_waiting();
+    /// The same, if there is nothing to wait for.
+    void finish_confirmed() {
+        if (out->outstanding() == 0) {
+            finish_waiting();
+        }
+    }
+    /// Of what waits or was worked on last: one of them in the place of the other.
+    void swap_with_waiting() noexcept;
+    /// The replies to the batch have been published: waits until RabbitMQ has confirmed those that
+    /// must arrive, acknowledges, and enters it all in the books.
+    void finish(bool await, core::steady_time read, core::deadline until);
     /// So many that their replies are likely to fit.
     [[nodiscard]] std::size_t most_operations() const;
     /// Grows at once and shrinks slowly: a batch that turns out too large is read twice.
@@ -210,7 +238,8 @@ struct broker::impl {
 
     // ---- answering.cpp: replies, retries, dead letters, acknowledgements
 
-    void reply();
+    /// True: one of them must arrive, and its confirm is to be waited for.
+    bool reply(core::deadline until);
     std::uint64_t publish_reply(const taken& entry, amqp::publisher_connection& through,
                                 amqp::mandatory mandatory, core::deadline until);
     static std::uint64_t publish_bytes(const taken& entry, std::string_view bytes,

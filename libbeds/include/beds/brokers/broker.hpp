@@ -72,8 +72,8 @@ enum class broker_state {
 
 /// One worker: a thread with a consuming and a publishing connection to RabbitMQ and a database
 /// session of its own. It takes every delivery that is there (and never waits for more), answers
-/// them as one batch, waits until RabbitMQ has confirmed the replies to writes, and only then
-/// acknowledges.
+/// them as one batch, and acknowledges a write only when RabbitMQ has confirmed its reply. While
+/// RabbitMQ does that, the next batch is worked on (libbeds/doc/decisions/0022).
 ///
 /// Whatever breaks - RabbitMQ, the database, one message - the broker goes on: it reconnects with
 /// back-off, declares its topology again, and unacknowledged messages come back to it or to

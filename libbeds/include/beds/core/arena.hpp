@@ -8,6 +8,7 @@
 #include <span>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace beds::core {
@@ -72,6 +73,16 @@ public:
 
     /// Bytes held, used or not.
     [[nodiscard]] std::size_t capacity() const { return capacity_; }
+
+    /// What was handed out stays where it is.
+    void swap(arena& other) noexcept {
+        std::swap(first_block_, other.first_block_);
+        blocks_.swap(other.blocks_);
+        std::swap(used_blocks_, other.used_blocks_);
+        std::swap(capacity_, other.capacity_);
+        std::swap(position_, other.position_);
+        std::swap(end_, other.end_);
+    }
 
 private:
     struct block {
